@@ -1,0 +1,96 @@
+#include "base/buffer.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUFFER_FIRST_BYTES = 256 };
+
+void buffer_init(struct buffer *buffer, size_t limit_bytes) {
+    *buffer = (struct buffer){.limit_bytes = limit_bytes};
+}
+
+void buffer_finish(struct buffer *buffer) {
+    free(buffer->data);
+    *buffer = (struct buffer){.limit_bytes = buffer->limit_bytes};
+}
+
+void buffer_clear(struct buffer *buffer) {
+    buffer->size_bytes = 0;
+    buffer->failed = false;
+}
+
+static bool reserve(struct buffer *buffer, size_t more_bytes) {
+    if (buffer->failed || more_bytes > SIZE_MAX / 4 || buffer->size_bytes > SIZE_MAX / 4 ||
+        (buffer->limit_bytes != 0 && buffer->size_bytes + more_bytes > buffer->limit_bytes)) {
+        buffer->failed = true;
+        return false;
+    }
+    size_t need = buffer->size_bytes + more_bytes + 1;
+    if (need <= buffer->capacity_bytes) {
+        return true;
+    }
+    size_t capacity = buffer->capacity_bytes == 0 ? BUFFER_FIRST_BYTES : buffer->capacity_bytes;
+    while (capacity < need) {
+        capacity *= 2;
+    }
+    char *data = realloc(buffer->data, capacity);
+    if (data == NULL) {
+        buffer->failed = true;
+        return false;
+    }
+    buffer->data = data;
+    buffer->capacity_bytes = capacity;
+    return true;
+}
+
+bool buffer_append(struct buffer *buffer, const void *bytes, size_t size_bytes) {
+    if (!reserve(buffer, size_bytes)) {
+        return false;
+    }
+    if (size_bytes > 0) {
+        memcpy(buffer->data + buffer->size_bytes, bytes, size_bytes);
+    }
+    buffer->size_bytes += size_bytes;
+    buffer->data[buffer->size_bytes] = '\0';
+    return true;
+}
+
+bool buffer_append_text(struct buffer *buffer, const char *text) {
+    return buffer_append(buffer, text, strlen(text));
+}
+
+bool buffer_append_format(struct buffer *buffer, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    va_list again;
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    bool ok = length >= 0 && reserve(buffer, (size_t)length);
+    if (ok) {
+        (void)vsnprintf(buffer->data + buffer->size_bytes, (size_t)length + 1, format, again);
+        buffer->size_bytes += (size_t)length;
+    } else {
+        buffer->failed = true;
+    }
+    va_end(again);
+    return ok;
+}
+
+void buffer_consume(struct buffer *buffer, size_t size_bytes) {
+    assert(size_bytes <= buffer->size_bytes);
+    if (size_bytes == 0) {
+        return;
+    }
+    memmove(buffer->data, buffer->data + size_bytes, buffer->size_bytes - size_bytes + 1);
+    buffer->size_bytes -= size_bytes;
+}
+
+char *buffer_take(struct buffer *buffer) {
+    char *data = buffer->data;
+    *buffer = (struct buffer){.limit_bytes = buffer->limit_bytes};
+    return data;
+}
