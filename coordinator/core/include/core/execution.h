@@ -1,0 +1,135 @@
+/* One move of one service: its plan, and where each step stands. Both state machines are tables
+ * (execution.c); docs/ draws them from there. */
+#ifndef CORE_EXECUTION_H
+#define CORE_EXECUTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/gate.h"
+#include "core/limits.h"
+
+enum execution_kind {
+    EXECUTION_FAILOVER,   /* the old region is dead, or taken for dead */
+    EXECUTION_SWITCHOVER, /* both are well */
+    EXECUTION_ADOPT,      /* puts fences beside what is there; moves nothing */
+    EXECUTION_KIND_COUNT
+};
+
+enum execution_phase {
+    EXECUTION_NONE,       /* never had one */
+    EXECUTION_DECIDED,    /* accepted; nothing was sent or switched yet */
+    EXECUTION_RUNNING,    /* begun */
+    EXECUTION_CANCELLING, /* no new step; what was sent is being closed */
+    EXECUTION_ENDED,
+    EXECUTION_PHASE_COUNT
+};
+
+enum execution_result {
+    RESULT_NONE,
+    RESULT_DONE,
+    RESULT_LAPSED,     /* ended before anything was sent */
+    RESULT_CANCELLED,  /* by an operator; nothing of it stands */
+    RESULT_STOPPED,    /* a step was refused or unknown; the active region didn't change */
+    RESULT_HALF_MOVED, /* some of it stands: continue or reverse by another move */
+    RESULT_RELEASED,   /* all but released steps are done */
+    EXECUTION_RESULT_COUNT
+};
+
+enum step_kind {
+    STEP_SETTLE, /* burns the fence of an older epoch's released step */
+    STEP_ADOPT,  /* writes this epoch's fence beside the records as they are */
+    STEP_SWITCH, /* the committed change of the active region */
+    STEP_DNS,    /* records and fence of one zone */
+    STEP_KIND_COUNT
+};
+
+enum step_phase {
+    STEP_WAITING,   /* its needs are not met, or its turn hasn't come */
+    STEP_INTENDED,  /* INTENT is committed */
+    STEP_ATTEMPTED, /* ATTEMPT n is committed: a request may be under way for ever */
+    STEP_ACCEPTED,  /* the target said yes; later steps may start */
+    STEP_CLOSING,   /* no further attempt; burning */
+    STEP_DONE,
+    STEP_REFUSED,
+    STEP_UNKNOWN,
+    STEP_RELEASED,
+    STEP_PHASE_COUNT
+};
+
+struct step {
+    char name[NAME_SIZE];
+    enum step_kind kind;
+    uint64_t needs;          /* bits of earlier steps */
+    uint32_t zone;           /* dns, adopt: place in the service's zones; settle: NONE_INDEX */
+    uint32_t debt;           /* settle: place in the service's debts when the plan was made */
+    char debt_eid[EID_SIZE]; /* settle */
+    bool continue_on_failure;
+
+    enum step_phase phase;
+    uint32_t attempts;
+    uint64_t attempt_term;              /* of the last ATTEMPT */
+    char fence_before[FENCE_SIZE];      /* as read at INTENT; "": there was none (adopt only) */
+    uint32_t state_before, state_after; /* blobs; NONE_INDEX: none */
+    char change_id[CHANGE_ID_SIZE];     /* of the last ACCEPTED */
+    char detail[REASON_SIZE];           /* the target's last words */
+    uint64_t started_wall_ms, ended_wall_ms;
+};
+
+struct cited_report {
+    uint32_t node;
+    uint64_t boot, sequence;
+    bool down;                        /* cites a down opinion, else only the age */
+    uint64_t first_index, last_index; /* applied when the first and last of `fall` probes started */
+    bool knows_suspect;
+    uint64_t suspect_age_ms; /* its own stopwatch since it applied SUSPECT */
+};
+
+struct execution {
+    enum execution_phase phase;
+    enum execution_kind kind;
+    enum execution_result result;
+    uint64_t epoch;
+    uint32_t from, to; /* regions */
+    uint64_t decide_index, decide_term;
+    uint64_t suspect_index, tick_index; /* 0: by an operator */
+    uint64_t begun_index;               /* 0: not begun */
+    uint64_t start_ms, start_wall_ms, end_wall_ms;
+    bool automatic;
+    uint32_t skipped_gates;
+    char actor[ACTOR_SIZE]; /* "auto" or a person */
+    char reason[REASON_SIZE];
+    struct gate_reading gates[GATE_COUNT];
+    struct cited_report cited[NODE_MAX];
+    uint32_t cited_count;
+    struct step steps[STEP_MAX];
+    uint32_t step_count;
+};
+
+const char *execution_kind_text(enum execution_kind kind);
+const char *execution_phase_text(enum execution_phase phase);
+const char *execution_result_text(enum execution_result result);
+const char *step_kind_text(enum step_kind kind);
+const char *step_phase_text(enum step_phase phase);
+
+static inline bool execution_is_open(const struct execution *execution) {
+    return execution->phase != EXECUTION_NONE && execution->phase != EXECUTION_ENDED;
+}
+
+static inline bool step_is_ended(enum step_phase phase) {
+    return phase >= STEP_DONE;
+}
+
+/* Later steps may start: accepted, done, or failed with continue. */
+bool step_satisfies(const struct step *step);
+/* Every step that `step` needs satisfies. */
+bool step_can_start(const struct execution *execution, uint32_t step);
+
+/* "service/incarnation.epoch/index" */
+void eid_format(char eid[EID_SIZE], const char *service, uint64_t incarnation, uint64_t epoch,
+                uint32_t step);
+/* The fence's text for an eid, "group/eid", and for a burnt one, "void(group/eid)". */
+void fence_format(char fence[FENCE_SIZE], const char *cluster, const char *eid);
+void fence_format_void(char fence[FENCE_SIZE], const char *cluster, const char *eid);
+
+#endif

@@ -1,0 +1,59 @@
+/* The named conditions of a move. Codes are stable: they stand in the log, the API and metrics. */
+#ifndef CORE_GATE_H
+#define CORE_GATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/limits.h"
+
+/*         name               word                  for operator's moves too, what it asks */
+#define GATE_TABLE(X)                                                                              \
+    X(MODE, "mode", false, "the service's mode lets it move by itself, or a person approved")      \
+    X(AUTOMATION, "automation", false, "replicas agree: automation was not stopped")               \
+    X(PAUSED, "paused", true, "no pause covers the service")                                       \
+    X(VETOED, "vetoed", true, "no veto covers the service, nobody rejected this move")             \
+    X(VERDICT, "verdict", false, "enough regions vote down, from fresh probes")                    \
+    X(CONFIRMED, "confirmed", false, "a majority of nodes held the suspicion for `confirm`")       \
+    X(OBSERVERS, "observers", false, "nodes in at least three regions, enough of them can vote")   \
+    X(IN_PROGRESS, "in_progress", true, "no execution is open, none ended half-moved")             \
+    X(COOLDOWN, "cooldown", false, "the last move ended at least `cooldown` ago")                  \
+    X(FLAPPING, "flapping", false, "fewer than max_moves in the window, few false suspicions")     \
+    X(TARGET_HEALTHY, "target_healthy", true, "enough regions see the target up")                  \
+    X(TARGET_MAINTENANCE, "target_maintenance", true, "the target is not in maintenance")          \
+    X(TARGET_READY, "target_ready", true,                                                          \
+      "the target can be written: adopted, values in the spec")                                    \
+    X(REPLICATION_LAG, "replication_lag", true, "data of the target is fresh enough")              \
+    X(DEBTS, "debts", true, "room for another debt; older ones are settled first")                 \
+    X(CLOCK, "clock", false, "the clocks of a majority agree within a limit")
+
+enum gate {
+#define X(name, word, manual, doc) GATE_##name,
+    GATE_TABLE(X)
+#undef X
+        GATE_COUNT
+};
+
+#define GATE_BIT(gate) (UINT32_C(1) << (gate))
+
+enum gate_result { GATE_PASS, GATE_FAIL, GATE_SKIPPED, GATE_NOT_APPLICABLE, GATE_RESULT_COUNT };
+
+/* value and limit in the gate's own unit (gate_unit): ms, votes, count; UINT64_MAX is "infinite".
+ */
+struct gate_reading {
+    enum gate_result result;
+    uint64_t value, limit;
+};
+
+enum gate_unit { GATE_UNIT_NONE, GATE_UNIT_MS, GATE_UNIT_COUNT, GATE_UNIT_VOTES };
+
+const char *gate_word(enum gate gate);
+const char *gate_doc(enum gate gate);
+const char *gate_result_text(enum gate_result result);
+enum gate_unit gate_unit(enum gate gate);
+/* Whether an operator's move is held by it as well (unless skipped by name). */
+bool gate_is_manual(enum gate gate);
+/* GATE_COUNT when there is none of that word. */
+enum gate gate_from_word(const char *word);
+
+#endif

@@ -1,0 +1,40 @@
+/* Every limit of committed state, by name. State is fixed-size arrays: going over one of these is a
+ * refusal, never a crash. Raising one is a change of the feature level (proto/noctua.proto). */
+#ifndef CORE_LIMITS_H
+#define CORE_LIMITS_H
+
+#define NODE_MAX 9
+#define REGION_MAX 16
+#define SERVICE_MAX 64
+#define CHECK_MAX 32  /* a service */
+#define ZONE_MAX 4    /* a service */
+#define RECORD_MAX 16 /* a service, over all its zones */
+#define STATUS_RANGE_MAX 4
+#define STEP_MAX 64 /* a plan */
+#define EVENT_MAX 4096
+#define MOVE_MAX 256       /* kept rows of history */
+#define OVERRIDE_MAX 128   /* in force at once */
+#define DEBT_MAX 8         /* a service */
+#define RECENT_MOVE_MAX 16 /* ends of moves a service, for max_moves */
+#define CLIENT_MAX 256     /* remembered for deduplication */
+#define BLOB_MAX 64        /* records as read and wanted, of all open steps */
+#define BLOB_SIZE 16384
+
+#define NAME_SIZE 64 /* with its NUL: node, region, service, check, step */
+#define ACTOR_SIZE 128
+#define REASON_SIZE 256
+#define URL_SIZE 256
+#define DNS_NAME_SIZE 256
+#define RECORD_VALUE_SIZE 512
+#define ARN_SIZE 256
+#define FENCE_SIZE 256
+#define EID_SIZE 128
+#define CHANGE_ID_SIZE 64
+#define SPEC_TEXT_MAX (256 * 1024)
+
+#define TIME_MAX_MS (UINT64_C(1) << 53) /* exact in JSON; the year 287396 */
+#define BEGIN_WITHIN_MS 10000           /* first intent after DECIDE's TICK (DESIGN, "Begin") */
+
+#define NONE_INDEX 0xffffffffu /* no region, service, node, blob */
+
+#endif

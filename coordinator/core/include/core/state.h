@@ -1,0 +1,238 @@
+/* Committed state: what every node holds alike after the same log. Only state_apply changes it.
+ * Times are committed time (TICK) unless the name says wall: those are a proposer's clock, for
+ * people, and nothing is decided by them. */
+#ifndef CORE_STATE_H
+#define CORE_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/execution.h"
+#include "core/gate.h"
+#include "core/limits.h"
+#include "core/spec.h"
+
+/* Feature levels: a command or rule above the committed level is neither proposed nor applied. */
+#define FEATURE_LEVEL_FIRST 1
+#define FEATURE_LEVEL_NEWEST 1
+
+enum opinion_value {
+    OPINION_UNKNOWN,
+    OPINION_UP,
+    OPINION_DEGRADED,
+    OPINION_DOWN,
+    OPINION_VALUE_COUNT
+};
+
+enum role { ROLE_NONE, ROLE_VIEWER, ROLE_OPERATOR, ROLE_ADMIN, ROLE_NODE, ROLE_COUNT };
+
+struct node {
+    uint64_t id; /* Raft's; never used again once removed */
+    char name[NAME_SIZE];
+    char region[NAME_SIZE];  /* "": not known yet (no report so far) */
+    uint64_t boot, sequence; /* of its last OPINION or EXPIRE */
+    bool expired;
+};
+
+/* One node's committed view of one (service, region). */
+struct opinion {
+    enum opinion_value value;
+    uint64_t last_alive_index; /* last entry that made it up or degraded; 0: none */
+};
+
+struct suspect {
+    bool open;
+    uint32_t region;
+    uint64_t index; /* of its entry: the window's name */
+    uint64_t since_ms, since_wall_ms;
+    bool rejected; /* an operator said no to this one */
+    bool approved; /* advise: one approval, for this window and target only */
+    uint32_t approved_to;
+    char approved_by[ACTOR_SIZE];
+    uint32_t note;        /* enum suspect_note: what was last recorded about it */
+    uint32_t noted_gates; /* bits of the failing gates that the note told */
+};
+
+enum suspect_note { NOTE_NONE, NOTE_WOULD_HAVE, NOTE_ASKED, NOTE_BLOCKED, SUSPECT_NOTE_COUNT };
+
+/* A released step: its requests may still land until the fence is burnt. */
+struct debt {
+    uint64_t epoch;
+    uint32_t step;
+    char eid[EID_SIZE];
+    struct spec_zone zone; /* as it was when the step was sent */
+};
+
+struct service {
+    char name[NAME_SIZE];
+    bool adopted;
+    uint32_t active; /* region; NONE_INDEX before it is adopted */
+    uint64_t epoch;  /* of the last accepted move; 0: none yet */
+    bool half_moved; /* the last execution ended between two regions */
+    struct opinion opinions[REGION_MAX][NODE_MAX];
+    struct suspect suspect;
+    struct execution execution; /* the open one, or the last */
+    struct debt debts[DEBT_MAX];
+    uint32_t debt_count;
+    uint64_t last_move_end_ms;                /* 0: never moved */
+    uint64_t recent_move_ms[RECENT_MOVE_MAX]; /* ends of automatic moves, ring */
+    uint32_t recent_move_next;
+    uint64_t unsuspect_ms[RECENT_MOVE_MAX]; /* ends of windows without a move, for flapping */
+    uint32_t unsuspect_next;
+};
+
+enum override_kind {
+    OVERRIDE_VETO,
+    OVERRIDE_PAUSE,
+    OVERRIDE_MAINTENANCE, /* of a region: never a target, never suspected */
+    OVERRIDE_KIND_COUNT
+};
+
+struct override {
+    enum override_kind kind;
+    char service[NAME_SIZE]; /* "": every service */
+    char region[NAME_SIZE];  /* maintenance; "": n/a */
+    uint64_t until_ms;       /* committed time; 0: until taken back */
+    uint64_t index;
+    uint64_t wall_ms;
+    char actor[ACTOR_SIZE];
+    char reason[REASON_SIZE];
+};
+
+struct client {
+    uint8_t id[16];
+    uint64_t sequence; /* of its last command */
+    uint32_t result;   /* enum core_error of it */
+    uint64_t index;    /* where that was applied; 0: the slot is free */
+};
+
+enum event_kind {
+#define EVENT_TABLE(X)                                                                             \
+    X(NODES, "nodes", "the configured nodes changed")                                              \
+    X(LEADER, "leader", "a leader began its term")                                                 \
+    X(FEATURE, "feature", "the feature level was raised")                                          \
+    X(OPINION, "opinion", "one node's opinion changed")                                            \
+    X(EXPIRE, "expire", "a node fell silent: its opinions are unknown")                            \
+    X(SUSPECT, "suspect", "the votes for down are enough: the confirm window runs")                \
+    X(UNSUSPECT, "unsuspect", "the suspicion ended without a move")                                \
+    X(WOULD_HAVE, "would-have", "mode observe: a move would have begun now")                       \
+    X(ASKED, "approval-wanted", "mode advise: a person must approve this move")                    \
+    X(BLOCKED, "blocked", "confirmed down, but gates forbid the move")                             \
+    X(APPROVED, "approved", "a person approved this move")                                         \
+    X(REJECTED, "rejected", "a person rejected this move")                                         \
+    X(DECIDED, "moving", "a move was accepted; the epoch went up")                                 \
+    X(LAPSED, "lapsed", "the move ended before anything was sent")                                 \
+    X(INTENT, "intent", "what a step will change was recorded")                                    \
+    X(ATTEMPT, "attempt", "a step is sent")                                                        \
+    X(ACCEPTED, "accepted", "the target accepted a step")                                          \
+    X(CLOSING, "closing", "a step is being made impossible (burn)")                                \
+    X(STEP_DONE, "done", "a step was proved done")                                                 \
+    X(STEP_REFUSED, "refused", "a step was proved never to happen")                                \
+    X(STEP_UNKNOWN, "unknown", "a step's fate can't be known: a person must look")                 \
+    X(STEP_RELEASED, "released", "an operator let a step go: a debt")                              \
+    X(SWITCHED, "switch", "the active region changed")                                             \
+    X(MOVE_ENDED, "ended", "an execution ended")                                                   \
+    X(CANCEL, "cancel", "an operator cancelled the move")                                          \
+    X(SPEC, "spec", "a spec was applied")                                                          \
+    X(OVERRIDE, "override", "an operator's veto, pause or maintenance began")                      \
+    X(OVERRIDE_END, "override-end", "a veto, pause or maintenance ended")                          \
+    X(HALT, "halt", "automation stopped by itself: replicas differ")                               \
+    X(HALT_END, "halt-end", "an operator started automation again")                                \
+    X(DEBT_SETTLED, "debt-settled", "a released step was made impossible")
+#define X(name, text, doc) EVENT_##name,
+    EVENT_TABLE(X)
+#undef X
+        EVENT_KIND_COUNT
+};
+
+struct event {
+    uint64_t index; /* of the entry; several events may share one */
+    uint64_t time_ms, wall_ms;
+    enum event_kind kind;
+    char service[NAME_SIZE];
+    char region[NAME_SIZE];  /* the region it is about; a move's `from` */
+    char to[NAME_SIZE];      /* a move's target */
+    char subject[NAME_SIZE]; /* node or step */
+    uint64_t epoch;
+    uint64_t value; /* by kind: opinion value, votes, attempt number, result, failing gates' bits */
+    char actor[ACTOR_SIZE];
+    char detail[REASON_SIZE]; /* a person's reason, a target's words */
+};
+
+/* One row of `history`. */
+struct move {
+    uint64_t index, wall_ms, took_ms;
+    char service[NAME_SIZE];
+    char from[NAME_SIZE], to[NAME_SIZE];
+    uint64_t epoch; /* 0: nothing moved (would-have) */
+    enum execution_kind kind;
+    enum execution_result result;
+    bool would_have;
+    char actor[ACTOR_SIZE]; /* "auto" or a person */
+    char reason[REASON_SIZE];
+};
+
+struct blob {
+    bool used;
+    uint32_t size_bytes;
+    uint8_t bytes[BLOB_SIZE];
+};
+
+struct state {
+    char cluster[NAME_SIZE];
+    uint64_t incarnation; /* 0 before the first NODES */
+    uint32_t feature_level;
+    uint64_t applied_index; /* last entry given to state_apply */
+
+    uint64_t leader_term, leader_id, leader_index; /* of the last LEADER */
+    uint64_t tick_index, time_ms;                  /* of the last TICK */
+
+    struct node nodes[NODE_MAX];
+    uint32_t node_count;
+    uint64_t nodes_index;
+
+    struct spec spec;
+    uint64_t spec_index; /* the entry that brought it: its revision; 0: none */
+    uint32_t spec_text_size;
+    char spec_text[SPEC_TEXT_MAX]; /* as the operator wrote it */
+
+    struct service services[SERVICE_MAX]; /* same places as spec.services */
+
+    struct override overrides[OVERRIDE_MAX];
+    uint32_t override_count;
+    bool halted;
+
+    struct client clients[CLIENT_MAX];
+    uint64_t client_floor; /* commands that know nothing later than this entry are too old */
+
+    struct event events[EVENT_MAX]; /* ring */
+    uint64_t event_count;           /* ever; the newest is at (event_count - 1) % EVENT_MAX */
+    struct move moves[MOVE_MAX];    /* ring */
+    uint64_t move_count;
+
+    struct blob blobs[BLOB_MAX];
+};
+
+const char *event_kind_text(enum event_kind kind);
+const char *opinion_text(enum opinion_value value);
+const char *role_text(enum role role);
+const char *mode_text(enum service_mode mode);
+const char *override_kind_text(enum override_kind kind);
+
+/* Empty state: all zero. `state` is large (tens of MiB of address space, mostly never touched):
+ * allocate it zeroed. */
+void state_init(struct state *state);
+
+uint32_t state_find_node(const struct state *state, uint64_t id);
+uint32_t state_find_node_name(const struct state *state, const char *name);
+uint32_t state_find_service(const struct state *state, const char *name);
+
+/* The override of this kind that covers a service (NULL: any service-wide one) and region (NULL:
+ * n/a) now, or NULL. Ends are compared with committed time: none ends early. */
+const struct override *state_override(const struct state *state, enum override_kind kind,
+                                      const char *service, const char *region);
+
+/* The invariants of DESIGN that one node's state can show. NULL, or the broken one in words. */
+const char *state_broken_invariant(const struct state *state);
+
+#endif
