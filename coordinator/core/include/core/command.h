@@ -245,4 +245,8 @@ enum role command_least_role(enum command_kind kind);
  * Events go to state->events; the caller finds the new ones by event_count before and after. */
 enum core_error state_apply(struct state *state, uint64_t index, const struct command *command);
 
+/* The answer that a client's last command got, for one that came back as CORE_DUPLICATE. NULL: not
+ * remembered. */
+const struct client *state_find_client(const struct state *state, const uint8_t id[16]);
+
 #endif

@@ -96,6 +96,7 @@ struct execution {
     uint64_t begun_index;               /* 0: not begun */
     uint64_t start_ms, start_wall_ms, end_wall_ms;
     bool automatic;
+    bool cancelled; /* an operator's cancel ended or is ending it */
     uint32_t skipped_gates;
     char actor[ACTOR_SIZE]; /* "auto" or a person */
     char reason[REASON_SIZE];
@@ -105,6 +106,58 @@ struct execution {
     struct step steps[STEP_MAX];
     uint32_t step_count;
 };
+
+/* The state machines as rows: first match wins. Drawn into docs/ by tests/unit/core/diagrams. */
+enum step_event {
+    ON_INTENT,
+    ON_ATTEMPT,
+    ON_ACCEPTED,
+    ON_CLOSING,
+    ON_DONE,
+    ON_REFUSED,
+    ON_UNKNOWN,
+    ON_RELEASE,
+    ON_CANCEL,
+    ON_SWITCH,
+    STEP_EVENT_COUNT
+};
+
+struct step_transition {
+    enum step_phase from;
+    enum step_event on;
+    enum step_phase to;
+    bool (*guard)(const struct step *); /* NULL: always */
+    const char *guard_text;
+    const char *why;
+};
+
+enum execution_event {
+    ON_DECIDE,
+    ON_BEGIN,
+    ON_LAPSE,
+    ON_OPERATOR_CANCEL,
+    ON_ALL_ENDED,
+    EXECUTION_EVENT_COUNT
+};
+
+struct execution_transition {
+    enum execution_phase from;
+    enum execution_event on;
+    enum execution_phase to;
+    const char *why;
+};
+
+extern const struct step_transition step_transitions[];
+extern const uint32_t step_transition_count;
+extern const struct execution_transition execution_transitions[];
+extern const uint32_t execution_transition_count;
+const char *step_event_text(enum step_event event);
+const char *execution_event_text(enum execution_event event);
+
+/* The row for an event in the step's (execution's) phase, or NULL: not allowed. */
+const struct step_transition *step_transition_find(const struct step *step, enum step_event event);
+const struct execution_transition *execution_transition_find(const struct execution *execution,
+                                                             enum execution_event event);
 
 const char *execution_kind_text(enum execution_kind kind);
 const char *execution_phase_text(enum execution_phase phase);

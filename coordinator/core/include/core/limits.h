@@ -19,6 +19,7 @@
 #define CLIENT_MAX 256     /* remembered for deduplication */
 #define BLOB_MAX 64        /* records as read and wanted, of all open steps */
 #define BLOB_SIZE 16384
+#define CHECK_RUN_MAX 20 /* fall, rise */
 
 #define NAME_SIZE 64 /* with its NUL: node, region, service, check, step */
 #define ACTOR_SIZE 128

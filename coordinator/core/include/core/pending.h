@@ -13,7 +13,6 @@ enum effect_kind {
     EFFECT_SWITCH,  /* propose SWITCH */
     EFFECT_ATTEMPT, /* propose ATTEMPT n+1; when it is applied in this term, send once */
     EFFECT_RESOLVE, /* ATTEMPTED, ACCEPTED, CLOSING: read, then do as step_after_read says */
-    EFFECT_LAPSE,   /* not begun, and can't begin any more: propose LAPSE */
     EFFECT_KIND_COUNT
 };
 

@@ -30,6 +30,7 @@ struct node {
     uint64_t id; /* Raft's; never used again once removed */
     char name[NAME_SIZE];
     char region[NAME_SIZE];  /* "": not known yet (no report so far) */
+    uint8_t storage[16];     /* UUID of its data directory; all zero: not known yet */
     uint64_t boot, sequence; /* of its last OPINION or EXPIRE */
     bool expired;
 };

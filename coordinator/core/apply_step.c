@@ -1,0 +1,422 @@
+/* The life of a step: intent, attempts, acceptance, closing, outcome; and the end of an execution
+ * (DESIGN, "Exactly once"; model/move.pml). */
+#include <string.h>
+
+#include "apply.h"
+#include "base/text.h"
+#include "core/pending.h"
+
+/* The open execution and the step that a command names. */
+static enum core_error find_step(const struct apply *a, struct service **ret_service,
+                                 struct step **ret_step) {
+    const struct command_step *c = &a->command->step;
+    if (c->service >= a->state->spec.service_count) {
+        return CORE_NO_SERVICE;
+    }
+    struct service *service = &a->state->services[c->service];
+    struct execution *execution = &service->execution;
+    if (!execution_is_open(execution) || execution->epoch != c->epoch) {
+        return CORE_NOT_OPEN;
+    }
+    if (c->step >= execution->step_count) {
+        return CORE_NO_STEP;
+    }
+    *ret_service = service;
+    *ret_step = &execution->steps[c->step];
+    return CORE_OK;
+}
+
+static bool names_our_group(const struct state *state, const char *fence) {
+    const char *at = text_starts_with(fence, "void(") ? fence + strlen("void(") : fence;
+    size_t length = strlen(state->cluster);
+    return strncmp(at, state->cluster, length) == 0 && at[length] == '/';
+}
+
+/* The beginning: what DECIDE rested on must still be fresh, by the same leader's own stopwatch. */
+static enum core_error check_begin(const struct apply *a, const struct service *service) {
+    const struct execution *execution = &service->execution;
+    const struct command_step *c = &a->command->step;
+    uint32_t skip = execution->skipped_gates;
+    bool vetoed = state_override(a->state, OVERRIDE_VETO, service->name, NULL) != NULL;
+    if (vetoed && (skip & GATE_BIT(GATE_VETOED)) == 0) {
+        return CORE_VETOED;
+    }
+    if (execution->automatic &&
+        (a->command->term != execution->decide_term || c->begin_age_ms > BEGIN_WITHIN_MS)) {
+        return CORE_BEGIN_EXPIRED;
+    }
+    return CORE_OK;
+}
+
+/* Whether a step may leave WAITING now. */
+static enum core_error check_start(const struct apply *a, const struct service *service,
+                                   const struct step *step) {
+    const struct execution *execution = &service->execution;
+    if (execution->phase == EXECUTION_CANCELLING) {
+        return CORE_PHASE;
+    }
+    if (!step_can_start(execution, (uint32_t)(step - execution->steps))) {
+        return CORE_NEEDS;
+    }
+    bool paused = state_override(a->state, OVERRIDE_PAUSE, service->name, NULL) != NULL;
+    if (paused && (execution->skipped_gates & GATE_BIT(GATE_PAUSED)) == 0) {
+        return CORE_PAUSED;
+    }
+    return execution->begun_index == 0 ? check_begin(a, service) : CORE_OK;
+}
+
+static void begin(struct apply *a, struct service *service) {
+    struct execution *execution = &service->execution;
+    const struct execution_transition *row = execution_transition_find(execution, ON_BEGIN);
+    if (row == NULL) {
+        return; /* begun already */
+    }
+    execution->phase = row->to;
+    execution->begun_index = a->index;
+    /* From here on only cancel and pause act. */
+    memset(&service->suspect, 0, sizeof service->suspect);
+}
+
+static struct event *step_event(struct apply *a, enum event_kind kind, const struct step *step) {
+    struct event *event = event_add_service(a, kind, a->command->step.service);
+    memcpy(event->subject, step->name, sizeof event->subject);
+    memcpy(event->detail, a->command->step.detail, sizeof event->detail);
+    event->value = step->attempts;
+    return event;
+}
+
+static uint32_t blob_take(struct state *state, const struct blob *from) {
+    for (uint32_t i = 0; i < BLOB_MAX; i++) {
+        struct blob *blob = &state->blobs[i];
+        if (!blob->used) {
+            blob->used = true;
+            blob->size_bytes = from->size_bytes;
+            memcpy(blob->bytes, from->bytes, from->size_bytes);
+            return i;
+        }
+    }
+    return NONE_INDEX;
+}
+
+static void blob_drop(struct state *state, uint32_t *index) {
+    if (*index < BLOB_MAX) {
+        struct blob *blob = &state->blobs[*index];
+        memset(blob->bytes, 0, blob->size_bytes);
+        blob->size_bytes = 0;
+        blob->used = false;
+    }
+    *index = NONE_INDEX;
+}
+
+static uint32_t blobs_free(const struct state *state) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < BLOB_MAX; i++) {
+        count += !state->blobs[i].used;
+    }
+    return count;
+}
+
+static enum core_error check_intent(const struct apply *a, const struct service *service,
+                                    const struct step *step) {
+    const struct command_step *c = &a->command->step;
+    if (step_transition_find(step, ON_INTENT) == NULL ||
+        (step->kind != STEP_DNS && step->kind != STEP_ADOPT)) {
+        return CORE_PHASE;
+    }
+    /* Without a fence at the target there is nothing that refuses a late request. An adoption puts
+     * one there, or takes a foreign one's place. */
+    if (step->kind != STEP_ADOPT && !names_our_group(a->state, c->fence)) {
+        return CORE_NO_FENCE;
+    }
+    bool has_state = c->before.size_bytes > 0 && c->after.size_bytes > 0;
+    if (c->before.size_bytes > BLOB_SIZE || c->after.size_bytes > BLOB_SIZE ||
+        (step->kind == STEP_DNS && !has_state)) {
+        return CORE_MALFORMED;
+    }
+    if (blobs_free(a->state) < 2) {
+        return CORE_LIMIT;
+    }
+    return check_start(a, service, step);
+}
+
+enum core_error apply_intent(struct apply *a) {
+    const struct command_step *c = &a->command->step;
+    struct service *service;
+    struct step *step;
+    enum core_error error = find_step(a, &service, &step);
+    if (error == CORE_OK) {
+        error = check_intent(a, service, step);
+    }
+    if (error != CORE_OK) {
+        return error;
+    }
+    begin(a, service);
+    step->phase = STEP_INTENDED;
+    step->started_wall_ms = a->command->wall_ms;
+    memcpy(step->fence_before, c->fence, sizeof step->fence_before);
+    if (step->kind == STEP_DNS) {
+        step->state_before = blob_take(a->state, &c->before);
+        step->state_after = blob_take(a->state, &c->after);
+    }
+    memcpy(step->detail, c->detail, sizeof step->detail);
+    step_event(a, EVENT_INTENT, step);
+    return CORE_OK;
+}
+
+enum core_error apply_attempt(struct apply *a) {
+    const struct command_step *c = &a->command->step;
+    struct service *service;
+    struct step *step;
+    enum core_error error = find_step(a, &service, &step);
+    if (error != CORE_OK) {
+        return error;
+    }
+    const struct step_transition *row = step_transition_find(step, ON_ATTEMPT);
+    if (row == NULL || c->attempt != step->attempts + 1 ||
+        service->execution.phase == EXECUTION_CANCELLING) {
+        return CORE_PHASE;
+    }
+    step->phase = row->to;
+    step->attempts = c->attempt;
+    step->attempt_term = a->command->term;
+    step->change_id[0] = '\0';
+    memset(step->change_id, 0, sizeof step->change_id);
+    step_event(a, EVENT_ATTEMPT, step);
+    return CORE_OK;
+}
+
+enum core_error apply_accepted(struct apply *a) {
+    const struct command_step *c = &a->command->step;
+    struct service *service;
+    struct step *step;
+    enum core_error error = find_step(a, &service, &step);
+    if (error != CORE_OK) {
+        return error;
+    }
+    const struct step_transition *row = step_transition_find(step, ON_ACCEPTED);
+    if (row == NULL || c->attempt != step->attempts || c->change_id[0] == '\0') {
+        return CORE_PHASE;
+    }
+    step->phase = row->to;
+    memcpy(step->change_id, c->change_id, sizeof step->change_id);
+    memcpy(step->detail, c->detail, sizeof step->detail);
+    step_event(a, EVENT_ACCEPTED, step);
+    return CORE_OK;
+}
+
+enum core_error apply_closing(struct apply *a) {
+    const struct command_step *c = &a->command->step;
+    struct service *service;
+    struct step *step;
+    enum core_error error = find_step(a, &service, &step);
+    if (error != CORE_OK) {
+        return error;
+    }
+    const struct step_transition *row = step_transition_find(step, ON_CLOSING);
+    if (row == NULL) {
+        return CORE_PHASE;
+    }
+    if (step->phase == STEP_WAITING) {
+        error = check_start(a, service, step);
+        if (error != CORE_OK) {
+            return error;
+        }
+        begin(a, service);
+        step->started_wall_ms = a->command->wall_ms;
+    }
+    step->phase = row->to;
+    memcpy(step->detail, c->detail, sizeof step->detail);
+    step_event(a, EVENT_CLOSING, step);
+    return CORE_OK;
+}
+
+static void debt_remove(struct service *service, const char *eid) {
+    for (uint32_t i = 0; i < service->debt_count; i++) {
+        if (text_equal(service->debts[i].eid, eid)) {
+            service->debt_count--;
+            memmove(&service->debts[i], &service->debts[i + 1],
+                    (service->debt_count - i) * sizeof service->debts[0]);
+            memset(&service->debts[service->debt_count], 0, sizeof service->debts[0]);
+            return;
+        }
+    }
+}
+
+/* The fence that was read must prove what the outcome says. */
+static bool outcome_is_proved(const struct state *state, uint32_t service_index,
+                              uint32_t step_index, const struct command_step *c) {
+    const struct step *step = &state->services[service_index].execution.steps[step_index];
+    char eid[EID_SIZE];
+    char fence[FENCE_SIZE];
+    char burnt[FENCE_SIZE];
+    step_eid(state, service_index, step_index, eid);
+    fence_format(fence, state->cluster, eid);
+    fence_format_void(burnt, state->cluster, eid);
+    bool landed = text_equal(c->fence, fence);
+    bool void_there = text_equal(c->fence, burnt);
+    switch (c->outcome) {
+    case STEP_DONE:
+        return landed || (step->kind == STEP_SETTLE && void_there);
+    case STEP_REFUSED:
+        return void_there || step->attempts == 0;
+    case STEP_UNKNOWN:
+        return c->fence[0] == '\0';
+    default:
+        return false;
+    }
+}
+
+static void end_step(struct apply *a, struct step *step, enum step_phase phase) {
+    step->phase = phase;
+    step->ended_wall_ms = a->command->wall_ms;
+    if (step->started_wall_ms == 0) {
+        step->started_wall_ms = step->ended_wall_ms;
+    }
+    blob_drop(a->state, &step->state_before);
+    blob_drop(a->state, &step->state_after);
+}
+
+enum core_error apply_outcome(struct apply *a) {
+    const struct command_step *c = &a->command->step;
+    struct service *service;
+    struct step *step;
+    enum core_error error = find_step(a, &service, &step);
+    if (error != CORE_OK) {
+        return error;
+    }
+    enum step_event on = c->outcome == STEP_DONE      ? ON_DONE
+                         : c->outcome == STEP_REFUSED ? ON_REFUSED
+                                                      : ON_UNKNOWN;
+    const struct step_transition *row = step_transition_find(step, on);
+    /* Before the beginning a step that can't start would end what nobody has begun: lapse that. */
+    if (row == NULL || row->to != c->outcome ||
+        (step->phase == STEP_WAITING && service->execution.begun_index == 0 &&
+         service->execution.automatic)) {
+        return CORE_PHASE;
+    }
+    if (!outcome_is_proved(a->state, c->service, c->step, c)) {
+        return CORE_EVIDENCE;
+    }
+    if (service->execution.begun_index == 0) {
+        begin(a, service);
+    }
+    end_step(a, step, row->to);
+    memcpy(step->detail, c->detail, sizeof step->detail);
+    step_event(a,
+               c->outcome == STEP_DONE      ? EVENT_STEP_DONE
+               : c->outcome == STEP_REFUSED ? EVENT_STEP_REFUSED
+                                            : EVENT_STEP_UNKNOWN,
+               step);
+    if (step->kind == STEP_SETTLE && row->to == STEP_DONE) {
+        debt_remove(service, step->debt_eid);
+        step_event(a, EVENT_DEBT_SETTLED, step);
+    }
+    execution_settle(a, c->service);
+    return CORE_OK;
+}
+
+enum core_error apply_switch(struct apply *a) {
+    const struct command_step *c = &a->command->step;
+    struct service *service;
+    struct step *step;
+    enum core_error error = find_step(a, &service, &step);
+    if (error != CORE_OK) {
+        return error;
+    }
+    const struct step_transition *row = step_transition_find(step, ON_SWITCH);
+    if (row == NULL) {
+        return CORE_PHASE;
+    }
+    error = check_start(a, service, step);
+    if (error != CORE_OK) {
+        return error;
+    }
+    begin(a, service);
+    step->started_wall_ms = a->command->wall_ms;
+    end_step(a, step, row->to);
+    struct event *event = step_event(a, EVENT_SWITCHED, step);
+    (void)TEXT_COPY(event->region, region_name(a->state, service->execution.from));
+    (void)TEXT_COPY(event->to, region_name(a->state, service->execution.to));
+    service->active = service->execution.to;
+    service->adopted = true;
+    execution_settle(a, c->service);
+    return CORE_OK;
+}
+
+/* A step whose needs have failed for good will never start. */
+static bool can_never_start(const struct execution *execution, uint32_t step) {
+    for (uint32_t i = 0; i < step; i++) {
+        const struct step *need = &execution->steps[i];
+        bool needed = (execution->steps[step].needs >> i & 1) != 0;
+        if (needed && step_is_ended(need->phase) && !step_satisfies(need)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum execution_result result_of(const struct execution *execution) {
+    uint32_t done = 0;
+    uint32_t released = 0;
+    uint32_t failed = 0;
+    bool stands = false; /* something of the move can be seen by users */
+    for (uint32_t i = 0; i < execution->step_count; i++) {
+        const struct step *step = &execution->steps[i];
+        bool is_done = step->phase == STEP_DONE;
+        done += is_done;
+        released += step->phase == STEP_RELEASED;
+        failed += (step->phase == STEP_REFUSED || step->phase == STEP_UNKNOWN) &&
+                  !step->continue_on_failure;
+        stands = stands || (is_done && (step->kind == STEP_SWITCH || step->kind == STEP_DNS));
+    }
+    if (failed == 0) {
+        return released > 0 ? RESULT_RELEASED : RESULT_DONE;
+    }
+    if (stands && execution->kind != EXECUTION_ADOPT) {
+        return RESULT_HALF_MOVED;
+    }
+    return execution->cancelled ? RESULT_CANCELLED : RESULT_STOPPED;
+}
+
+static void execution_end(struct apply *a, uint32_t service) {
+    struct service *s = &a->state->services[service];
+    struct execution *execution = &s->execution;
+    execution->phase = EXECUTION_ENDED;
+    execution->result = result_of(execution);
+    execution->end_wall_ms = a->command->wall_ms;
+    if (execution->kind != EXECUTION_ADOPT) {
+        s->half_moved = execution->result == RESULT_HALF_MOVED ||
+                        (s->half_moved && execution->result != RESULT_DONE &&
+                         execution->result != RESULT_RELEASED);
+        s->last_move_end_ms = a->state->time_ms;
+        if (execution->automatic) {
+            s->recent_move_ms[s->recent_move_next] = a->state->time_ms;
+            s->recent_move_next = (s->recent_move_next + 1) % RECENT_MOVE_MAX;
+        }
+    }
+    struct event *event = event_add_service(a, EVENT_MOVE_ENDED, service);
+    (void)TEXT_COPY(event->region, region_name(a->state, execution->from));
+    (void)TEXT_COPY(event->to, region_name(a->state, execution->to));
+    event->value = execution->result;
+    move_add(a, service);
+}
+
+void execution_settle(struct apply *a, uint32_t service) {
+    struct execution *execution = &a->state->services[service].execution;
+    bool cancelling = execution->phase == EXECUTION_CANCELLING;
+    bool all_ended = true;
+    for (uint32_t i = 0; i < execution->step_count; i++) {
+        struct step *step = &execution->steps[i];
+        bool unsent =
+            step->attempts == 0 && (step->phase == STEP_WAITING || step->phase == STEP_INTENDED);
+        if (unsent && (cancelling || can_never_start(execution, i))) {
+            end_step(a, step, STEP_REFUSED);
+            (void)TEXT_COPY(step->detail, cancelling ? "cancelled; nothing was sent"
+                                                     : "a step that it needs failed");
+        }
+        all_ended = all_ended && step_is_ended(step->phase);
+    }
+    if (all_ended && execution_transition_find(execution, ON_ALL_ENDED) != NULL) {
+        execution_end(a, service);
+    }
+}

@@ -1,0 +1,166 @@
+#include "core/execution.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+static bool nothing_sent(const struct step *step) {
+    return step->attempts == 0;
+}
+
+static bool is_settle(const struct step *step) {
+    return step->kind == STEP_SETTLE;
+}
+
+static bool is_switch(const struct step *step) {
+    return step->kind == STEP_SWITCH;
+}
+
+/* DESIGN, "Exactly once": a request once sent may land at any later time, so a step that has been
+ * attempted leaves only by a proof read at the target, or by an operator's release (a debt). */
+const struct step_transition step_transitions[] = {
+    {STEP_WAITING, ON_INTENT, STEP_INTENDED, NULL, "", "what it will change is recorded"},
+    {STEP_WAITING, ON_SWITCH, STEP_DONE, is_switch, "switch", "the entry itself is the change"},
+    {STEP_WAITING, ON_CLOSING, STEP_CLOSING, is_settle, "settle",
+     "an older epoch's fence is burnt"},
+    {STEP_WAITING, ON_REFUSED, STEP_REFUSED, NULL, "", "it can't start; nothing was sent"},
+    {STEP_WAITING, ON_CANCEL, STEP_REFUSED, NULL, "", "cancelled; nothing was sent"},
+    {STEP_WAITING, ON_RELEASE, STEP_RELEASED, NULL, "", "let go; nothing was sent"},
+    {STEP_INTENDED, ON_ATTEMPT, STEP_ATTEMPTED, NULL, "", "one request is sent"},
+    {STEP_INTENDED, ON_REFUSED, STEP_REFUSED, nothing_sent, "nothing sent", "it can't be sent"},
+    {STEP_INTENDED, ON_CANCEL, STEP_REFUSED, nothing_sent, "nothing sent",
+     "cancelled; nothing was sent"},
+    {STEP_INTENDED, ON_RELEASE, STEP_RELEASED, nothing_sent, "nothing sent",
+     "let go; nothing was sent"},
+    {STEP_ATTEMPTED, ON_ATTEMPT, STEP_ATTEMPTED, NULL, "",
+     "a read shows all as before: one more request"},
+    {STEP_ATTEMPTED, ON_ACCEPTED, STEP_ACCEPTED, NULL, "", "the target said yes"},
+    {STEP_ATTEMPTED, ON_CLOSING, STEP_CLOSING, NULL, "", "no further attempt: burn its fence"},
+    {STEP_ATTEMPTED, ON_DONE, STEP_DONE, NULL, "", "its fence is there and in sync"},
+    {STEP_ATTEMPTED, ON_UNKNOWN, STEP_UNKNOWN, NULL, "", "the fence is gone: a person must look"},
+    {STEP_ATTEMPTED, ON_RELEASE, STEP_RELEASED, NULL, "", "let go by name: a debt"},
+    {STEP_ACCEPTED, ON_ACCEPTED, STEP_ACCEPTED, NULL, "", "a newer change proves it"},
+    {STEP_ACCEPTED, ON_ATTEMPT, STEP_ATTEMPTED, NULL, "",
+     "the target forgot it and all is as before"},
+    {STEP_ACCEPTED, ON_CLOSING, STEP_CLOSING, NULL, "", "no further attempt: burn its fence"},
+    {STEP_ACCEPTED, ON_DONE, STEP_DONE, NULL, "", "its fence is there and in sync"},
+    {STEP_ACCEPTED, ON_UNKNOWN, STEP_UNKNOWN, NULL, "", "the fence is gone: a person must look"},
+    {STEP_ACCEPTED, ON_RELEASE, STEP_RELEASED, NULL, "", "let go by name: a debt"},
+    {STEP_CLOSING, ON_DONE, STEP_DONE, NULL, "", "it had landed: its fence is there and in sync"},
+    {STEP_CLOSING, ON_REFUSED, STEP_REFUSED, NULL, "", "burnt: no request of it can land any more"},
+    {STEP_CLOSING, ON_UNKNOWN, STEP_UNKNOWN, NULL, "", "the fence is gone: a person must look"},
+    {STEP_CLOSING, ON_RELEASE, STEP_RELEASED, NULL, "", "let go by name: a debt"},
+};
+const uint32_t step_transition_count = ARRAY_LENGTH(step_transitions);
+
+const struct execution_transition execution_transitions[] = {
+    {EXECUTION_NONE, ON_DECIDE, EXECUTION_DECIDED, "a move is accepted, with a new epoch"},
+    {EXECUTION_ENDED, ON_DECIDE, EXECUTION_DECIDED, "a move is accepted, with a new epoch"},
+    {EXECUTION_DECIDED, ON_BEGIN, EXECUTION_RUNNING, "the first intent or switch is committed"},
+    {EXECUTION_DECIDED, ON_LAPSE, EXECUTION_ENDED,
+     "a new leader, a veto, pause, maintenance, the end of the suspicion, or 10 s without a start"},
+    {EXECUTION_DECIDED, ON_OPERATOR_CANCEL, EXECUTION_ENDED, "cancelled before anything was sent"},
+    {EXECUTION_RUNNING, ON_OPERATOR_CANCEL, EXECUTION_CANCELLING,
+     "no new step; what was sent is closed"},
+    {EXECUTION_RUNNING, ON_ALL_ENDED, EXECUTION_ENDED, "every step has ended"},
+    {EXECUTION_CANCELLING, ON_ALL_ENDED, EXECUTION_ENDED, "every step has ended"},
+};
+const uint32_t execution_transition_count = ARRAY_LENGTH(execution_transitions);
+
+const char *step_event_text(enum step_event event) {
+    static const char *const words[] = {"INTENT",  "ATTEMPT", "ACCEPTED", "CLOSING", "done",
+                                        "refused", "unknown", "RELEASE",  "CANCEL",  "SWITCH"};
+    return (unsigned)event < STEP_EVENT_COUNT ? words[event] : "?";
+}
+
+const char *execution_event_text(enum execution_event event) {
+    static const char *const words[] = {"DECIDE", "begin", "lapse", "CANCEL", "all steps ended"};
+    return (unsigned)event < EXECUTION_EVENT_COUNT ? words[event] : "?";
+}
+
+const struct step_transition *step_transition_find(const struct step *step, enum step_event event) {
+    for (uint32_t i = 0; i < step_transition_count; i++) {
+        const struct step_transition *row = &step_transitions[i];
+        if (row->from == step->phase && row->on == event &&
+            (row->guard == NULL || row->guard(step))) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+const struct execution_transition *execution_transition_find(const struct execution *execution,
+                                                             enum execution_event event) {
+    for (uint32_t i = 0; i < execution_transition_count; i++) {
+        const struct execution_transition *row = &execution_transitions[i];
+        if (row->from == execution->phase && row->on == event) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+bool step_satisfies(const struct step *step) {
+    bool failed = step->phase == STEP_REFUSED || step->phase == STEP_UNKNOWN;
+    /* Released is an operator's word that the plan may go on without it. */
+    return step->phase == STEP_ACCEPTED || step->phase == STEP_DONE ||
+           step->phase == STEP_RELEASED || (failed && step->continue_on_failure);
+}
+
+bool step_can_start(const struct execution *execution, uint32_t step) {
+    for (uint32_t i = 0; i < step; i++) {
+        bool needed = (execution->steps[step].needs >> i & 1) != 0;
+        if (needed && !step_satisfies(&execution->steps[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Appends text to a fixed array, cutting at its end; returns where the NUL went. */
+static char *append(char *at, const char *end, const char *text) {
+    while (*text != '\0' && at + 1 < end) {
+        *at++ = *text++;
+    }
+    *at = '\0';
+    return at;
+}
+
+static char *append_u64(char *at, const char *end, uint64_t value) {
+    char digits[24];
+    char *first = digits + sizeof digits - 1;
+    *first = '\0';
+    do {
+        *--first = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    return append(at, end, first);
+}
+
+void eid_format(char eid[EID_SIZE], const char *service, uint64_t incarnation, uint64_t epoch,
+                uint32_t step) {
+    const char *end = eid + EID_SIZE;
+    char *at = append(eid, end, service);
+    at = append(at, end, "/");
+    at = append_u64(at, end, incarnation);
+    at = append(at, end, ".");
+    at = append_u64(at, end, epoch);
+    at = append(at, end, "/");
+    (void)append_u64(at, end, step);
+}
+
+void fence_format(char fence[FENCE_SIZE], const char *cluster, const char *eid) {
+    const char *end = fence + FENCE_SIZE;
+    char *at = append(fence, end, cluster);
+    at = append(at, end, "/");
+    (void)append(at, end, eid);
+}
+
+void fence_format_void(char fence[FENCE_SIZE], const char *cluster, const char *eid) {
+    const char *end = fence + FENCE_SIZE;
+    char *at = append(fence, end, "void(");
+    at = append(at, end, cluster);
+    at = append(at, end, "/");
+    at = append(at, end, eid);
+    (void)append(at, end, ")");
+}

@@ -1,0 +1,128 @@
+#include "core/pending.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+static bool new_steps_are_held(const struct state *state, const struct service *service) {
+    const struct execution *execution = &service->execution;
+    bool paused = state_override(state, OVERRIDE_PAUSE, service->name, NULL) != NULL;
+    return execution->phase == EXECUTION_CANCELLING ||
+           (paused && (execution->skipped_gates & GATE_BIT(GATE_PAUSED)) == 0);
+}
+
+static enum effect_kind effect_of(const struct state *state, const struct service *service,
+                                  uint32_t i) {
+    const struct step *step = &service->execution.steps[i];
+    switch (step->phase) {
+    case STEP_WAITING:
+        if (new_steps_are_held(state, service) || !step_can_start(&service->execution, i)) {
+            return EFFECT_KIND_COUNT;
+        }
+        return step->kind == STEP_SWITCH ? EFFECT_SWITCH : EFFECT_INTEND;
+    case STEP_INTENDED:
+        return EFFECT_ATTEMPT;
+    case STEP_ATTEMPTED:
+    case STEP_ACCEPTED:
+    case STEP_CLOSING:
+        return EFFECT_RESOLVE;
+    default:
+        return EFFECT_KIND_COUNT;
+    }
+}
+
+void state_pending(const struct state *state,
+                   void (*on_effect)(void *context, const struct effect *), void *context) {
+    for (uint32_t s = 0; s < state->spec.service_count; s++) {
+        const struct service *service = &state->services[s];
+        if (!execution_is_open(&service->execution)) {
+            continue;
+        }
+        for (uint32_t i = 0; i < service->execution.step_count; i++) {
+            struct effect effect = {.kind = effect_of(state, service, i),
+                                    .service = s,
+                                    .step = i,
+                                    .epoch = service->execution.epoch};
+            if (effect.kind != EFFECT_KIND_COUNT) {
+                on_effect(context, &effect);
+            }
+        }
+    }
+}
+
+void step_eid(const struct state *state, uint32_t service, uint32_t step, char eid[EID_SIZE]) {
+    const struct service *s = &state->services[service];
+    const struct step *at = &s->execution.steps[step];
+    if (at->kind == STEP_SETTLE) {
+        memcpy(eid, at->debt_eid, EID_SIZE);
+    } else {
+        eid_format(eid, s->name, state->incarnation, s->execution.epoch, step);
+    }
+}
+
+const struct spec_zone *step_zone(const struct state *state, uint32_t service, uint32_t step) {
+    const struct service *s = &state->services[service];
+    const struct step *at = &s->execution.steps[step];
+    if (at->kind != STEP_SETTLE) {
+        return &state->spec.services[service].zones[at->zone];
+    }
+    for (uint32_t i = 0; i < s->debt_count; i++) {
+        if (text_equal(s->debts[i].eid, at->debt_eid)) {
+            return &s->debts[i].zone;
+        }
+    }
+    return NULL; /* settled meanwhile */
+}
+
+/* The wanted fence is there. It must also be durable: a change that the target accepted can still
+ * be lost until it is in sync. */
+static enum step_action by_sync(enum target_sync sync, enum step_action proved, const char **why) {
+    switch (sync) {
+    case TARGET_INSYNC:
+        *why = "the fence is there, and in sync since before it was read";
+        return proved;
+    case TARGET_PENDING:
+        *why = "the fence is there, not in sync yet";
+        return ACTION_WAIT;
+    default:
+        *why = "the fence is there, but no change is known that proves it durable";
+        return ACTION_TOUCH;
+    }
+}
+
+enum step_action step_after_read(const struct state *state, uint32_t service, uint32_t step,
+                                 const struct target_reading *reading, const char **why) {
+    const struct execution *execution = &state->services[service].execution;
+    const struct step *at = &execution->steps[step];
+    char eid[EID_SIZE];
+    char wanted[FENCE_SIZE];
+    char burnt[FENCE_SIZE];
+    step_eid(state, service, step, eid);
+    fence_format(wanted, state->cluster, eid);
+    fence_format_void(burnt, state->cluster, eid);
+    bool closing = at->phase == STEP_CLOSING;
+    bool cancelled = execution->phase == EXECUTION_CANCELLING;
+    const char *fence = reading->fence_present ? reading->fence : "";
+    if (text_equal(fence, wanted)) {
+        return by_sync(reading->sync, ACTION_DONE, why);
+    }
+    if (!reading->fence_present && (at->fence_before[0] != '\0' || closing || cancelled)) {
+        *why = "the fence is gone: nobody can know any more what lands";
+        return ACTION_UNKNOWN;
+    }
+    bool as_before = text_equal(fence, at->fence_before) && reading->state_as_before;
+    if (!closing && !cancelled && as_before) {
+        *why = "fence and records are as before the attempt";
+        return ACTION_ATTEMPT;
+    }
+    if (!closing) {
+        *why = cancelled ? "cancelled: make sure that nothing of it lands"
+                         : "somebody else changed it: make sure that nothing of it lands";
+        return ACTION_CLOSE;
+    }
+    if (text_equal(fence, burnt)) {
+        return by_sync(reading->sync, at->kind == STEP_SETTLE ? ACTION_DONE : ACTION_REFUSED, why);
+    }
+    *why = "burn the fence: no older request can match it any more";
+    return ACTION_BURN;
+}

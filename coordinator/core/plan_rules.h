@@ -1,0 +1,23 @@
+/* Plans, as made by policy and as checked by apply. */
+#ifndef CORE_PLAN_RULES_H
+#define CORE_PLAN_RULES_H
+
+#include "core/command.h"
+
+/* Whether a plan is one that may run: settles every debt first (unless waived by name), switches
+ * exactly once, writes DNS after the switch, each zone exactly once; an adoption fences each zone
+ * exactly once, then switches. */
+bool plan_is_sound(const struct state *state, uint32_t service, enum execution_kind kind,
+                   uint32_t skipped_gates, const struct plan *plan);
+
+/* Automatic moves of a service that ended within its max_moves window, and suspicions that ended
+ * without a move within FLAP_WINDOW_MS. */
+#define FLAP_WINDOW_MS UINT64_C(1800000)
+#define FLAP_MAX 5
+uint32_t service_recent_moves(const struct state *state, uint32_t service);
+uint32_t service_recent_unsuspects(const struct state *state, uint32_t service);
+
+/* Whether this node is the first one of its region, for a walk over the regions of nodes. */
+bool votes_is_first_of_region(const struct state *state, uint32_t node);
+
+#endif

@@ -1,0 +1,14 @@
+/* Small questions about a spec that several files of core ask. */
+#ifndef CORE_SPEC_RULES_H
+#define CORE_SPEC_RULES_H
+
+#include "core/spec.h"
+
+/* Nothing of the service, nor of the regions, differs. */
+bool spec_service_is_unchanged(const struct spec *a, uint32_t ai, const struct spec *b,
+                               uint32_t bi);
+
+/* The region is the service's home or one of its targets, and serves. */
+bool spec_may_serve(const struct spec *spec, uint32_t service, uint32_t region);
+
+#endif
