@@ -1,0 +1,55 @@
+# Noctua: a thin front to meson. "make help" lists what there is.
+#
+# Each target first makes sure of the packages and of libraft (deploy/bootstrap), sets up its build
+# directory once, and leaves the rest to ninja: a second run installs and rebuilds nothing.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+SOURCES = git ls-files -z '*.c' '*.h'
+NINJA = ninja --quiet
+
+.DEFAULT_GOAL := all
+.PHONY: all demo test test-fast install fmt fmt-check tidy diagrams clean help
+
+all: ## build everything into build/release (default)
+	@deploy/bootstrap/configure release
+	@$(NINJA) -C build/release
+
+demo: ## three regions on loopback, one dies, the service moves; KEEP=1 leaves it running
+	@deploy/bootstrap/install demo
+	@deploy/bootstrap/configure release
+	@$(NINJA) -C build/release
+	@tests/demo/run
+
+test: ## every test: format, unit, clang-tidy, integration, sanitizers
+	@tests/run
+
+test-fast: ## format and unit tests only
+	@tests/run format unit
+
+install: ## install below $(DESTDIR)$(PREFIX) (PREFIX=/usr/local)
+	@deploy/bootstrap/configure release
+	@meson configure build/release --prefix=$(PREFIX)
+	@$(NINJA) -C build/release
+	@meson install -C build/release --no-rebuild --quiet $(if $(DESTDIR),--destdir=$(abspath $(DESTDIR)))
+
+fmt: ## format all C files with clang-format
+	@deploy/bootstrap/install test
+	@$(SOURCES) | xargs -0 -r clang-format -i
+
+fmt-check: ## fail if a C file isn't formatted
+	@tests/run format
+
+tidy: ## clang-tidy over all C files (cached by content)
+	@tests/run tidy
+
+diagrams: ## write the state diagrams of docs/ from the tables in the code
+	@deploy/bootstrap/configure release
+	@$(NINJA) -C build/release diagrams
+
+clean: ## remove what was built; keeps libraft in build/deps
+	@find build -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} + 2>/dev/null || true
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
