@@ -1,0 +1,82 @@
+/* What people and tools read, as JSON: one builder a document, used by /status and the client API;
+ * the CLI renders its tables from these. Pure: facts in, a new reference to a JSON value out (the
+ * caller's; NULL: no memory). Keys are stable: new ones may come, none changes its meaning.
+ * Times are ISO 8601 UTC text where people read them (`*_at`), durations are milliseconds (`*_ms`).
+ * A field without a value is null, never absent.
+ *
+ * status   {cluster, leader, node, term, applied_index, wall_at, stale, age_ms,
+ *           nodes {seen, total}, automation "on"|"off"|"halted", spare_observers,
+ *           services [{name, owner, active, epoch, mode, state, target, lag_ms,
+ *           if_active_died, suspect_region, confirming_ms, confirm_ms}]}
+ *           state: ok suspect confirming moving blocked half-moved not-adopted paused vetoed
+ *           maintenance (the first that holds of: not-adopted moving half-moved blocked confirming
+ *           suspect vetoed paused maintenance ok)
+ * service  {name, owner, active, epoch, mode, home, targets [], state, half_moved, nodes [{name,
+ *           region}], regions [{name, role, active, verdict, votes {down, up, degraded, unknown,
+ *           need}, opinions [text by place in nodes; "silent"], worst {check, code, failing_ms}}],
+ *           suspect {region, since_at, confirming_ms, confirm_ms, moves_to, moves_at, note,
+ *           rejected, approved_by}, execution, overrides [], debts [], sentence}
+ * execution {epoch, kind, phase, result, from, to, actor, reason, automatic, began_at, ended_at,
+ *           took_ms, skipped [], steps [{index, name, kind, target, phase, attempts, needs [], eid,
+ *           detail, started_at, ended_at, took_ms}]}
+ * explain  {service, headline, why, gates [{gate, value, limit, result, doc}], passing, failing [],
+ *           evidence [index], cited [{node, boot, sequence, down, first_index, last_index,
+ *           suspect_age_ms}], choices [command], execution, sent, preview}
+ * plan     {service, kind, from, to, epoch {old, new}, plan, rto_ms, steps [{name, target, now,
+ *           then, needs []}], gates [..], passing, total, failing [], skipped [], choices []}
+ * history  {moves [{epoch, at, service, from, to, kind, by, took_ms, lost, result, reason}],
+ *           events [event]}
+ * event    {number, index, at, kind, service, region, to, subject, epoch, value, actor, detail,
+ *           text}
+ * nodes    {nodes [{name, region, role, applied_index, behind_ms, control {reachable, total},
+ *           certificate_days, version, link}], quorum {need, total}, sentence}
+ * version  {version, cluster, node, feature_level, incarnation}
+ * spec     {index, text} */
+#ifndef API_DOCUMENTS_H
+#define API_DOCUMENTS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/facts.h"
+#include "api/preview.h"
+
+json_t *document_status(const struct api_facts *facts);
+json_t *document_service(const struct api_facts *facts, uint32_t service);
+/* The open or last execution; null when there was none. */
+json_t *document_execution(const struct api_facts *facts, uint32_t service);
+/* `preview` NULL: about what policy does by itself; else about that move, refused or not. */
+json_t *document_explain(const struct api_facts *facts, uint32_t service,
+                         const struct move_preview *preview);
+json_t *document_plan(const struct api_facts *facts, const struct move_preview *preview);
+
+#define HISTORY_EVENT_MAX 1024 /* rows of events a document */
+
+struct history_query {
+    const char *service; /* NULL: all */
+    uint64_t epoch;      /* 0: all */
+    bool with_events;
+    uint32_t limit; /* moves; 0: all that are kept */
+};
+
+json_t *document_history(const struct api_facts *facts, const struct history_query *query);
+json_t *document_nodes(const struct api_facts *facts);
+json_t *document_version(const struct api_facts *facts);
+json_t *document_spec(const struct api_facts *facts);
+
+/* `number` counts events from 1, ever: the newest is state->event_count. */
+json_t *document_event(const struct event *event, uint64_t number);
+/* The kept event of that number, or NULL. */
+const struct event *document_find_event(const struct state *state, uint64_t number);
+
+/* The word of a service's state, as in `status`. */
+const char *document_service_state(const struct api_facts *facts, uint32_t service);
+/* Value and limit of a gate as people read them: "down, votes 2", "44s", "94s (51s old)". */
+#define GATE_TEXT_SIZE 64
+void document_gate_value(enum gate gate, const struct gate_reading *reading,
+                         char text[GATE_TEXT_SIZE]);
+void document_gate_limit(enum gate gate, const struct gate_reading *reading,
+                         char text[GATE_TEXT_SIZE]);
+
+#endif

@@ -1,0 +1,63 @@
+/* What the daemon knows at one moment, as the API shows it: committed state, and beside it what
+ * only this process knows. The daemon fills one in on its main loop; nothing here is owned, and
+ * nothing is kept beyond the call that it was given to. */
+#ifndef API_FACTS_H
+#define API_FACTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/policy.h"
+#include "core/state.h"
+
+/* A quorum seen longer ago is not "recently" any more: /readyz says 503. */
+#define QUORUM_RECENT_MS 10000
+
+/* This process's link to one node, by that node's place in state->nodes. */
+struct link_facts {
+    bool up;              /* true for the node itself */
+    uint64_t match_index; /* known only on a leader; 0: not known */
+};
+
+/* One check of one region, as this node sees it. */
+struct probe_facts {
+    uint32_t service, region; /* places in the spec */
+    const char *check;
+    enum opinion_value state; /* UP, DOWN or UNKNOWN: after rise and fall */
+    const char *code;         /* of probe's table of results; "" before the first result */
+    uint32_t http_status;     /* 0: none */
+    uint32_t duration_ms;     /* of the last one */
+    uint64_t failing_ms;      /* 0: doesn't */
+};
+
+struct api_facts {
+    const struct state *state;
+    const struct policy_input *policy; /* NULL: this node doesn't lead */
+    const struct report *own_report;   /* this node's last; NULL: none yet */
+    const char *node;                  /* own name */
+    const char *version;               /* of the software */
+    uint64_t now_ms;                   /* CLOCK_BOOTTIME */
+    uint64_t wall_ms;                  /* CLOCK_REALTIME */
+
+    bool leads;                 /* own-term barrier and LEADER are applied */
+    uint64_t leader_id;         /* 0: not known */
+    uint64_t term;              /* Raft's */
+    bool caught_up;             /* everything known to be committed is applied */
+    bool was_caught_up;         /* caught_up held once since this process began; until then the
+                                   endpoints about services say 503: a replayed log tells the past */
+    uint64_t quorum_contact_ms; /* CLOCK_BOOTTIME of the last contact with a majority (leader) or
+                                   with the leader; 0: never since the start */
+    struct link_facts links[NODE_MAX];
+    const struct probe_facts *probes;
+    uint32_t probe_count;
+};
+
+/* Milliseconds since the last contact with a quorum; since the process knows, UINT64_MAX: never. */
+static inline uint64_t facts_age_ms(const struct api_facts *facts) {
+    if (facts->quorum_contact_ms == 0) {
+        return UINT64_MAX;
+    }
+    return facts->now_ms > facts->quorum_contact_ms ? facts->now_ms - facts->quorum_contact_ms : 0;
+}
+
+#endif

@@ -1,0 +1,38 @@
+/* A move as it would be proposed now: its plan, how its gates read, and a short name for the plan
+ * so that an operator's "yes" holds for exactly what was shown. Pure. */
+#ifndef API_PREVIEW_H
+#define API_PREVIEW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/facts.h"
+#include "core/command.h"
+
+#define PLAN_HASH_SIZE 7 /* six hexadecimal digits of SHA-256 */
+
+struct move_preview {
+    uint32_t service, from, to; /* NONE_INDEX: none */
+    enum execution_kind kind;
+    bool automatic; /* gates were read as for a move by policy, not by an operator */
+    uint32_t skipped_gates;
+    uint64_t epoch; /* that it would get */
+    struct plan plan;
+    struct gate_reading gates[GATE_COUNT];
+    uint32_t failing; /* bits of gates */
+    char hash[PLAN_HASH_SIZE];
+};
+
+/* Target of a move that names none: the region that policy would choose. NONE_INDEX: none. */
+uint32_t preview_choose_target(const struct api_facts *facts, uint32_t service);
+
+/* An operator's move (or adoption) of `service` to `to`. CORE_NO_REGION, CORE_NO_SERVICE or another
+ * refusal when there is no plan. */
+enum core_error preview_move(const struct api_facts *facts, uint32_t service,
+                             enum execution_kind kind, uint32_t to, uint32_t skipped_gates,
+                             struct move_preview *ret);
+
+/* What policy would do for `service` now; `to` may be NONE_INDEX, then there is no plan. */
+void preview_automatic(const struct api_facts *facts, uint32_t service, struct move_preview *ret);
+
+#endif
