@@ -1,0 +1,411 @@
+/* One round of work for a step. Every path ends in task_end(); what it found is proposed, and the
+ * next round starts from what was committed. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "driver/route53.h"
+#include "target.h"
+#include "task.h"
+#include "test_point.h"
+
+static const struct step *step_of(const struct task *task, uint32_t service) {
+    return &executor_state(task->executor)->services[service].execution.steps[task->step];
+}
+
+static struct command_step fields_of(const struct task *task, uint32_t service) {
+    struct command_step fields;
+    memset(&fields, 0, sizeof fields);
+    fields.service = service;
+    fields.epoch = task->epoch;
+    fields.step = task->step;
+    return fields;
+}
+
+/* How long ago DECIDE's TICK was proposed, by our own stopwatch: "Begin". */
+static uint64_t begin_age_ms(const struct task *task) {
+    const struct executor *executor = task->executor;
+    uint64_t tick_ms = executor->options.tick_proposed_ms(executor->options.context);
+    uint64_t now_ms = executor_now(executor);
+    return tick_ms == 0 || tick_ms > now_ms ? TIME_MAX_MS : now_ms - tick_ms;
+}
+
+static void on_proposed(void *context, enum error_code error, enum core_error answer,
+                        uint64_t index) {
+    struct task *task = context;
+    (void)index;
+    if (error == ERROR_OK && answer == CORE_OK) {
+        task->delay_ms = 0;
+        task_end(task, 0);
+        return;
+    }
+    task_end_in_trouble(task, error != ERROR_OK ? error_text(error) : core_error_text(answer));
+}
+
+void task_switch(struct task *task, uint32_t service) {
+    struct command_step fields = fields_of(task, service);
+    fields.begin_age_ms = begin_age_ms(task);
+    task_begin(task);
+    TEST_POINT("before-switch");
+    task_propose(task, COMMAND_SWITCH, &fields, on_proposed);
+}
+
+static void propose_outcome(struct task *task, uint32_t service, enum step_phase outcome,
+                            const char *detail) {
+    struct command_step fields = fields_of(task, service);
+    fields.outcome = outcome;
+    if (task->fence_present) {
+        memcpy(fields.fence, task->fence_read, sizeof fields.fence);
+    }
+    (void)snprintf(fields.detail, sizeof fields.detail, "%s", detail);
+    TEST_POINT("before-outcome");
+    task_propose(task, COMMAND_OUTCOME, &fields, on_proposed);
+}
+
+/* --- INTENT --- */
+
+static void keep_fence(struct task *task, const struct driver_reading *reading) {
+    task->fence_present = reading->fence_present;
+    (void)snprintf(task->fence_read, sizeof task->fence_read, "%s",
+                   reading->fence_present ? reading->fence : "");
+}
+
+static void copy_blob(struct blob *to, const struct driver_blob *from) {
+    to->used = true;
+    to->size_bytes = from->size_bytes;
+    memcpy(to->bytes, from->bytes, from->size_bytes);
+}
+
+_Static_assert(DRIVER_STATE_MAX <= BLOB_SIZE, "every state that a driver reads can be committed");
+
+/* An adoption says which region serves: the records must say so too. */
+static bool adoption_is_true(struct task *task, uint32_t service,
+                             const struct driver_target *target,
+                             const struct driver_reading *reading, struct error *error) {
+    const struct state *state = executor_state(task->executor);
+    const struct execution *execution = &state->services[service].execution;
+    struct driver_blob desired;
+    char diff[REASON_SIZE];
+    enum error_code code =
+        target_desired(state, service, execution->steps[task->step].zone, execution->to, target,
+                       &reading->state, &desired, diff, sizeof diff, error);
+    if (code != ERROR_OK) {
+        return false;
+    }
+    if (diff[0] != '\0') {
+        (void)error_set(error, ERROR_CONFLICT, "the zone doesn't point to %s: %.120s",
+                        state->spec.regions[execution->to].name, diff);
+        return false;
+    }
+    return true;
+}
+
+/* What stands against an intent, given what was read; fills in the command's fields otherwise. */
+static enum error_code prepare_intent(struct task *task, uint32_t service,
+                                      const struct driver_target *target,
+                                      const struct driver_reading *reading,
+                                      struct command_step *fields, struct error *error) {
+    const struct state *state = executor_state(task->executor);
+    const struct execution *execution = &state->services[service].execution;
+    const struct step *step = &execution->steps[task->step];
+    char ours[NAME_SIZE + 2];
+    char ours_void[NAME_SIZE + 8];
+    (void)snprintf(ours, sizeof ours, "%s/", state->cluster);
+    (void)snprintf(ours_void, sizeof ours_void, "void(%s/", state->cluster);
+    (void)snprintf(fields->fence, sizeof fields->fence, "%s",
+                   reading->fence_present ? reading->fence : "");
+    if (step->kind == STEP_ADOPT) {
+        return adoption_is_true(task, service, target, reading, error) ? ERROR_OK : error->code;
+    }
+    if (!reading->fence_present) {
+        return error_set(error, ERROR_NOT_FOUND,
+                         "there is no fence %s: run noctuactl adopt %s first", target->fence_name,
+                         state->services[service].name);
+    }
+    if (!text_starts_with(reading->fence, ours) && !text_starts_with(reading->fence, ours_void)) {
+        return error_set(error, ERROR_CONFLICT, "the fence is another group's: %.150s",
+                         reading->fence);
+    }
+    struct driver_blob desired;
+    char diff[REASON_SIZE];
+    enum error_code code = target_desired(state, service, step->zone, execution->to, target,
+                                          &reading->state, &desired, diff, sizeof diff, error);
+    if (code == ERROR_OK) {
+        copy_blob(&fields->before, &reading->state);
+        copy_blob(&fields->after, &desired);
+        (void)snprintf(fields->detail, sizeof fields->detail, "%s", diff);
+    }
+    return code;
+}
+
+static void on_read_for_intent(void *context, const struct error *read_error,
+                               const struct driver_reading *reading) {
+    struct task *task = context;
+    uint32_t service;
+    if (!task_locate(task, &service) || step_of(task, service)->phase != STEP_WAITING) {
+        task_end(task, 0);
+        return;
+    }
+    if (read_error != NULL && read_error->code != ERROR_NOT_FOUND) {
+        task_end_in_trouble(task, read_error->message);
+        return;
+    }
+    struct error error = {ERROR_OK, ""};
+    struct driver_target target;
+    struct command_step fields = fields_of(task, service);
+    fields.begin_age_ms = begin_age_ms(task);
+    if (read_error != NULL) {
+        error = *read_error;
+    } else {
+        keep_fence(task, reading);
+        if (!target_of_step(executor_state(task->executor), service, task->step, &target)) {
+            task_end(task, 0);
+            return;
+        }
+    }
+    if (error.code == ERROR_OK && step_of(task, service)->kind == STEP_SETTLE) {
+        task_propose(task, COMMAND_CLOSING, &fields, on_proposed);
+        return;
+    }
+    if (error.code != ERROR_OK ||
+        prepare_intent(task, service, &target, reading, &fields, &error) != ERROR_OK) {
+        /* Nothing was sent: the step is refused, in the words of what stands against it. */
+        propose_outcome(task, service, STEP_REFUSED, error.message);
+        return;
+    }
+    TEST_POINT("before-intent");
+    task_propose(task, COMMAND_INTENT, &fields, on_proposed);
+}
+
+void task_intend(struct task *task, uint32_t service) {
+    struct driver_target target;
+    if (!target_of_step(executor_state(task->executor), service, task->step, &target)) {
+        return;
+    }
+    task_begin(task);
+    driver_read(task->executor->options.driver, &target, "", on_read_for_intent, task);
+}
+
+/* --- ATTEMPT: propose, and send once when it is applied in this term --- */
+
+static void on_sent(void *context, const struct driver_sent *sent);
+
+static void send_attempt(struct task *task, uint32_t service) {
+    const struct state *state = executor_state(task->executor);
+    const struct step *step = step_of(task, service);
+    struct driver_target target;
+    struct driver_blob before;
+    struct driver_blob after;
+    char eid[EID_SIZE];
+    char fence[FENCE_SIZE];
+    if (!target_of_step(state, service, task->step, &target)) {
+        task_end(task, 0);
+        return;
+    }
+    step_eid(state, service, task->step, eid);
+    fence_format(fence, state->cluster, eid);
+    struct driver_change change = {
+        .fence_before = step->fence_before[0] == '\0' ? NULL : step->fence_before,
+        .fence_after = fence,
+        .comment = eid,
+        .deadline_boottime_ms = task->proposed_ms + SEND_DEADLINE_MS,
+    };
+    if (step->kind == STEP_DNS) {
+        const struct blob *from = &state->blobs[step->state_before];
+        const struct blob *to = &state->blobs[step->state_after];
+        before.size_bytes = from->size_bytes;
+        memcpy(before.bytes, from->bytes, from->size_bytes);
+        after.size_bytes = to->size_bytes;
+        memcpy(after.bytes, to->bytes, to->size_bytes);
+        change.state_before = &before;
+        change.state_after = &after;
+    }
+    task->sending = ACTION_ATTEMPT;
+    task->sync_change_id[0] = '\0';
+    TEST_POINT("before-send");
+    driver_send(task->executor->options.driver, &target, &change, on_sent, task);
+    TEST_POINT("after-send");
+}
+
+static void on_attempt_proposed(void *context, enum error_code error, enum core_error answer,
+                                uint64_t index) {
+    struct task *task = context;
+    uint32_t service;
+    if (error != ERROR_OK || answer != CORE_OK) {
+        on_proposed(context, error, answer, index);
+        return;
+    }
+    /* Applied, in our term, by a leader that has passed its barrier. If anything of that has
+     * changed, or the stopwatch says that we were away: the next leader, or round, reads first. */
+    bool late = executor_now(task->executor) > task->proposed_ms + SEND_DEADLINE_MS;
+    if (late || !task_locate(task, &service) || step_of(task, service)->phase != STEP_ATTEMPTED) {
+        task_end(task, 0);
+        return;
+    }
+    TEST_POINT("after-attempt");
+    send_attempt(task, service);
+}
+
+void task_attempt(struct task *task, uint32_t service) {
+    struct command_step fields = fields_of(task, service);
+    fields.attempt = step_of(task, service)->attempts + 1;
+    if (!task->busy) {
+        task_begin(task);
+    }
+    task->proposed_ms = executor_now(task->executor);
+    TEST_POINT("before-attempt");
+    task_propose(task, COMMAND_ATTEMPT, &fields, on_attempt_proposed);
+}
+
+/* A yes is committed: later steps may start. Anything else decides nothing; the next round reads.
+ */
+static void on_sent(void *context, const struct driver_sent *sent) {
+    struct task *task = context;
+    uint32_t service;
+    if (!task_locate(task, &service)) {
+        task_end(task, 0);
+        return;
+    }
+    const struct step *step = step_of(task, service);
+    LOG_EVENT(EFFECT_SENT, LOG_TEXT("service", task->service), LOG_U64("epoch", task->epoch),
+              LOG_TEXT("step", step->name), LOG_U64("reply", sent->reply),
+              LOG_TEXT("change", sent->change_id), LOG_TEXT("words", sent->message));
+    if (sent->reply != DRIVER_REPLY_ACCEPTED) {
+        task_end_in_trouble(task, sent->message);
+        return;
+    }
+    TEST_POINT("after-reply");
+    task->delay_ms = 0;
+    if (step->phase == STEP_CLOSING) {
+        (void)TEXT_COPY(task->sync_change_id, sent->change_id);
+        task_end(task, TASK_WAIT_MS);
+        return;
+    }
+    struct command_step fields = fields_of(task, service);
+    fields.attempt = step->attempts;
+    (void)TEXT_COPY(fields.change_id, sent->change_id);
+    task_propose(task, COMMAND_ACCEPTED, &fields, on_proposed);
+}
+
+/* --- reading what became of it --- */
+
+/* Rewrites the fence alone, from what was read: to void(eid), or to itself. */
+static void send_fence(struct task *task, uint32_t service, enum step_action action) {
+    const struct state *state = executor_state(task->executor);
+    struct driver_target target;
+    char eid[EID_SIZE];
+    char burnt[FENCE_SIZE];
+    if (!target_of_step(state, service, task->step, &target)) {
+        task_end(task, 0);
+        return;
+    }
+    step_eid(state, service, task->step, eid);
+    fence_format_void(burnt, state->cluster, eid);
+    struct driver_change change = {
+        .fence_before = task->fence_read,
+        .fence_after = action == ACTION_BURN ? burnt : task->fence_read,
+        .comment = eid,
+        .deadline_boottime_ms = executor_now(task->executor) + SEND_DEADLINE_MS,
+    };
+    task->sending = action;
+    if (action == ACTION_BURN) {
+        TEST_POINT("before-burn");
+    }
+    driver_send(task->executor->options.driver, &target, &change, on_sent, task);
+    if (action == ACTION_BURN) {
+        TEST_POINT("after-burn");
+    }
+}
+
+static void act(struct task *task, uint32_t service, enum step_action action, const char *why) {
+    struct command_step fields = fields_of(task, service);
+    switch (action) {
+    case ACTION_DONE:
+        propose_outcome(task, service, STEP_DONE, "");
+        break;
+    case ACTION_REFUSED:
+        propose_outcome(task, service, STEP_REFUSED, task->trouble);
+        break;
+    case ACTION_UNKNOWN:
+        propose_outcome(task, service, STEP_UNKNOWN, why);
+        break;
+    case ACTION_ATTEMPT:
+        task_attempt(task, service);
+        break;
+    case ACTION_CLOSE:
+        (void)snprintf(fields.detail, sizeof fields.detail, "%s", why);
+        task_propose(task, COMMAND_CLOSING, &fields, on_proposed);
+        break;
+    case ACTION_BURN:
+    case ACTION_TOUCH:
+        send_fence(task, service, action);
+        break;
+    case ACTION_WAIT:
+    case STEP_ACTION_COUNT:
+        task_end(task, TASK_WAIT_MS);
+        break;
+    }
+}
+
+static bool state_is_as_before(const struct state *state, const struct step *step,
+                               const struct driver_blob *read) {
+    if (step->state_before >= BLOB_MAX) {
+        return true; /* the step works on the fence alone */
+    }
+    const struct blob *before = &state->blobs[step->state_before];
+    return before->size_bytes == read->size_bytes &&
+           memcmp(before->bytes, read->bytes, read->size_bytes) == 0;
+}
+
+static void on_read_to_resolve(void *context, const struct error *error,
+                               const struct driver_reading *reading) {
+    static const enum target_sync syncs[] = {TARGET_PENDING, TARGET_INSYNC, TARGET_NO_SUCH_CHANGE,
+                                             TARGET_NOT_ASKED};
+    struct task *task = context;
+    uint32_t service;
+    if (!task_locate(task, &service)) {
+        task_end(task, 0);
+        return;
+    }
+    if (error != NULL) {
+        task_end_in_trouble(task, error->message);
+        return;
+    }
+    const struct state *state = executor_state(task->executor);
+    const struct step *step = step_of(task, service);
+    keep_fence(task, reading);
+    struct target_reading seen = {
+        .sync = syncs[reading->sync],
+        .fence_present = reading->fence_present,
+        .fence = task->fence_read,
+        .state_as_before = state_is_as_before(state, step, &reading->state),
+    };
+    bool resolvable = step->phase == STEP_ATTEMPTED || step->phase == STEP_ACCEPTED ||
+                      step->phase == STEP_CLOSING;
+    if (!resolvable) {
+        task_end(task, 0);
+        return;
+    }
+    const char *why = "";
+    enum step_action action = step_after_read(state, service, task->step, &seen, &why);
+    if (action != ACTION_WAIT) {
+        LOG_EVENT(TARGET_READ, LOG_TEXT("service", task->service), LOG_U64("epoch", task->epoch),
+                  LOG_TEXT("step", step->name), LOG_TEXT("fence", task->fence_read),
+                  LOG_U64("action", action), LOG_TEXT("why", why));
+    }
+    act(task, service, action, why);
+}
+
+void task_resolve(struct task *task, uint32_t service) {
+    const struct state *state = executor_state(task->executor);
+    const struct step *step = step_of(task, service);
+    struct driver_target target;
+    if (!target_of_step(state, service, task->step, &target)) {
+        return;
+    }
+    const char *change_id =
+        task->sync_change_id[0] != '\0' ? task->sync_change_id : step->change_id;
+    task_begin(task);
+    driver_read(task->executor->options.driver, &target, change_id, on_read_to_resolve, task);
+}

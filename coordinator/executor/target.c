@@ -1,0 +1,116 @@
+#include "target.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "core/pending.h"
+#include "driver/route53.h"
+
+/* The record sets of one spec record: a simple one has one, a weighted or failover one has a set
+ * for each region. Calls back for each; stops at false. */
+struct record_set {
+    const struct spec_record *record;
+    uint32_t region; /* NONE_INDEX: simple */
+};
+
+static uint32_t sets_of_zone(const struct state *state, uint32_t service, uint32_t zone,
+                             struct record_set sets[DRIVER_RECORD_MAX]) {
+    const struct spec_service *spec = &state->spec.services[service];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < spec->record_count; i++) {
+        const struct spec_record *record = &spec->records[i];
+        if (record->zone != zone) {
+            continue;
+        }
+        if (record->routing == ROUTING_SIMPLE && count < DRIVER_RECORD_MAX) {
+            sets[count++] = (struct record_set){record, NONE_INDEX};
+            continue;
+        }
+        for (uint32_t r = 0; r < state->spec.region_count && count < DRIVER_RECORD_MAX; r++) {
+            if (record->routing != ROUTING_SIMPLE && record->value[r].set_identifier[0] != '\0') {
+                sets[count++] = (struct record_set){record, r};
+            }
+        }
+    }
+    return count;
+}
+
+static void fill_zone(const struct spec_zone *zone, struct driver_target *ret) {
+    (void)TEXT_COPY(ret->zone, zone->id);
+    (void)TEXT_COPY(ret->role_arn, zone->role);
+    (void)TEXT_COPY(ret->external_id, zone->external_id);
+    (void)TEXT_COPY(ret->fence_name, zone->fence_name);
+}
+
+bool target_of_step(const struct state *state, uint32_t service, uint32_t step,
+                    struct driver_target *ret) {
+    const struct spec_zone *zone = step_zone(state, service, step);
+    if (zone == NULL) {
+        return false;
+    }
+    memset(ret, 0, sizeof *ret);
+    (void)TEXT_COPY(ret->service, state->services[service].name);
+    fill_zone(zone, ret);
+    const struct step *at = &state->services[service].execution.steps[step];
+    if (at->kind == STEP_SETTLE) {
+        return true; /* the fence alone */
+    }
+    struct record_set sets[DRIVER_RECORD_MAX];
+    ret->record_count = sets_of_zone(state, service, at->zone, sets);
+    for (uint32_t i = 0; i < ret->record_count; i++) {
+        struct driver_record_key *key = &ret->records[i];
+        (void)TEXT_COPY(key->name, sets[i].record->name);
+        (void)TEXT_COPY(key->type, sets[i].record->type);
+        if (sets[i].region != NONE_INDEX) {
+            (void)TEXT_COPY(key->set_identifier,
+                            sets[i].record->value[sets[i].region].set_identifier);
+        }
+    }
+    return true;
+}
+
+static enum route53_action action_of(const struct spec_record *record) {
+    switch (record->routing) {
+    case ROUTING_WEIGHTED:
+        return ROUTE53_WEIGHTED;
+    case ROUTING_FAILOVER:
+        return ROUTE53_FAILOVER;
+    default:
+        break;
+    }
+    switch (record->kind) {
+    case RECORD_ALIAS:
+        return ROUTE53_ALIAS;
+    case RECORD_CNAME:
+        return ROUTE53_CNAME;
+    default:
+        return ROUTE53_VALUES;
+    }
+}
+
+enum error_code target_desired(const struct state *state, uint32_t service, uint32_t zone,
+                               uint32_t region, const struct driver_target *target,
+                               const struct driver_blob *as_read, struct driver_blob *ret,
+                               char *diff, size_t diff_size, struct error *error) {
+    struct record_set sets[DRIVER_RECORD_MAX];
+    struct route53_value values[DRIVER_RECORD_MAX];
+    uint32_t count = sets_of_zone(state, service, zone, sets);
+    assert(count == target->record_count);
+    memset(values, 0, sizeof values);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct spec_record_value *wanted = &sets[i].record->value[region];
+        values[i].action = action_of(sets[i].record);
+        (void)TEXT_COPY(values[i].text, wanted->text);
+        (void)TEXT_COPY(values[i].zone_id, wanted->zone_id);
+        values[i].ttl_s = 0; /* as read: a move changes where users go, nothing else */
+        values[i].chosen = sets[i].region == region;
+    }
+    char whole_diff[ROUTE53_DIFF_MAX];
+    enum error_code code = route53_desired(target, as_read, values, count, ret, whole_diff, error);
+    if (code == ERROR_OK && diff_size > 0) {
+        (void)snprintf(diff, diff_size, "%s", whole_diff);
+    }
+    return code;
+}
