@@ -1,0 +1,388 @@
+#include "group.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+
+#define START_MS UINT64_C(1700000000000)
+
+struct spec *spec_example(void) {
+    struct spec *spec = calloc(1, sizeof *spec);
+    assert(spec != NULL);
+    static const char *const regions[] = {"us-east-1", "us-west-2", "eu-west-1"};
+    for (uint32_t r = 0; r < 3; r++) {
+        (void)TEXT_COPY(spec->regions[r].name, regions[r]);
+        spec->regions[r].role = r == EU ? REGION_WITNESS : REGION_SERVE;
+    }
+    spec->region_count = 3;
+    spec->service_count = 1;
+    struct spec_service *service = &spec->services[0];
+    (void)TEXT_COPY(service->name, "nocturnal");
+    (void)TEXT_COPY(service->owner, "platform");
+    service->mode = MODE_AUTO;
+    service->home = EAST;
+    service->targets[0] = WEST;
+    service->target_count = 1;
+    struct spec_check *check = &service->checks[0];
+    (void)TEXT_COPY(check->name, "api");
+    (void)TEXT_COPY(check->url[EAST], "http://east/health");
+    (void)TEXT_COPY(check->url[WEST], "http://west/health");
+    check->expect[0] = (struct status_range){200, 399};
+    check->expect_count = 1;
+    check->interval_ms = 1000;
+    check->timeout_ms = 500;
+    check->fall = 3;
+    check->rise = 2;
+    check->critical = true;
+    service->check_count = 1;
+    (void)TEXT_COPY(service->zones[0].id, "Z1");
+    (void)TEXT_COPY(service->zones[0].fence_name, "_noctua-nocturnal.nocturnal.com");
+    service->zone_count = 1;
+    struct spec_record *record = &service->records[0];
+    (void)TEXT_COPY(record->name, "nocturnal.com");
+    (void)TEXT_COPY(record->type, "A");
+    record->kind = RECORD_VALUES;
+    (void)TEXT_COPY(record->value[EAST].text, "192.0.2.1");
+    (void)TEXT_COPY(record->value[WEST].text, "192.0.2.2");
+    service->record_count = 1;
+    service->policy = (struct spec_policy){.confirm_ms = 30000,
+                                           .cooldown_ms = 1800000,
+                                           .max_moves = 2,
+                                           .max_moves_window_ms = 86400000};
+    return spec;
+}
+
+enum core_error group_apply(struct group *group, struct command *command) {
+    command->term = group->term;
+    command->wall_ms = group->wall_ms;
+    uint64_t suspect_index = group->state->services[0].suspect.index;
+    enum core_error error = state_apply(group->state, ++group->index, command);
+    if (group->state->services[0].suspect.index != suspect_index) {
+        for (uint32_t n = 0; n < NODE_MAX; n++) {
+            group->suspect_seen_ms[n] = group->now_ms;
+            group->suspect_seen_index[n] = group->state->services[0].suspect.index;
+        }
+    }
+    assert(state_broken_invariant(group->state) == NULL);
+    return error;
+}
+
+enum core_error group_ask(struct group *group, struct command *command) {
+    memcpy(command->origin.client_id, "0123456789abcdef", 16);
+    command->origin.sequence = ++group->client_sequence;
+    command->origin.known_index = group->index;
+    if (command->origin.actor[0] == '\0') {
+        (void)TEXT_COPY(command->origin.actor, "alice");
+    }
+    if (command->origin.role == ROLE_NONE) {
+        command->origin.role = ROLE_ADMIN;
+    }
+    return group_apply(group, command);
+}
+
+static struct command *new_command(enum command_kind kind) {
+    struct command *command = calloc(1, sizeof *command);
+    assert(command != NULL);
+    command->kind = kind;
+    return command;
+}
+
+/* Applies and frees. */
+static enum core_error apply_free(struct group *group, struct command *command) {
+    enum core_error error = command_is_by_person(command->kind) ? group_ask(group, command)
+                                                                : group_apply(group, command);
+    free(command);
+    return error;
+}
+
+enum core_error group_leader(struct group *group, uint64_t node_id) {
+    struct command *command = new_command(COMMAND_LEADER);
+    group->term++;
+    command->leader.id = node_id;
+    group->input.term = group->term;
+    group->input.self_id = node_id;
+    group->input.term_start_ms = group->now_ms;
+    group->input.tick_proposed_ms = 0;
+    memset(group->input.reports, 0, sizeof group->input.reports);
+    return apply_free(group, command);
+}
+
+enum core_error group_tick(struct group *group) {
+    struct command *command = new_command(COMMAND_TICK);
+    command->tick.count = group->state->node_count;
+    for (uint32_t n = 0; n < group->state->node_count; n++) {
+        command->tick.clock_ms[n] = group->wall_ms;
+    }
+    group->input.tick_proposed_ms = group->now_ms;
+    return apply_free(group, command);
+}
+
+enum core_error group_opinion(struct group *group, uint32_t node, uint32_t region,
+                              enum opinion_value value) {
+    struct command *command = new_command(COMMAND_OPINION);
+    const struct node *n = &group->state->nodes[node];
+    command->opinion = (struct command_opinion){.node_id = n->id,
+                                                .boot = n->boot == 0 ? 1 : n->boot,
+                                                .sequence = n->sequence + 1,
+                                                .region = region,
+                                                .value = value};
+    return apply_free(group, command);
+}
+
+enum core_error group_override(struct group *group, enum override_kind kind, const char *region,
+                               uint64_t for_ms) {
+    struct command *command = new_command(COMMAND_OVERRIDE);
+    command->override.kind = kind;
+    (void)TEXT_COPY(command->override.service, "nocturnal");
+    (void)TEXT_COPY(command->override.region, region);
+    command->override.until_ms = for_ms == 0 ? 0 : group->wall_ms + for_ms;
+    return apply_free(group, command);
+}
+
+enum core_error group_move(struct group *group, const char *to, enum execution_kind kind,
+                           uint32_t skip) {
+    struct command *command = new_command(kind == EXECUTION_ADOPT ? COMMAND_ADOPT : COMMAND_MOVE);
+    struct command_move *move = &command->move;
+    (void)TEXT_COPY(move->service, "nocturnal");
+    (void)TEXT_COPY(move->to, to);
+    move->kind = kind;
+    move->spec_index = group->state->spec_index;
+    move->epoch = group->state->services[0].epoch + 1;
+    move->skipped_gates = skip;
+    uint32_t region = spec_find_region(&group->state->spec, to);
+    (void)policy_plan(group->state, 0, kind, region, &move->plan);
+    return apply_free(group, command);
+}
+
+enum core_error group_step(struct group *group, enum command_kind kind,
+                           const struct command_step *fields) {
+    struct command *command = new_command(kind);
+    command->step = *fields;
+    command->step.epoch = group->state->services[0].execution.epoch;
+    return apply_free(group, command);
+}
+
+enum core_error group_choice(struct group *group, enum command_kind kind, const char *step) {
+    struct command *command = new_command(kind);
+    (void)TEXT_COPY(command->choice.service, "nocturnal");
+    if (kind == COMMAND_APPROVE) {
+        (void)TEXT_COPY(command->choice.to, "us-west-2");
+        command->choice.epoch = group->state->services[0].epoch + 1;
+    }
+    (void)TEXT_COPY(command->choice.step, step);
+    return apply_free(group, command);
+}
+
+enum core_error group_spec(struct group *group, const struct spec *spec) {
+    struct command *command = new_command(COMMAND_SPEC);
+    command->spec.spec = spec;
+    command->spec.text = "version: 1\n";
+    command->spec.text_size = 11;
+    command->spec.expected_index = group->state->spec_index;
+    return apply_free(group, command);
+}
+
+static void apply_nodes(struct group *group) {
+    static const char *const names[] = {"n1", "n2", "n3"};
+    static const char *const regions[] = {"us-east-1", "us-west-2", "eu-west-1"};
+    struct command *command = new_command(COMMAND_NODES);
+    (void)TEXT_COPY(command->nodes.cluster, "prod");
+    command->nodes.incarnation = 5;
+    command->nodes.count = 3;
+    for (uint32_t n = 0; n < 3; n++) {
+        command->nodes.nodes[n].id = n + 1;
+        (void)TEXT_COPY(command->nodes.nodes[n].name, names[n]);
+        (void)TEXT_COPY(command->nodes.nodes[n].region, regions[n]);
+        memset(command->nodes.nodes[n].storage, (int)n + 1, 16);
+    }
+    enum core_error error = apply_free(group, command);
+    assert(error == CORE_OK);
+    (void)error;
+}
+
+void group_open(struct group *group) {
+    memset(group, 0, sizeof *group);
+    group->state = calloc(1, sizeof *group->state);
+    assert(group->state != NULL);
+    state_init(group->state);
+    group->now_ms = 1000000;
+    group->wall_ms = START_MS;
+    apply_nodes(group);
+    enum core_error error = group_leader(group, 2);
+    assert(error == CORE_OK);
+    struct spec *spec = spec_example();
+    error = group_spec(group, spec);
+    assert(error == CORE_OK);
+    (void)error;
+    free(spec);
+}
+
+void group_open_adopted(struct group *group) {
+    static const enum opinion_value all_up[REGION_MAX] = {OPINION_UP, OPINION_UP};
+    group_open(group);
+    enum core_error error = group_move(group, "us-east-1", EXECUTION_ADOPT, 0);
+    assert(error == CORE_OK);
+    (void)error;
+    group_carry_out(group);
+    assert(group_service(group)->adopted);
+    for (int i = 0; i < 3; i++) {
+        group->now_ms += 1000;
+        group->wall_ms += 1000;
+        group_report(group, 7, all_up);
+        (void)group_policy(group);
+    }
+}
+
+void group_close(struct group *group) {
+    for (uint32_t n = 0; n < NODE_MAX; n++) {
+        free(group->reports[n]);
+    }
+    free(group->state);
+}
+
+void group_report(struct group *group, uint32_t living, const enum opinion_value seen[REGION_MAX]) {
+    for (uint32_t n = 0; n < group->state->node_count; n++) {
+        if ((living >> n & 1) == 0) {
+            continue;
+        }
+        if (group->reports[n] == NULL) {
+            group->reports[n] = calloc(1, sizeof *group->reports[n]);
+            assert(group->reports[n] != NULL);
+        }
+        struct report *report = group->reports[n];
+        const struct node *node = &group->state->nodes[n];
+        report->node_id = node->id;
+        report->boot = node->boot == 0 ? 1 : node->boot;
+        uint64_t newest = report->sequence > node->sequence ? report->sequence : node->sequence;
+        report->sequence = newest + 1;
+        report->applied_index = group->index;
+        report->spec_index = group->state->spec_index;
+        report->wall_ms = group->wall_ms;
+        report->feature_level = FEATURE_LEVEL_NEWEST;
+        memcpy(report->region, node->region, sizeof report->region);
+        memcpy(report->storage, node->storage, sizeof report->storage);
+        report->service_count = 1;
+        report->region_count = group->state->spec.region_count;
+        for (uint32_t r = 0; r < report->region_count; r++) {
+            report->opinions[0][r].value = seen[r];
+            report->opinions[0][r].first_index = group->index;
+            report->opinions[0][r].last_index = group->index;
+        }
+        report->windows[0].suspect_index = group->suspect_seen_index[n];
+        report->windows[0].age_ms = group->now_ms - group->suspect_seen_ms[n];
+        group->input.reports[n] = report;
+        group->input.received_ms[n] = group->now_ms;
+    }
+}
+
+uint32_t group_policy(struct group *group) {
+    static struct command commands[POLICY_COMMAND_MAX];
+    struct policy_output output = {.commands = commands};
+    group->input.now_ms = group->now_ms;
+    group->input.wall_ms = group->wall_ms;
+    policy_next(group->state, &group->input, &output);
+    for (uint32_t i = 0; i < output.count; i++) {
+        enum core_error error = group_apply(group, &commands[i]);
+        if (error == CORE_OK && commands[i].kind == COMMAND_TICK) {
+            group->input.tick_proposed_ms = group->now_ms;
+        }
+    }
+    return output.count;
+}
+
+bool group_run(struct group *group, uint32_t living, const enum opinion_value seen[REGION_MAX],
+               uint32_t rounds, uint64_t step_ms, bool (*until)(const struct group *)) {
+    for (uint32_t i = 0; i < rounds; i++) {
+        group->now_ms += step_ms;
+        group->wall_ms += step_ms;
+        group_report(group, living, seen);
+        for (uint32_t again = 0; again < 8 && group_policy(group) > 0; again++) {
+            if (until != NULL && until(group)) {
+                return true;
+            }
+        }
+        if (until != NULL && until(group)) {
+            return true;
+        }
+    }
+    return until == NULL;
+}
+
+struct service *group_service(struct group *group) {
+    return &group->state->services[0];
+}
+
+const struct execution *group_execution(const struct group *group) {
+    return &group->state->services[0].execution;
+}
+
+struct one_effect {
+    struct effect effect;
+    bool found;
+};
+
+static void keep_first(void *context, const struct effect *effect) {
+    struct one_effect *one = context;
+    if (!one->found) {
+        one->effect = *effect;
+        one->found = true;
+    }
+}
+
+void group_carry_out(struct group *group) {
+    for (int guard = 0; guard < 100; guard++) {
+        struct one_effect one = {.found = false};
+        state_pending(group->state, keep_first, &one);
+        if (!one.found) {
+            return;
+        }
+        uint32_t s = one.effect.step;
+        const struct step *step = &group_execution(group)->steps[s];
+        struct command_step fields;
+        memset(&fields, 0, sizeof fields);
+        fields.step = s;
+        char eid[EID_SIZE];
+        step_eid(group->state, 0, s, eid);
+        enum command_kind kind = COMMAND_SWITCH;
+        if (one.effect.kind == EFFECT_INTEND && step->kind == STEP_SETTLE) {
+            kind = COMMAND_CLOSING;
+        } else if (one.effect.kind == EFFECT_INTEND) {
+            kind = COMMAND_INTENT;
+            (void)TEXT_COPY(fields.fence, step->kind == STEP_ADOPT ? "" : "prod/nocturnal/5.1/0");
+            fields.before = (struct blob){.used = true, .size_bytes = 4, .bytes = "east"};
+            fields.after = (struct blob){.used = true, .size_bytes = 4, .bytes = "west"};
+        } else if (one.effect.kind == EFFECT_ATTEMPT) {
+            kind = COMMAND_ATTEMPT;
+            fields.attempt = step->attempts + 1;
+        } else if (one.effect.kind == EFFECT_RESOLVE && step->phase == STEP_ATTEMPTED) {
+            kind = COMMAND_ACCEPTED;
+            fields.attempt = step->attempts;
+            (void)TEXT_COPY(fields.change_id, "C1");
+        } else if (one.effect.kind == EFFECT_RESOLVE) {
+            kind = COMMAND_OUTCOME;
+            fields.outcome = STEP_DONE;
+            if (step->kind == STEP_SETTLE) {
+                fence_format_void(fields.fence, "prod", eid);
+            } else {
+                fence_format(fields.fence, "prod", eid);
+            }
+        }
+        enum core_error error = group_step(group, kind, &fields);
+        assert(error == CORE_OK);
+        (void)error;
+    }
+    assert(false);
+}
+
+bool group_saw(const struct group *group, enum event_kind kind) {
+    uint64_t count = group->state->event_count;
+    uint64_t kept = count < EVENT_MAX ? count : EVENT_MAX;
+    for (uint64_t i = count - kept; i < count; i++) {
+        if (group->state->events[i % EVENT_MAX].kind == kind) {
+            return true;
+        }
+    }
+    return false;
+}

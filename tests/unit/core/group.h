@@ -1,0 +1,71 @@
+/* A group as core sees it, for unit tests: three nodes in three regions, one service, commands
+ * applied one after the other, and the leader's memory. */
+#ifndef TEST_CORE_GROUP_H
+#define TEST_CORE_GROUP_H
+
+#include "core/command.h"
+#include "core/pending.h"
+#include "core/policy.h"
+#include "core/state.h"
+
+#define EAST 0
+#define WEST 1
+#define EU 2
+
+struct group {
+    struct state *state;
+    uint64_t index; /* of the last entry */
+    uint64_t term;
+    uint64_t now_ms;  /* everybody's CLOCK_BOOTTIME */
+    uint64_t wall_ms; /* everybody's wall clock */
+    uint64_t client_sequence;
+    struct report *reports[NODE_MAX];
+    struct policy_input input;
+    uint64_t suspect_seen_ms[NODE_MAX];    /* now_ms when the node applied the open SUSPECT */
+    uint64_t suspect_seen_index[NODE_MAX]; /* which */
+};
+
+/* Three nodes n1 east, n2 west, n3 eu; spec with service "nocturnal" (home east, target west, one
+ * zone, one record), mode auto; not adopted. */
+void group_open(struct group *group);
+/* ... and adopted, active in the east, everything seen up. */
+void group_open_adopted(struct group *group);
+void group_close(struct group *group);
+
+struct spec *spec_example(void);
+
+/* Applies a command in the group's term; kind and the union are the caller's. */
+enum core_error group_apply(struct group *group, struct command *command);
+/* The same by an admin "alice", with a new sequence. */
+enum core_error group_ask(struct group *group, struct command *command);
+
+enum core_error group_leader(struct group *group, uint64_t node_id);
+enum core_error group_tick(struct group *group);
+enum core_error group_opinion(struct group *group, uint32_t node, uint32_t region,
+                              enum opinion_value value);
+enum core_error group_override(struct group *group, enum override_kind kind, const char *region,
+                               uint64_t for_ms);
+enum core_error group_move(struct group *group, const char *to, enum execution_kind kind,
+                           uint32_t skip);
+enum core_error group_step(struct group *group, enum command_kind kind,
+                           const struct command_step *fields);
+enum core_error group_choice(struct group *group, enum command_kind kind, const char *step);
+/* A spec that replaces the current one (freed by the caller). */
+enum core_error group_spec(struct group *group, const struct spec *spec);
+
+/* Each living node (bit) probes and reports once: its opinions of the regions are as `seen` says.
+ * Probes started after everything that is applied now. */
+void group_report(struct group *group, uint32_t living, const enum opinion_value seen[REGION_MAX]);
+/* One round of policy: proposes and applies everything; returns how many commands. */
+uint32_t group_policy(struct group *group);
+/* Rounds of report and policy, `step_ms` apart, until `until` holds or `rounds` are over. */
+bool group_run(struct group *group, uint32_t living, const enum opinion_value seen[REGION_MAX],
+               uint32_t rounds, uint64_t step_ms, bool (*until)(const struct group *));
+
+struct service *group_service(struct group *group);
+const struct execution *group_execution(const struct group *group);
+/* Carries the open execution's next steps out against a target that always says yes. */
+void group_carry_out(struct group *group);
+bool group_saw(const struct group *group, enum event_kind kind);
+
+#endif
