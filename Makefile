@@ -30,8 +30,9 @@ test-fast: ## format and unit tests only
 
 install: ## install below $(DESTDIR)$(PREFIX) (PREFIX=/usr/local)
 	@deploy/bootstrap/configure release
-	@meson configure build/release --prefix=$(PREFIX)
-	@$(NINJA) -C build/release
+	@grep -qsx '$(PREFIX)' build/release/.prefix || { \
+	    meson configure build/release --prefix=$(PREFIX) && echo '$(PREFIX)' >build/release/.prefix; }
+	@$(NINJA) -C build/release >build/install.log || { tail -n 40 build/install.log; exit 1; }
 	@meson install -C build/release --no-rebuild --quiet $(if $(DESTDIR),--destdir=$(abspath $(DESTDIR)))
 
 fmt: ## format all C files with clang-format
