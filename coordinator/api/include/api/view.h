@@ -51,6 +51,8 @@ const struct view_service *view_find_service(const struct view *view, const char
 /* NONE_INDEX: no such region of this service. */
 uint32_t view_find_region(const struct view *view, const struct view_service *service,
                           const char *name);
+struct view_text *view_text_acquire(struct view_text *text);
+void view_text_release(struct view_text *text); /* NULL: nothing */
 const char *view_text_bytes(const struct view_text *text, size_t *ret_size_bytes);
 
 #endif

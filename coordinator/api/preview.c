@@ -1,0 +1,96 @@
+#include "api/preview.h"
+
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/text.h"
+#include "document_parts.h"
+
+uint32_t preview_choose_target(const struct api_facts *facts, uint32_t service) {
+    struct policy_input nothing;
+    enum gate why_not[REGION_MAX];
+    return policy_choose_target(facts->state, document_policy(facts, &nothing), service, why_not);
+}
+
+/* The canonical plan: every fact that a "yes" is about, one a line. The revision of the spec stands
+ * for what records and zones are set to. */
+static void hash_plan(const struct api_facts *facts, struct move_preview *preview) {
+    const struct state *state = facts->state;
+    struct buffer text;
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned digest_bytes = 0;
+    buffer_init(&text, 0);
+    buffer_append_format(
+        &text, "%s %s %s %s %s %" PRIu64 " %" PRIu64 " %" PRIu64 " %x\n", state->cluster,
+        state->services[preview->service].name, execution_kind_text(preview->kind),
+        document_region_name(state, preview->from), document_region_name(state, preview->to),
+        state->incarnation, preview->epoch, state->spec_index, preview->skipped_gates);
+    for (uint32_t i = 0; i < preview->plan.count; i++) {
+        buffer_append_format(&text, "%s %u %" PRIx64 " %x %x %d\n", preview->plan.steps[i].name,
+                             preview->plan.steps[i].kind, preview->plan.steps[i].needs,
+                             preview->plan.steps[i].zone, preview->plan.steps[i].debt,
+                             preview->plan.steps[i].continue_on_failure);
+    }
+    if (!text.failed &&
+        EVP_Digest(text.data, text.size_bytes, digest, &digest_bytes, EVP_sha256(), NULL) == 1) {
+        text_to_hex(digest, (PLAN_HASH_SIZE - 1) / 2, preview->hash);
+    }
+    buffer_finish(&text);
+}
+
+static void begin_preview(const struct api_facts *facts, uint32_t service, uint32_t to,
+                          struct move_preview *preview) {
+    const struct service *s = &facts->state->services[service];
+    memset(preview, 0, sizeof *preview);
+    preview->service = service;
+    preview->to = to;
+    preview->from = s->adopted ? s->active : NONE_INDEX;
+    if (s->half_moved && to == s->active) {
+        preview->from = s->execution.from; /* continues a half-moved one, as apply sees it */
+    }
+    preview->epoch = s->epoch + 1;
+}
+
+enum core_error preview_move(const struct api_facts *facts, uint32_t service,
+                             enum execution_kind kind, uint32_t to, uint32_t skipped_gates,
+                             struct move_preview *ret) {
+    const struct state *state = facts->state;
+    if (service >= state->spec.service_count) {
+        return CORE_NO_SERVICE;
+    }
+    if (to >= state->spec.region_count) {
+        return CORE_NO_REGION;
+    }
+    struct policy_input nothing;
+    begin_preview(facts, service, to, ret);
+    ret->kind = kind;
+    ret->skipped_gates = skipped_gates;
+    ret->failing = policy_read_gates(state, document_policy(facts, &nothing), service, to, false,
+                                     skipped_gates, ret->gates);
+    if (kind == EXECUTION_ADOPT) {
+        /* It says what is there: whether the region is well, and who vetoes moves, is no matter. */
+        ret->gates[GATE_TARGET_HEALTHY].result = GATE_NOT_APPLICABLE;
+        ret->failing &= ~GATE_BIT(GATE_TARGET_HEALTHY);
+    }
+    enum core_error error = policy_plan(state, service, kind, to, &ret->plan);
+    if (error == CORE_OK) {
+        hash_plan(facts, ret);
+    }
+    return error;
+}
+
+void preview_automatic(const struct api_facts *facts, uint32_t service, struct move_preview *ret) {
+    struct policy_input nothing;
+    uint32_t to = preview_choose_target(facts, service);
+    begin_preview(facts, service, to, ret);
+    ret->automatic = true;
+    ret->kind = EXECUTION_FAILOVER;
+    ret->failing = policy_read_gates(facts->state, document_policy(facts, &nothing), service, to,
+                                     true, 0, ret->gates);
+    if (to != NONE_INDEX &&
+        policy_plan(facts->state, service, EXECUTION_FAILOVER, to, &ret->plan) == CORE_OK) {
+        hash_plan(facts, ret);
+    }
+}
