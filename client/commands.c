@@ -1,0 +1,184 @@
+#include "commands.h"
+
+#include <stdio.h>
+
+#include "base/text.h"
+#include "views.h"
+
+static const char *first(const struct options *options) {
+    return options->argument_count > 0 ? options->arguments[0] : NULL;
+}
+
+static const char *reason_of(const struct options *options) {
+    return options->reason == NULL ? "" : options->reason;
+}
+
+static int run_status(const struct options *options) {
+    const char *service = first(options);
+    return service == NULL ? ask_query(options, "status", NULL, true, view_status)
+                           : ask_query(options, "service", service, true, view_service);
+}
+
+static int run_explain(const struct options *options) {
+    return ask_query(options, "explain", first(options), true, view_explain);
+}
+
+static int run_history(const struct options *options) {
+    return ask_query(options, "history", first(options), true, view_history);
+}
+
+static int run_nodes(const struct options *options) {
+    return ask_query(options, "nodes", NULL, true, view_nodes);
+}
+
+static int run_version(const struct options *options) {
+    if (options->endpoints[0] == '\0') {
+        view_version(NULL, stdout);
+        return EXIT_DONE;
+    }
+    return ask_query(options, "version", NULL, true, view_version);
+}
+
+static int run_failover(const struct options *options) {
+    return ask_move(options, NOCTUA__MOVE_REQUEST__KIND__FAILOVER);
+}
+
+static int run_switchover(const struct options *options) {
+    return ask_move(options, NOCTUA__MOVE_REQUEST__KIND__SWITCHOVER);
+}
+
+static int run_adopt(const struct options *options) {
+    return ask_move(options, NOCTUA__MOVE_REQUEST__KIND__ADOPT);
+}
+
+static int send_command(const struct options *options, Noctua__Request *request) {
+    int status;
+    struct connection *connection = ask_connect(options, &status);
+    if (connection != NULL) {
+        status = ask_command(options, connection, request, NULL);
+        connection_destroy(connection);
+    }
+    return status;
+}
+
+static int override(const struct options *options, Noctua__OverrideRequest__Kind kind, bool end) {
+    Noctua__OverrideRequest wanted = NOCTUA__OVERRIDE_REQUEST__INIT;
+    Noctua__Request request = NOCTUA__REQUEST__INIT;
+    const char *service = first(options);
+    if (service == NULL && !options->all) {
+        (void)fprintf(stderr, "noctuactl: name a service, or --all for every one\n");
+        return EXIT_USAGE;
+    }
+    wanted.kind = kind;
+    wanted.end = end;
+    wanted.service = (char *)(service == NULL ? "" : service);
+    wanted.for_ms = options->for_ms;
+    wanted.reason = (char *)reason_of(options);
+    request.body_case = NOCTUA__REQUEST__BODY_OVERRIDE;
+    request.override = &wanted;
+    return send_command(options, &request);
+}
+
+static int run_veto(const struct options *options) {
+    return override(options, NOCTUA__OVERRIDE_REQUEST__KIND__VETO, false);
+}
+
+static int run_unveto(const struct options *options) {
+    return override(options, NOCTUA__OVERRIDE_REQUEST__KIND__VETO, true);
+}
+
+static int run_pause(const struct options *options) {
+    return override(options, NOCTUA__OVERRIDE_REQUEST__KIND__PAUSE, false);
+}
+
+static int run_resume(const struct options *options) {
+    return override(options, NOCTUA__OVERRIDE_REQUEST__KIND__PAUSE, true);
+}
+
+static int choose(const struct options *options, Noctua__ChoiceRequest__Kind kind) {
+    Noctua__ChoiceRequest wanted = NOCTUA__CHOICE_REQUEST__INIT;
+    Noctua__Request request = NOCTUA__REQUEST__INIT;
+    wanted.kind = kind;
+    wanted.service = (char *)first(options);
+    wanted.epoch = options->epoch;
+    wanted.to = (char *)(options->to == NULL ? "" : options->to);
+    wanted.step = (char *)(options->step == NULL ? "" : options->step);
+    wanted.reason = (char *)reason_of(options);
+    request.body_case = NOCTUA__REQUEST__BODY_CHOICE;
+    request.choice = &wanted;
+    return send_command(options, &request);
+}
+
+static int run_approve(const struct options *options) {
+    return choose(options, NOCTUA__CHOICE_REQUEST__KIND__APPROVE);
+}
+
+static int run_reject(const struct options *options) {
+    return choose(options, NOCTUA__CHOICE_REQUEST__KIND__REJECT);
+}
+
+static int run_cancel(const struct options *options) {
+    return choose(options, NOCTUA__CHOICE_REQUEST__KIND__CANCEL);
+}
+
+static int run_release(const struct options *options) {
+    if (options->step == NULL) {
+        (void)fprintf(stderr, "noctuactl: name the step: --step dns (noctuactl status %s)\n",
+                      first(options));
+        return EXIT_USAGE;
+    }
+    return choose(options, NOCTUA__CHOICE_REQUEST__KIND__RELEASE);
+}
+
+static int run_resume_automation(const struct options *options) {
+    Noctua__ResumeAutomationRequest wanted = NOCTUA__RESUME_AUTOMATION_REQUEST__INIT;
+    Noctua__Request request = NOCTUA__REQUEST__INIT;
+    wanted.reason = (char *)reason_of(options);
+    request.body_case = NOCTUA__REQUEST__BODY_RESUME_AUTOMATION;
+    request.resume_automation = &wanted;
+    return send_command(options, &request);
+}
+
+#define MOVE_OPTIONS                                                                               \
+    (OPTION_TO | OPTION_REASON | OPTION_SKIP | OPTION_YES | OPTION_WAIT | OPTION_PLAN_HASH |       \
+     OPTION_DRY_RUN)
+#define OVERRIDE_OPTIONS (OPTION_FOR | OPTION_REASON | OPTION_ALL)
+
+const struct client_command client_commands[] = {
+    {"status", "[SERVICE]", 0, 1, 0, "who serves, who leads, what would happen now", run_status},
+    {"explain", "SERVICE", 1, 1, OPTION_EPOCH, "every gate: why it moved, or why not", run_explain},
+    {"watch", "[SERVICE]", 0, 1, OPTION_WAIT, "events as they happen", ask_watch},
+    {"history", "[SERVICE]", 0, 1, OPTION_EPOCH | OPTION_EVENTS, "moves, and the events of one",
+     run_history},
+    {"nodes", "", 0, 0, 0, "the coordinators, and how far each is", run_nodes},
+    {"failover", "SERVICE", 1, 1, MOVE_OPTIONS, "move a service out of its region now",
+     run_failover},
+    {"switchover", "SERVICE", 1, 1, MOVE_OPTIONS, "move a service while both regions are well",
+     run_switchover},
+    {"adopt", "SERVICE", 1, 1, MOVE_OPTIONS,
+     "put fences beside the records as they are (needed once)", run_adopt},
+    {"veto", "[SERVICE]", 0, 1, OVERRIDE_OPTIONS, "no move may begin", run_veto},
+    {"unveto", "[SERVICE]", 0, 1, OPTION_REASON | OPTION_ALL, "take a veto back", run_unveto},
+    {"pause", "[SERVICE]", 0, 1, OVERRIDE_OPTIONS, "no move begins, an open one starts no step",
+     run_pause},
+    {"resume", "[SERVICE]", 0, 1, OPTION_REASON | OPTION_ALL, "take a pause back", run_resume},
+    {"approve", "SERVICE", 1, 1, OPTION_TO | OPTION_EPOCH | OPTION_REASON,
+     "say yes to the move that mode advise asks for", run_approve},
+    {"reject", "SERVICE", 1, 1, OPTION_REASON, "say no to it", run_reject},
+    {"cancel", "SERVICE", 1, 1, OPTION_EPOCH | OPTION_REASON, "stop the open move between steps",
+     run_cancel},
+    {"release", "SERVICE", 1, 1, OPTION_STEP | OPTION_EPOCH | OPTION_REASON,
+     "let go of a step whose target doesn't answer (a debt)", run_release},
+    {"resume-automation", "", 0, 0, OPTION_REASON, "after replicas differed, once it is understood",
+     run_resume_automation},
+    {"spec validate", "FILE", 1, 1, 0, "check a spec, offline", run_spec_validate},
+    {"spec apply", "FILE", 1, 1, OPTION_EXPECTED | OPTION_REASON | OPTION_DRY_RUN,
+     "check a spec and make it the group's", run_spec_apply},
+    {"spec get", "", 0, 0, 0, "the group's spec, as it was applied", run_spec_get},
+    {"pki init", "CLUSTER", 1, 1, OPTION_PKI, "make a certificate authority", run_pki_init},
+    {"pki issue", "node|user NAME", 2, 2, OPTION_PKI, "issue a certificate", run_pki_issue},
+    {"pki revoke", "SERIAL|FILE", 1, 1, OPTION_PKI, "revoke one, and write crl.pem",
+     run_pki_revoke},
+    {"version", "", 0, 0, 0, "of this program and of the group", run_version},
+};
+const uint32_t client_command_count = ARRAY_LENGTH(client_commands);

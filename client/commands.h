@@ -1,0 +1,97 @@
+/* The table of noctuactl's commands: parsing and help come from it. */
+#ifndef CLIENT_COMMANDS_H
+#define CLIENT_COMMANDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "connection.h"
+#include "render.h"
+
+#define ARGUMENT_MAX 4
+#define SKIP_MAX 16
+
+enum exit_code {
+    EXIT_DONE = 0,
+    EXIT_INTERNAL = 1,
+    EXIT_USAGE = 2,
+    EXIT_REFUSED = 3,
+    EXIT_UNREACHABLE = 4,
+    EXIT_STILL_RUNNING = 5,
+    EXIT_STOPPED = 6,
+    EXIT_CANCELLED = 7,
+    EXIT_PLAN_CHANGED = 8,
+    EXIT_NOT_AUTHORISED = 9,
+    EXIT_DIFFERENCES = 10,
+};
+
+struct options {
+    const char *endpoints, *tls, *id;
+    enum output output;
+    uint64_t timeout_ms;
+
+    const char *to, *reason, *plan_hash, *step, *directory, *cluster, *role, *out, *kind;
+    char *skip[SKIP_MAX];
+    uint32_t skip_count;
+    const char *names[SKIP_MAX]; /* --name, of pki issue */
+    uint32_t name_count;
+    uint64_t for_ms;
+    uint64_t epoch;
+    uint64_t expected_index;
+    bool has_expected;
+    uint32_t days, limit;
+    bool yes, wait, force, dry_run, events, all;
+    uint64_t wait_ms; /* 0: until the end */
+
+    const char *arguments[ARGUMENT_MAX];
+    uint32_t argument_count;
+};
+
+#define OPTION_TO (1u << 0)
+#define OPTION_REASON (1u << 1)
+#define OPTION_SKIP (1u << 2)
+#define OPTION_FOR (1u << 3)
+#define OPTION_YES (1u << 4)
+#define OPTION_WAIT (1u << 5)
+#define OPTION_PLAN_HASH (1u << 6)
+#define OPTION_EPOCH (1u << 7)
+#define OPTION_STEP (1u << 8)
+#define OPTION_PKI (1u << 9)
+#define OPTION_EVENTS (1u << 10)
+#define OPTION_EXPECTED (1u << 11)
+#define OPTION_DRY_RUN (1u << 12)
+#define OPTION_ALL (1u << 13)
+
+struct client_command {
+    const char *words;     /* "spec apply" */
+    const char *arguments; /* "SERVICE" for help; one word an argument, [X] may be left out */
+    uint32_t least, most;  /* arguments */
+    uint32_t options;      /* OPTION_ bits that it takes */
+    const char *summary;
+    int (*run)(const struct options *options);
+};
+
+extern const struct client_command client_commands[];
+extern const uint32_t client_command_count;
+
+/* ask.c: a command is one request and its answer; returns the exit code. */
+int ask_query(const struct options *options, const char *what, const char *service, bool stale,
+              void (*view)(const json_t *document, FILE *out));
+/* Sends a command; prints the answer's sentence. ret_index (may be NULL): the entry it became. */
+int ask_command(const struct options *options, struct connection *connection,
+                Noctua__Request *request, uint64_t *ret_index);
+int ask_move(const struct options *options, Noctua__MoveRequest__Kind kind);
+int ask_watch(const struct options *options);
+/* Opens the connection, or says why not; NULL then, with *ret_exit. */
+struct connection *ask_connect(const struct options *options, int *ret_exit);
+int complain(const struct error *error);
+
+/* spec_commands.c, pki_commands.c */
+int run_spec_validate(const struct options *options);
+int run_spec_apply(const struct options *options);
+int run_spec_get(const struct options *options);
+int run_pki_init(const struct options *options);
+int run_pki_issue(const struct options *options);
+int run_pki_revoke(const struct options *options);
+
+#endif

@@ -1,0 +1,431 @@
+/* noctuactl: what an operator types. */
+#include <argp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "commands.h"
+
+#define TIMEOUT_DEFAULT_MS 10000
+#define TLS_DEFAULT "/etc/noctua/tls"
+
+enum {
+    KEY_ENDPOINTS = 256,
+    KEY_TLS,
+    KEY_ID,
+    KEY_TIMEOUT,
+    KEY_TO,
+    KEY_REASON,
+    KEY_SKIP,
+    KEY_FOR,
+    KEY_YES,
+    KEY_WAIT,
+    KEY_PLAN_HASH,
+    KEY_EPOCH,
+    KEY_STEP,
+    KEY_LIMIT,
+    KEY_EXPECTED,
+    KEY_DRY_RUN,
+    KEY_ALL,
+    KEY_DIRECTORY,
+    KEY_CLUSTER,
+    KEY_ROLE,
+    KEY_OUT,
+    KEY_NAME,
+    KEY_DAYS,
+    KEY_FORCE,
+};
+
+static const struct argp_option argp_options[] = {
+    {NULL, 0, NULL, 0, "Everywhere:", 1},
+    {"endpoints", KEY_ENDPOINTS, "HOST:PORT,...", 0, "nodes to ask (or NOCTUA_ENDPOINTS)", 1},
+    {"tls", KEY_TLS, "DIR", 0, "ca.pem, user.pem, user.key (or NOCTUA_TLS; " TLS_DEFAULT ")", 1},
+    {"output", 'o', "FORM", 0, "table, json or yaml", 1},
+    {"timeout", KEY_TIMEOUT, "TIME", 0, "how long to look for an answer (10s)", 1},
+    {"id", KEY_ID, "ID", 0, "repeat the interrupted command that printed it", 1},
+    {NULL, 0, NULL, 0, "Moves, overrides and choices:", 2},
+    {"to", KEY_TO, "REGION", 0, "where to (the group chooses)", 2},
+    {"reason", KEY_REASON, "TEXT", 0, "why; kept in history; overrides need it", 2},
+    {"skip", KEY_SKIP, "GATE", 0, "move though this gate fails (several times)", 2},
+    {"for", KEY_FOR, "TIME", 0, "ends by itself: 30m, 2h", 2},
+    {"expires", KEY_FOR, "TIME", OPTION_ALIAS, NULL, 2},
+    {"all", KEY_ALL, NULL, 0, "every service", 2},
+    {"yes", KEY_YES, NULL, 0, "don't ask", 2},
+    {"wait", KEY_WAIT, "SECONDS", OPTION_ARG_OPTIONAL, "show the steps until the end", 2},
+    {"plan-hash", KEY_PLAN_HASH, "HASH", 0, "only if the plan is still this one (exit 8)", 2},
+    {"dry-run", KEY_DRY_RUN, NULL, 0, "show what would be done", 2},
+    {"epoch", KEY_EPOCH, "N", 0, "of which move", 2},
+    {"step", KEY_STEP, "NAME", 0, "release: which one", 2},
+    {"limit", KEY_LIMIT, "N", 0, "history: rows", 2},
+    {"expected", KEY_EXPECTED, "INDEX", 0, "spec apply: the revision that it replaces", 2},
+    {NULL, 0, NULL, 0, "pki:", 3},
+    {"directory", KEY_DIRECTORY, "DIR", 0, "of the authority (pki)", 3},
+    {"cluster", KEY_CLUSTER, "NAME", 0, "the group's name", 3},
+    {"role", KEY_ROLE, "ROLE", 0, "issue user: viewer, operator, admin", 3},
+    {"out", KEY_OUT, "DIR", 0, "issue: where the files go (NAME)", 3},
+    {"name", KEY_NAME, "HOST", 0, "issue node: DNS name or address (several times)", 3},
+    {"days", KEY_DAYS, "N", 0, "how long it holds", 3},
+    {"force", KEY_FORCE, NULL, 0, "replace what is there", 3},
+    {0},
+};
+
+struct parsed {
+    struct options options;
+    const struct client_command *command;
+    char words[64];
+    bool first_word;
+};
+
+/* Which commands take an option; 0: all. */
+static uint32_t option_bit(int key) {
+    switch (key) {
+    case KEY_TO:
+        return OPTION_TO;
+    case KEY_REASON:
+        return OPTION_REASON;
+    case KEY_SKIP:
+        return OPTION_SKIP;
+    case KEY_FOR:
+        return OPTION_FOR;
+    case KEY_YES:
+        return OPTION_YES;
+    case KEY_WAIT:
+        return OPTION_WAIT;
+    case KEY_PLAN_HASH:
+        return OPTION_PLAN_HASH;
+    case KEY_EPOCH:
+        return OPTION_EPOCH;
+    case KEY_STEP:
+        return OPTION_STEP;
+    case KEY_LIMIT:
+        return OPTION_EVENTS;
+    case KEY_EXPECTED:
+        return OPTION_EXPECTED;
+    case KEY_DRY_RUN:
+        return OPTION_DRY_RUN;
+    case KEY_ALL:
+        return OPTION_ALL;
+    case KEY_DIRECTORY:
+    case KEY_CLUSTER:
+    case KEY_ROLE:
+    case KEY_OUT:
+    case KEY_NAME:
+    case KEY_DAYS:
+    case KEY_FORCE:
+        return OPTION_PKI;
+    default:
+        return 0;
+    }
+}
+
+static const struct client_command *find_command(const char *words) {
+    for (uint32_t i = 0; i < client_command_count; i++) {
+        if (text_equal(client_commands[i].words, words)) {
+            return &client_commands[i];
+        }
+    }
+    return NULL;
+}
+
+static bool begins_a_command(const char *word) {
+    size_t length = strlen(word);
+    for (uint32_t i = 0; i < client_command_count; i++) {
+        if (text_starts_with(client_commands[i].words, word) &&
+            client_commands[i].words[length] == ' ') {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *nearest_command(const char *words) {
+    const char *nearest = NULL;
+    unsigned best = 4;
+    for (uint32_t i = 0; i < client_command_count; i++) {
+        unsigned distance = text_distance(words, client_commands[i].words);
+        if (distance < best) {
+            best = distance;
+            nearest = client_commands[i].words;
+        }
+    }
+    return nearest;
+}
+
+static void take_word(struct parsed *parsed, const char *word, struct argp_state *state) {
+    struct options *options = &parsed->options;
+    if (parsed->command != NULL) {
+        if (options->argument_count == parsed->command->most) {
+            argp_error(state, "%s takes no more than '%s'", parsed->command->words,
+                       parsed->command->arguments);
+        }
+        options->arguments[options->argument_count++] = word;
+        return;
+    }
+    if (parsed->words[0] == '\0') {
+        (void)snprintf(parsed->words, sizeof parsed->words, "%s", word);
+    } else {
+        size_t used = strlen(parsed->words);
+        (void)snprintf(parsed->words + used, sizeof parsed->words - used, " %s", word);
+    }
+    parsed->command = find_command(parsed->words);
+    if (parsed->command == NULL && !begins_a_command(parsed->words)) {
+        const char *nearest = nearest_command(parsed->words);
+        argp_error(state, "there is no command '%s'%s%s%s", parsed->words,
+                   nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
+                   nearest == NULL ? "" : "'?");
+    }
+}
+
+static uint64_t take_number(const char *text, uint64_t high, const char *what,
+                            struct argp_state *state) {
+    uint64_t value = 0;
+    if (!text_to_u64(text, 0, high, &value)) {
+        argp_error(state, "%s is a whole number, not '%s'", what, text);
+    }
+    return value;
+}
+
+static uint64_t take_duration(const char *text, const char *what, struct argp_state *state) {
+    uint64_t value = 0;
+    if (!text_to_duration_ms(text, &value)) {
+        argp_error(state, "%s is a time with its unit (30s, 10m, 2h), not '%s'", what, text);
+    }
+    return value;
+}
+
+static void take_output(struct options *options, const char *form, struct argp_state *state) {
+    if (text_equal(form, "table")) {
+        options->output = OUTPUT_TABLE;
+    } else if (text_equal(form, "json")) {
+        options->output = OUTPUT_JSON;
+    } else if (text_equal(form, "yaml")) {
+        options->output = OUTPUT_YAML;
+    } else {
+        argp_error(state, "-o is table, json or yaml, not '%s'", form);
+    }
+}
+
+static void take_wait(struct options *options, const char *argument, struct argp_state *state) {
+    options->wait = true;
+    if (argument != NULL && !text_to_duration_ms(argument, &options->wait_ms)) {
+        options->wait_ms = take_number(argument, 86400, "--wait", state) * 1000;
+    }
+}
+
+static error_t take_pki_option(int key, char *argument, struct options *options,
+                               struct argp_state *state) {
+    switch (key) {
+    case KEY_DIRECTORY:
+        options->directory = argument;
+        return 0;
+    case KEY_CLUSTER:
+        options->cluster = argument;
+        return 0;
+    case KEY_ROLE:
+        options->role = argument;
+        return 0;
+    case KEY_OUT:
+        options->out = argument;
+        return 0;
+    case KEY_NAME:
+        if (options->name_count == SKIP_MAX) {
+            argp_error(state, "at most %d names", SKIP_MAX);
+        }
+        options->names[options->name_count++] = argument;
+        return 0;
+    case KEY_DAYS:
+        options->days = (uint32_t)take_number(argument, 36500, "--days", state);
+        return 0;
+    case KEY_FORCE:
+        options->force = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t take_command_option(int key, char *argument, struct options *options,
+                                   struct argp_state *state) {
+    switch (key) {
+    case KEY_TO:
+        options->to = argument;
+        return 0;
+    case KEY_REASON:
+        options->reason = argument;
+        return 0;
+    case KEY_SKIP:
+        if (options->skip_count == SKIP_MAX) {
+            argp_error(state, "at most %d gates", SKIP_MAX);
+        }
+        options->skip[options->skip_count++] = argument;
+        return 0;
+    case KEY_FOR:
+        options->for_ms = take_duration(argument, "--for", state);
+        return 0;
+    case KEY_YES:
+        options->yes = true;
+        return 0;
+    case KEY_WAIT:
+        take_wait(options, argument, state);
+        return 0;
+    case KEY_PLAN_HASH:
+        options->plan_hash = argument;
+        return 0;
+    case KEY_EPOCH:
+        options->epoch = take_number(argument, UINT64_MAX, "--epoch", state);
+        return 0;
+    case KEY_STEP:
+        options->step = argument;
+        return 0;
+    case KEY_LIMIT:
+        options->limit = (uint32_t)take_number(argument, 100000, "--limit", state);
+        return 0;
+    case KEY_EXPECTED:
+        options->expected_index = take_number(argument, UINT64_MAX, "--expected", state);
+        options->has_expected = true;
+        return 0;
+    case KEY_DRY_RUN:
+        options->dry_run = true;
+        return 0;
+    case KEY_ALL:
+        options->all = true;
+        return 0;
+    default:
+        return take_pki_option(key, argument, options, state);
+    }
+}
+
+static void check_arguments(const struct parsed *parsed, struct argp_state *state) {
+    const struct client_command *command = parsed->command;
+    if (command == NULL) {
+        argp_error(state, parsed->words[0] == '\0' ? "which command?" : "'%s' what?",
+                   parsed->words);
+    } else if (parsed->options.argument_count < command->least) {
+        argp_error(state, "%s needs %s", command->words, command->arguments);
+    }
+}
+
+static error_t parse_option(int key, char *argument, struct argp_state *state) {
+    struct parsed *parsed = state->input;
+    switch (key) {
+    case KEY_ENDPOINTS:
+        parsed->options.endpoints = argument;
+        return 0;
+    case KEY_TLS:
+        parsed->options.tls = argument;
+        return 0;
+    case KEY_ID:
+        parsed->options.id = argument;
+        return 0;
+    case KEY_TIMEOUT:
+        parsed->options.timeout_ms = take_duration(argument, "--timeout", state);
+        return 0;
+    case 'o':
+        take_output(&parsed->options, argument, state);
+        return 0;
+    case ARGP_KEY_ARG:
+        take_word(parsed, argument, state);
+        return 0;
+    case ARGP_KEY_END:
+        check_arguments(parsed, state);
+        return 0;
+    default:
+        return take_command_option(key, argument, &parsed->options, state);
+    }
+}
+
+/* "Commands:" and a line each, from the table. */
+static char *help_filter(int key, const char *text, void *input) {
+    (void)input;
+    if (key != ARGP_KEY_HELP_POST_DOC) {
+        return (char *)text;
+    }
+    struct buffer {
+        char *text;
+        size_t size;
+    } out = {NULL, 0};
+    FILE *stream = open_memstream(&out.text, &out.size);
+    if (stream == NULL) {
+        return (char *)text;
+    }
+    (void)fputs("Commands:\n", stream);
+    for (uint32_t i = 0; i < client_command_count; i++) {
+        char usage[64];
+        (void)snprintf(usage, sizeof usage, "%s %s", client_commands[i].words,
+                       client_commands[i].arguments);
+        (void)fprintf(stream, "  %-24s %s\n", usage, client_commands[i].summary);
+    }
+    (void)fputs(
+        "\nExit status: 0 done, 1 internal error, 2 usage or spec error, 3 refused by a gate "
+        "or too late, 4 no quorum or unreachable, 5 the wait ended and it still runs, 6 "
+        "stopped and needs an operator, 7 vetoed or cancelled, 8 the plan changed, 9 not "
+        "authorised, 10 differences.",
+        stream);
+    (void)fclose(stream);
+    return out.text;
+}
+
+/* Overrides are kept in history with their reason; they don't go without one. */
+static bool reason_is_missing(const struct parsed *parsed) {
+    static const char *const need[] = {"veto", "pause", "release", "cancel", "reject"};
+    const struct options *options = &parsed->options;
+    for (size_t i = 0; i < ARRAY_LENGTH(need); i++) {
+        if (text_equal(parsed->command->words, need[i]) && options->reason == NULL) {
+            return true;
+        }
+    }
+    return options->skip_count > 0 && options->reason == NULL;
+}
+
+static int check_options(const struct parsed *parsed, int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        if (!text_starts_with(argv[i], "--") || argv[i][2] == '\0') {
+            continue;
+        }
+        char name[32];
+        (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(argv[i] + 2, "="), argv[i] + 2);
+        for (size_t o = 0; o < ARRAY_LENGTH(argp_options); o++) {
+            const struct argp_option *option = &argp_options[o];
+            if (option->name == NULL || !text_equal(option->name, name)) {
+                continue;
+            }
+            uint32_t bit = option_bit(option->key);
+            if (bit != 0 && (parsed->command->options & bit) == 0) {
+                (void)fprintf(stderr, "noctuactl: %s takes no --%s\n", parsed->command->words,
+                              name);
+                return EXIT_USAGE;
+            }
+        }
+    }
+    if (reason_is_missing(parsed)) {
+        (void)fprintf(stderr, "noctuactl: %s needs --reason TEXT: it is kept in history\n",
+                      parsed->command->words);
+        return EXIT_USAGE;
+    }
+    return EXIT_DONE;
+}
+
+int main(int argc, char **argv) {
+    static const struct argp parser = {
+        argp_options,
+        parse_option,
+        "COMMAND [ARGUMENTS]",
+        "Ask and steer a group of Noctua, the distributed failover coordinator.\v ",
+        NULL,
+        help_filter,
+        NULL};
+    static struct parsed parsed;
+    const char *endpoints = getenv("NOCTUA_ENDPOINTS");
+    const char *tls = getenv("NOCTUA_TLS");
+    parsed.options.endpoints = endpoints == NULL ? "127.0.0.1:7601" : endpoints;
+    parsed.options.tls = tls == NULL ? TLS_DEFAULT : tls;
+    parsed.options.timeout_ms = TIMEOUT_DEFAULT_MS;
+    argp_err_exit_status = EXIT_USAGE;
+    argp_program_version = NULL;
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)argp_parse(&parser, argc, argv, 0, NULL, &parsed);
+    int status = check_options(&parsed, argc, argv);
+    return status != EXIT_DONE ? status : parsed.command->run(&parsed.options);
+}

@@ -1,0 +1,140 @@
+/* noctuactl spec: validate works offline; apply and get ask the group. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "codec/spec_yaml.h"
+#include "commands.h"
+#include "views.h"
+
+static enum error_code read_file(const char *path, struct buffer *ret, struct error *error) {
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
+    if (file == NULL) {
+        return error_set(error, ERROR_NOT_FOUND, "%s: %s", path, strerror(errno));
+    }
+    char chunk[8192];
+    size_t got;
+    while ((got = fread(chunk, 1, sizeof chunk, file)) > 0 && !ret->failed) {
+        (void)buffer_append(ret, chunk, got);
+    }
+    bool broken = ferror(file) != 0;
+    if (file != stdin) {
+        (void)fclose(file);
+    }
+    if (broken) {
+        return error_set(error, ERROR_IO, "%s: can't read it", path);
+    }
+    return ret->failed
+               ? error_set(error, ERROR_INVALID, "%s is larger than %d bytes", path, SPEC_TEXT_MAX)
+               : ERROR_OK;
+}
+
+/* Says what is wrong, and returns whether the group would take it. */
+static bool check(const char *path, const struct buffer *text) {
+    struct spec *spec = calloc(1, sizeof *spec);
+    struct spec_findings *findings = calloc(1, sizeof *findings);
+    bool good = false;
+    if (spec != NULL && findings != NULL) {
+        const char *bytes = text->data == NULL ? "" : text->data;
+        good = spec_parse(bytes, text->size_bytes, path, spec, findings) == ERROR_OK;
+        struct buffer words;
+        buffer_init(&words, 0);
+        findings_format(findings, &words);
+        (void)fputs(words.data == NULL ? "" : words.data, stderr);
+        buffer_finish(&words);
+    }
+    free(findings);
+    free(spec);
+    return good;
+}
+
+int run_spec_validate(const struct options *options) {
+    struct buffer text;
+    struct error error = {ERROR_OK, ""};
+    buffer_init(&text, SPEC_TEXT_MAX);
+    int status = EXIT_USAGE;
+    if (read_file(options->arguments[0], &text, &error) != ERROR_OK) {
+        status = complain(&error);
+    } else if (check(options->arguments[0], &text)) {
+        (void)printf("%s is good\n", options->arguments[0]);
+        status = EXIT_DONE;
+    }
+    buffer_finish(&text);
+    return status;
+}
+
+static int apply(const struct options *options, const struct buffer *text) {
+    int status;
+    struct connection *connection = ask_connect(options, &status);
+    if (connection == NULL) {
+        return status;
+    }
+    Noctua__SpecApplyRequest wanted = NOCTUA__SPEC_APPLY_REQUEST__INIT;
+    Noctua__Request request = NOCTUA__REQUEST__INIT;
+    wanted.text.data = (uint8_t *)(text->data == NULL ? "" : text->data);
+    wanted.text.len = text->size_bytes;
+    wanted.file_name = (char *)options->arguments[0];
+    wanted.expected_index = options->expected_index;
+    wanted.any_index = !options->has_expected;
+    wanted.dry_run = options->dry_run;
+    wanted.reason = (char *)(options->reason == NULL ? "" : options->reason);
+    request.body_case = NOCTUA__REQUEST__BODY_SPEC_APPLY;
+    request.spec_apply = &wanted;
+    status = ask_command(options, connection, &request, NULL);
+    connection_destroy(connection);
+    return status;
+}
+
+int run_spec_apply(const struct options *options) {
+    struct buffer text;
+    struct error error = {ERROR_OK, ""};
+    buffer_init(&text, SPEC_TEXT_MAX);
+    int status = EXIT_USAGE;
+    if (read_file(options->arguments[0], &text, &error) != ERROR_OK) {
+        status = complain(&error);
+    } else if (check(options->arguments[0], &text)) {
+        status = apply(options, &text);
+    }
+    buffer_finish(&text);
+    return status;
+}
+
+static void view_spec(const json_t *document, FILE *out) {
+    (void)fputs(field_text(document, "text"), out);
+}
+
+int run_spec_get(const struct options *options) {
+    int status;
+    struct connection *connection = ask_connect(options, &status);
+    if (connection == NULL) {
+        return status;
+    }
+    Noctua__SpecGetRequest get = NOCTUA__SPEC_GET_REQUEST__INIT;
+    Noctua__Request request = NOCTUA__REQUEST__INIT;
+    Noctua__Reply *reply = NULL;
+    struct error error = {ERROR_OK, ""};
+    request.body_case = NOCTUA__REQUEST__BODY_SPEC_GET;
+    request.spec_get = &get;
+    if (connection_call(connection, &request, false, true, &reply, &error) != ERROR_OK) {
+        status = complain(&error);
+    } else {
+        json_error_t problem;
+        json_t *document = json_loads(reply->document, JSON_DECODE_ANY, &problem);
+        status = (int)reply->exit_code;
+        if (document == NULL) {
+            (void)fprintf(stderr, "noctuactl: %s\n",
+                          reply->message[0] == '\0' ? "there is no spec yet" : reply->message);
+        } else if (options->output == OUTPUT_JSON) {
+            render_json(document, stdout);
+        } else {
+            view_spec(document, stdout);
+        }
+        json_decref(document);
+        noctua__reply__free_unpacked(reply, NULL);
+    }
+    connection_destroy(connection);
+    return status;
+}

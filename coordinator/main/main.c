@@ -1,0 +1,161 @@
+/* noctuad: the daemon. */
+#include <argp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <curl/curl.h>
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "node.h"
+
+#define CONFIG_DEFAULT "/etc/noctua/noctuad.yaml"
+
+const char *argp_program_version = "noctuad " NOCTUA_VERSION;
+
+enum mode { MODE_RUN, MODE_BOOTSTRAP, MODE_JOIN, MODE_CHECK, MODE_REFERENCE };
+
+struct arguments {
+    enum mode mode;
+    const char *config;
+};
+
+enum { KEY_CHECK = 256, KEY_REFERENCE };
+
+static const struct argp_option options[] = {
+    {"config", 'c', "FILE", 0, "the node's configuration (default " CONFIG_DEFAULT ")", 0},
+    {"check-config", KEY_CHECK, NULL, 0, "check the configuration, say what is wrong, and exit", 0},
+    {"print-config-reference", KEY_REFERENCE, NULL, 0, "print every key of the configuration", 0},
+    {0},
+};
+
+static const char doc[] =
+    "The daemon of Noctua, a distributed failover coordinator.\v"
+    "Commands:\n"
+    "  (none)      run the node in the foreground\n"
+    "  bootstrap   make this node's data directory for a NEW group; once on every node of it\n"
+    "  join        make an empty data directory for a node that joins a running group\n\n"
+    "Signals: SIGTERM and SIGINT end it in order.\n"
+    "Exit status: 0 ended by request, 1 can't go on (the last line says why), 2 usage.";
+
+static error_t parse_option(int key, char *argument, struct argp_state *state) {
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case 'c':
+        arguments->config = argument;
+        return 0;
+    case KEY_CHECK:
+        arguments->mode = MODE_CHECK;
+        return 0;
+    case KEY_REFERENCE:
+        arguments->mode = MODE_REFERENCE;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (arguments->mode != MODE_RUN) {
+            argp_error(state, "one command at a time");
+        } else if (text_equal(argument, "bootstrap")) {
+            arguments->mode = MODE_BOOTSTRAP;
+        } else if (text_equal(argument, "join")) {
+            arguments->mode = MODE_JOIN;
+        } else {
+            argp_error(state, "there is no command '%s'; try bootstrap, join, or none", argument);
+        }
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static bool read_config(const char *path, struct node_config *ret) {
+    struct spec_findings *findings = calloc(1, sizeof *findings);
+    if (findings == NULL) {
+        return false;
+    }
+    enum error_code code = config_read_file(path, ret, findings);
+    struct buffer text;
+    buffer_init(&text, 0);
+    findings_format(findings, &text);
+    if (text.size_bytes > 0) {
+        (void)fputs(text.data, stderr);
+    }
+    buffer_finish(&text);
+    free(findings);
+    return code == ERROR_OK;
+}
+
+static int make_directory(const struct node_config *config, bool bootstrap) {
+    struct replica_peer peers[NODE_MAX];
+    struct error error = {ERROR_OK, ""};
+    memset(peers, 0, sizeof peers);
+    for (uint32_t i = 0; i < config->peer_count; i++) {
+        peers[i].id = replica_node_id(config->cluster, config->peers[i].name);
+        (void)TEXT_COPY(peers[i].name, config->peers[i].name);
+        (void)TEXT_COPY(peers[i].host, config->peers[i].address.host);
+        peers[i].port = config->peers[i].address.port;
+    }
+    enum error_code code =
+        bootstrap ? replica_bootstrap(config->data, config->cluster, config->node, peers,
+                                      config->peer_count, &error)
+                  : replica_prepare_join(config->data, config->cluster, config->node, &error);
+    if (code != ERROR_OK) {
+        (void)fprintf(stderr, "noctuad: %s\n", error.message);
+        return EXIT_FAILURE;
+    }
+    (void)printf("%s is ready for node %s of %s; start noctuad now\n", config->data, config->node,
+                 config->cluster);
+    return EXIT_SUCCESS;
+}
+
+static int run(const struct node_config *config) {
+    static struct noctuad node;
+    node.loop = uv_default_loop();
+    node.config = *config;
+    node.clock = &clock_system;
+    node.entropy = &entropy_system;
+    log_configure(config->log.level, config->log.format, config->node);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+    int status = node_run(&node);
+    if (status == EXIT_SUCCESS) {
+        (void)uv_loop_close(node.loop);
+    }
+    curl_global_cleanup();
+    return status;
+}
+
+static int print_reference(void) {
+    struct buffer text;
+    buffer_init(&text, 0);
+    config_print_reference(&text);
+    (void)fputs(text.data == NULL ? "" : text.data, stdout);
+    buffer_finish(&text);
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv) {
+    static const struct argp parser = {options, parse_option, "[bootstrap|join]", doc, NULL,
+                                       NULL,    NULL};
+    struct arguments arguments = {MODE_RUN, CONFIG_DEFAULT};
+    static struct node_config config;
+    argp_err_exit_status = 2;
+    (void)argp_parse(&parser, argc, argv, 0, NULL, &arguments);
+    if (arguments.mode == MODE_REFERENCE) {
+        return print_reference();
+    }
+    if (!read_config(arguments.config, &config)) {
+        return 2;
+    }
+    switch (arguments.mode) {
+    case MODE_CHECK:
+        (void)printf("%s is good\n", arguments.config);
+        return EXIT_SUCCESS;
+    case MODE_BOOTSTRAP:
+    case MODE_JOIN:
+        return make_directory(&config, arguments.mode == MODE_BOOTSTRAP);
+    default:
+        return run(&config);
+    }
+}

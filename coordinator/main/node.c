@@ -1,0 +1,410 @@
+#include "node.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "driver/route53.h"
+
+#define PUBLISH_EVERY_MS 1000
+
+/* --- the log, as the leader, the executor and the API use it --- */
+
+static void propose(void *context, const struct command *command, propose_cb on_done,
+                    void *done_context) {
+    struct noctuad *node = context;
+    replica_propose(node->replica, command, on_done, done_context);
+}
+
+static const struct state *current_state(void *context) {
+    const struct noctuad *node = context;
+    return replica_state(node->replica);
+}
+
+static uint64_t tick_proposed_ms(void *context) {
+    const struct noctuad *node = context;
+    return leader_tick_proposed_ms(node->leader);
+}
+
+static void api_facts_now(void *context, struct api_facts *ret) {
+    node_facts(context, ret);
+}
+
+static void api_barrier(void *context, api_barrier_cb callback, void *callback_context) {
+    struct noctuad *node = context;
+    replica_barrier(node->replica, callback, callback_context);
+}
+
+/* --- what the replica tells --- */
+
+static void publish_soon(struct noctuad *node) {
+    if (!node->stopping && uv_timer_get_due_in(&node->publish_timer) > 0) {
+        (void)uv_timer_start(&node->publish_timer, node->publish_timer.timer_cb, 0,
+                             PUBLISH_EVERY_MS);
+    }
+}
+
+static void log_events(const struct state *state, uint64_t first) {
+    for (uint64_t i = first; i < state->event_count; i++) {
+        const struct event *event = &state->events[i % EVENT_MAX];
+        LOG_EVENT(STATE_EVENT, LOG_TEXT("kind", event_kind_text(event->kind)),
+                  LOG_U64("index", event->index), LOG_TEXT("service", event->service),
+                  LOG_TEXT("region", event->region), LOG_TEXT("to", event->to),
+                  LOG_TEXT("subject", event->subject), LOG_U64("epoch", event->epoch),
+                  LOG_U64("value", event->value), LOG_TEXT("actor", event->actor),
+                  LOG_TEXT("why", event->detail));
+    }
+}
+
+static void on_applied(void *context, uint64_t index, const struct command *command,
+                       enum core_error result, uint64_t proposed_ms) {
+    struct noctuad *node = context;
+    const struct state *state = replica_state(node->replica);
+    static uint64_t logged; /* events of this process's one node that were written out */
+    (void)proposed_ms;
+    if (result != CORE_OK) {
+        LOG_EVENT(COMMAND_REFUSED, LOG_TEXT("command", command_kind_text(command->kind)),
+                  LOG_TEXT("code", core_error_name(result)), LOG_U64("index", index),
+                  LOG_TEXT("why", core_error_text(result)));
+    }
+    uint64_t oldest = state->event_count > EVENT_MAX ? state->event_count - EVENT_MAX : 0;
+    log_events(state, logged > oldest ? logged : oldest);
+    logged = state->event_count;
+    node_note_windows(node);
+    node_configure_probes(node);
+    metrics_count_events(node->metrics, state);
+    api_server_on_applied(node->server);
+    leader_poke(node->leader);
+    executor_poke(node->executor);
+    publish_soon(node);
+}
+
+static void on_leadership(void *context, bool leads, uint64_t term) {
+    struct noctuad *node = context;
+    LOG_EVENT(LEADERSHIP, LOG_BOOL("leads", leads), LOG_U64("term", term));
+    leader_lead(node->leader, leads, term);
+    executor_lead(node->executor, leads, term);
+    if (leads) {
+        node_send_report(node);
+    }
+    publish_soon(node);
+}
+
+static void on_report(void *context, const struct report *report) {
+    struct noctuad *node = context;
+    leader_on_report(node->leader, report);
+}
+
+static void on_restored(void *context) {
+    struct noctuad *node = context;
+    node->probed_spec_index = UINT64_MAX;
+    if (node->probes != NULL) {
+        node_note_windows(node);
+        node_configure_probes(node);
+    }
+}
+
+static void stop(struct noctuad *node);
+
+static void on_failed(void *context, const struct error *error) {
+    struct noctuad *node = context;
+    LOG_EVENT(NODE_FAILED, LOG_TEXT("code", error_text(error->code)),
+              LOG_TEXT("why", error->message));
+    /* Fail-stop: nothing of this process can be trusted to end in order. */
+    (void)node;
+    exit(EXIT_FAILURE);
+}
+
+/* --- probes and timers --- */
+
+static void on_soon(uv_timer_t *timer) {
+    node_send_report(timer->data);
+}
+
+static void report_soon(struct noctuad *node) {
+    if (!node->stopping && !uv_is_active((uv_handle_t *)&node->soon_timer)) {
+        (void)uv_timer_start(&node->soon_timer, on_soon, 0, 0);
+    }
+}
+
+static uint64_t applied_index(void *context) {
+    const struct noctuad *node = context;
+    return replica_state(node->replica)->applied_index;
+}
+
+static void on_probe_result(void *context, const struct probe_check_view *check) {
+    struct noctuad *node = context;
+    const struct state *state = replica_state(node->replica);
+    const struct probe_target *target = check->target;
+    const struct probe_result *last = &check->debounce->last;
+    if (target->service >= state->spec.service_count ||
+        target->region >= state->spec.region_count) {
+        return; /* of a spec that was just replaced */
+    }
+    metrics_count_probe(node->metrics, state->spec.services[target->service].name,
+                        state->spec.regions[target->region].name, probe_result_text(last->code),
+                        (uint32_t)(last->finish_ms - last->start_ms));
+    if (state->services[target->service].suspect.open) {
+        report_soon(node);
+    }
+}
+
+static void on_opinion(void *context, uint32_t service, uint32_t region,
+                       const struct probe_opinion *opinion) {
+    (void)service;
+    (void)region;
+    (void)opinion;
+    report_soon(context);
+}
+
+static void on_control(void *context, bool reaches) {
+    (void)reaches;
+    report_soon(context);
+}
+
+static void on_report_timer(uv_timer_t *timer) {
+    node_send_report(timer->data);
+}
+
+static void on_publish_timer(uv_timer_t *timer) {
+    node_publish(timer->data);
+}
+
+static void on_signal(uv_signal_t *signal, int number) {
+    struct noctuad *node = signal->data;
+    LOG_EVENT(NODE_STOPPED, LOG_U64("signal", (uint64_t)number));
+    stop(node);
+}
+
+/* --- the end --- */
+
+static void on_part_closed(void *context) {
+    struct noctuad *node = context;
+    node->open_parts--;
+}
+
+/* Nothing new begins; each part ends what it has under way and then frees itself. The loop runs out
+ * by itself when all have. */
+static void stop(struct noctuad *node) {
+    if (node->stopping) {
+        return;
+    }
+    node->stopping = true;
+    uv_close((uv_handle_t *)&node->report_timer, NULL);
+    uv_close((uv_handle_t *)&node->soon_timer, NULL);
+    uv_close((uv_handle_t *)&node->publish_timer, NULL);
+    uv_close((uv_handle_t *)&node->terminate, NULL);
+    uv_close((uv_handle_t *)&node->interrupt, NULL);
+    http_endpoints_destroy(node->endpoints);
+    node->endpoints = NULL;
+    node->open_parts = 7;
+    executor_close(node->executor, on_part_closed, node);
+    leader_close(node->leader, on_part_closed, node);
+    api_server_close(node->server, on_part_closed, node);
+    driver_close(node->driver, on_part_closed, node);
+    probe_engine_destroy(node->probes, on_part_closed, node);
+    probe_control_destroy(node->control, on_part_closed, node);
+    replica_stop(node->replica, on_part_closed, node);
+}
+
+/* --- the start --- */
+
+static enum error_code start_replica(struct noctuad *node, struct error *error) {
+    const struct node_config *config = &node->config;
+    struct replica_options options = {
+        .loop = node->loop,
+        .clock = node->clock,
+        .entropy = node->entropy,
+        .directory = config->data,
+        .cluster = config->cluster,
+        .node = config->node,
+        .region = config->region,
+        .peer_count = config->peer_count,
+        .identity = node->identity,
+        .listen_host = config->listen.peer.host,
+        .listen_port = config->listen.peer.port,
+        .heartbeat_ms = config->raft.heartbeat_ms,
+        .election_ms = config->raft.election_ms,
+        .snapshot_threshold = config->snapshot_threshold,
+        .version = NOCTUA_VERSION,
+        .feature_level = FEATURE_LEVEL_NEWEST,
+        .callbacks = {node, on_applied, on_leadership, on_report, on_restored, on_failed},
+    };
+    for (uint32_t i = 0; i < config->peer_count; i++) {
+        struct replica_peer *peer = &options.peers[i];
+        peer->id = replica_node_id(config->cluster, config->peers[i].name);
+        (void)TEXT_COPY(peer->name, config->peers[i].name);
+        (void)TEXT_COPY(peer->host, config->peers[i].address.host);
+        peer->port = config->peers[i].address.port;
+    }
+    return replica_create(&options, &node->replica, error);
+}
+
+static enum error_code start_work(struct noctuad *node, struct error *error) {
+    struct proposer proposer = {propose, current_state, node};
+    struct leader_options leader = {
+        .loop = node->loop,
+        .clock = node->clock,
+        .proposer = proposer,
+        .self_id = replica_node_id(node->config.cluster, node->config.node),
+    };
+    struct executor_options executor = {
+        .loop = node->loop,
+        .clock = node->clock,
+        .entropy = node->entropy,
+        .driver = node->driver,
+        .proposer = proposer,
+        .tick_proposed_ms = tick_proposed_ms,
+        .context = node,
+    };
+    node->leader = leader_create(&leader);
+    node->executor = executor_create(&executor);
+    node->metrics = metrics_create();
+    if (node->leader == NULL || node->executor == NULL || node->metrics == NULL) {
+        return error_set(error, ERROR_NO_MEMORY, "out of memory");
+    }
+    return ERROR_OK;
+}
+
+static enum error_code start_probes(struct noctuad *node, struct error *error) {
+    struct probe_engine_options options = {
+        .applied_index = applied_index,
+        .on_result = on_probe_result,
+        .on_change = on_opinion,
+        .context = node,
+    };
+    enum error_code code =
+        probe_engine_create(node->loop, node->clock, node->entropy, &options, &node->probes, error);
+    if (code != ERROR_OK) {
+        return code;
+    }
+    char texts[CONFIG_CONTROL_MAX][PROBE_CONTROL_ADDRESS_SIZE];
+    const char *addresses[CONFIG_CONTROL_MAX];
+    for (uint32_t i = 0; i < node->config.control_count; i++) {
+        const struct config_address *address = &node->config.control[i];
+        bool v6 = strchr(address->host, ':') != NULL;
+        (void)snprintf(texts[i], sizeof texts[i], "%s%s%s:%u", v6 ? "[" : "", address->host,
+                       v6 ? "]" : "", address->port);
+        addresses[i] = texts[i];
+    }
+    struct probe_control_options control = {.on_change = on_control, .context = node};
+    return probe_control_create(node->loop, node->clock, node->entropy, addresses,
+                                node->config.control_count, &control, &node->control, error);
+}
+
+static enum error_code start_api(struct noctuad *node, struct error *error) {
+    const struct node_config *config = &node->config;
+    bool public = config->listen.public.port != 0;
+    struct http_endpoints_options http = {
+        .clock = node->clock,
+        .http_host = config->listen.http.host,
+        .http_port = config->listen.http.port,
+        .public_host = public ? config->listen.public.host : NULL,
+        .public_port = config->listen.public.port,
+        .max_connections = config->http_max_connections,
+    };
+    enum error_code code = http_endpoints_create(&http, &node->endpoints, error);
+    if (code != ERROR_OK) {
+        return code;
+    }
+    struct api_server_options options = {
+        .loop = node->loop,
+        .clock = node->clock,
+        .identity = node->identity,
+        .cluster = config->cluster,
+        .host = config->listen.api.host,
+        .port = config->listen.api.port,
+        .calls = {.context = node,
+                  .facts = api_facts_now,
+                  .propose = propose,
+                  .barrier = api_barrier},
+    };
+    return api_server_create(&options, &node->server, error);
+}
+
+static void start_timers(struct noctuad *node) {
+    uv_timer_t *timers[] = {&node->report_timer, &node->soon_timer, &node->publish_timer};
+    for (size_t i = 0; i < ARRAY_LENGTH(timers); i++) {
+        (void)uv_timer_init(node->loop, timers[i]);
+        timers[i]->data = node;
+    }
+    (void)uv_signal_init(node->loop, &node->terminate);
+    (void)uv_signal_init(node->loop, &node->interrupt);
+    node->terminate.data = node;
+    node->interrupt.data = node;
+}
+
+static enum error_code start(struct noctuad *node, struct error *error) {
+    struct route53_options route53 = {
+        .loop = node->loop,
+        .clock = node->clock,
+        .entropy = node->entropy,
+        .node = node->config.node,
+    };
+    start_timers(node);
+    enum error_code code = tls_identity_load(node->config.tls, TLS_KIND_NODE, node->config.cluster,
+                                             &node->identity, error);
+    if (code == ERROR_OK &&
+        !text_equal(tls_identity_self(node->identity)->name, node->config.node)) {
+        code =
+            error_set(error, ERROR_INVALID, "the certificate in %s is of node %s, not %s",
+                      node->config.tls, tls_identity_self(node->identity)->name, node->config.node);
+    }
+    if (code == ERROR_OK) {
+        code = start_replica(node, error);
+    }
+    if (code == ERROR_OK) {
+        code = route53_create(&route53, &node->driver, error);
+    }
+    if (code == ERROR_OK) {
+        code = start_work(node, error);
+    }
+    if (code == ERROR_OK) {
+        code = start_probes(node, error);
+    }
+    if (code == ERROR_OK) {
+        code = start_api(node, error);
+    }
+    if (code == ERROR_OK) {
+        code = replica_start(node->replica, error);
+    }
+    return code;
+}
+
+static void begin(struct noctuad *node) {
+    node_note_windows(node);
+    node_configure_probes(node);
+    (void)uv_timer_start(&node->report_timer, on_report_timer, 0, REPORT_INTERVAL_MS);
+    (void)uv_timer_start(&node->publish_timer, on_publish_timer, 0, PUBLISH_EVERY_MS);
+    (void)uv_signal_start(&node->terminate, on_signal, SIGTERM);
+    (void)uv_signal_start(&node->interrupt, on_signal, SIGINT);
+    LOG_EVENT(NODE_STARTED, LOG_TEXT("version", NOCTUA_VERSION),
+              LOG_TEXT("cluster", node->config.cluster), LOG_TEXT("region", node->config.region),
+              LOG_TEXT("data", node->config.data), LOG_U64("api", api_server_port(node->server)),
+              LOG_U64("http", http_endpoints_port(node->endpoints)));
+}
+
+static void finish(struct noctuad *node) {
+    view_release(node->view);
+    metrics_destroy(node->metrics);
+    free(node->probe_facts);
+    tls_identity_unref(node->identity);
+}
+
+int node_run(struct noctuad *node) {
+    struct error error = {ERROR_OK, ""};
+    node->probed_spec_index = UINT64_MAX;
+    if (start(node, &error) != ERROR_OK) {
+        /* What did start holds locks and files only, and ends with the process. */
+        LOG_EVENT(NODE_FAILED, LOG_TEXT("code", error_text(error.code)),
+                  LOG_TEXT("why", error.message));
+        return EXIT_FAILURE;
+    }
+    begin(node);
+    (void)uv_run(node->loop, UV_RUN_DEFAULT);
+    finish(node);
+    return EXIT_SUCCESS;
+}

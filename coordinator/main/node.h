@@ -1,0 +1,85 @@
+/* One running node: everything of it wired together on one loop. Decides nothing. */
+#ifndef MAIN_NODE_H
+#define MAIN_NODE_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "api/http_endpoints.h"
+#include "api/metrics.h"
+#include "api/server.h"
+#include "api/view.h"
+#include "base/clock.h"
+#include "base/entropy.h"
+#include "codec/config.h"
+#include "core/policy.h"
+#include "driver/driver.h"
+#include "executor/executor.h"
+#include "executor/leader.h"
+#include "net/tls.h"
+#include "probe/control.h"
+#include "probe/engine.h"
+#include "replica/replica.h"
+
+/* A window as this node's own stopwatch knows it. */
+struct seen_window {
+    uint64_t suspect_index;
+    uint64_t seen_ms; /* CLOCK_BOOTTIME when its SUSPECT was applied here */
+};
+
+struct noctuad {
+    uv_loop_t *loop;
+    struct node_config config;
+    const struct clock *clock;
+    const struct entropy *entropy;
+
+    struct tls_identity *identity;
+    struct driver *driver;
+    struct replica *replica;
+    struct leader *leader;
+    struct executor *executor;
+    struct api_server *server;
+    struct http_endpoints *endpoints;
+    struct metrics *metrics;
+    struct view *view; /* the last one, for its documents */
+    struct probe_engine *probes;
+    struct probe_control *control;
+
+    uv_timer_t report_timer;  /* each second */
+    uv_timer_t soon_timer;    /* a report out of turn, coalesced */
+    uv_timer_t publish_timer; /* the view, coalesced */
+    uv_signal_t terminate, interrupt;
+
+    struct report report; /* the last one sent */
+    struct seen_window windows[SERVICE_MAX];
+    uint64_t probed_spec_index; /* what the probes are configured for */
+    uint32_t probed_active[SERVICE_MAX];
+    uint64_t documents_ms; /* CLOCK_BOOTTIME when /status and /metrics were rendered */
+    bool was_caught_up;
+    bool stopping, failed;
+    int open_parts; /* that still have to close */
+
+    struct policy_input policy; /* for api_facts */
+    struct probe_facts *probe_facts;
+    uint32_t probe_count, probe_max;
+};
+
+/* Starts everything; runs until a signal or a failure ends the loop. Returns the exit status. */
+int node_run(struct noctuad *node);
+
+/* facts.c */
+void node_facts(struct noctuad *node, struct api_facts *ret);
+/* Builds the view and hands it to the endpoint thread. */
+void node_publish(struct noctuad *node);
+
+/* reporting.c */
+void node_build_report(struct noctuad *node);
+void node_send_report(struct noctuad *node);
+/* A SUSPECT (or a restored state with one) is seen: its stopwatch starts. */
+void node_note_windows(struct noctuad *node);
+
+/* probing.c */
+/* Brings the probes in line with spec and active regions. */
+void node_configure_probes(struct noctuad *node);
+
+#endif
