@@ -1,0 +1,229 @@
+#include "check.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The new set, complete before the old one is touched. */
+struct build {
+    struct probe_check **checks;
+    size_t check_count;
+    struct probe_group *groups;
+    size_t group_count;
+    struct probe_endpoint *endpoints;   /* by place in the targets */
+    const struct probe_target **sorted; /* the targets */
+    struct probe_check **by_hash;       /* the old checks */
+};
+
+static int compare_targets(const void *a, const void *b) {
+    return probe_target_compare(*(const struct probe_target *const *)a,
+                                *(const struct probe_target *const *)b);
+}
+
+static int compare_hashes(const void *a, const void *b) {
+    const struct probe_check *x = *(const struct probe_check *const *)a;
+    const struct probe_check *y = *(const struct probe_check *const *)b;
+    return (x->hash > y->hash) - (x->hash < y->hash);
+}
+
+static enum error_code check_targets(const struct probe_target *targets, size_t count,
+                                     struct build *build, struct error *error) {
+    for (size_t i = 0; i < count; i++) {
+        enum error_code code = probe_target_check(&targets[i], &build->endpoints[i], error);
+        if (code != ERROR_OK) {
+            return code;
+        }
+        build->sorted[i] = &targets[i];
+    }
+    if (count > 0) {
+        qsort(build->sorted, count, sizeof build->sorted[0], compare_targets);
+    }
+    for (size_t i = 0, in_group = 1; i + 1 < count; i++) {
+        const struct probe_target *a = build->sorted[i];
+        const struct probe_target *b = build->sorted[i + 1];
+        if (probe_target_compare(a, b) == 0) {
+            return error_set(error, ERROR_INVALID, "check '%s' is there twice", a->check);
+        }
+        in_group = a->service == b->service && a->region == b->region ? in_group + 1 : 1;
+        if (in_group > PROBE_GROUP_CHECK_MAX) {
+            return error_set(error, ERROR_LIMIT, "over %u checks for one service in one region",
+                             PROBE_GROUP_CHECK_MAX);
+        }
+    }
+    return ERROR_OK;
+}
+
+/* An old check that probes just this, under the same keys if there is one: a new revision of the
+ * spec may number services and regions anew without a change for most of them. */
+static struct probe_check *find_old(const struct probe_engine *engine, struct build *build,
+                                    const struct probe_target *target) {
+    struct probe_check key = {.hash = probe_target_hash(target)};
+    size_t low = 0;
+    size_t high = engine->check_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        bool before = build->by_hash[middle]->hash < key.hash;
+        *(before ? &low : &high) = before ? middle + 1 : middle;
+    }
+    struct probe_check *other = NULL;
+    for (; low < engine->check_count && build->by_hash[low]->hash == key.hash; low++) {
+        struct probe_check *check = build->by_hash[low];
+        if (check->kept || !probe_target_same(&check->target, target)) {
+            continue;
+        }
+        if (probe_target_compare(&check->target, target) == 0) {
+            return check;
+        }
+        other = check;
+    }
+    return other;
+}
+
+/* First those whose keys fit, so that nobody else takes their check; then the rest. */
+static enum error_code fill_checks(struct probe_engine *engine, struct build *build,
+                                   const struct probe_target *targets, struct error *error) {
+    for (size_t i = 0; i < build->check_count; i++) {
+        struct probe_check *old = find_old(engine, build, build->sorted[i]);
+        if (old != NULL && probe_target_compare(&old->target, build->sorted[i]) == 0) {
+            old->kept = true;
+            build->checks[i] = old;
+        }
+    }
+    for (size_t i = 0; i < build->check_count; i++) {
+        if (build->checks[i] != NULL) {
+            continue;
+        }
+        const struct probe_target *target = build->sorted[i];
+        struct probe_check *check = find_old(engine, build, target);
+        if (check == NULL) {
+            check = probe_check_create(engine, target, &build->endpoints[target - targets], error);
+        }
+        if (check == NULL) {
+            return ERROR_NO_MEMORY;
+        }
+        check->kept = true;
+        build->checks[i] = check;
+    }
+    return ERROR_OK;
+}
+
+static void fill_groups(struct probe_engine *engine, struct build *build) {
+    for (size_t i = 0; i < build->check_count; i++) {
+        const struct probe_target *target = build->sorted[i];
+        struct probe_group *group =
+            build->group_count > 0 ? &build->groups[build->group_count - 1] : NULL;
+        if (group == NULL || group->service != target->service || group->region != target->region) {
+            const struct probe_group *old =
+                probe_engine_find_group(engine, target->service, target->region);
+            group = &build->groups[build->group_count++];
+            *group = (struct probe_group){.service = target->service,
+                                          .region = target->region,
+                                          .first = i,
+                                          .value = old == NULL ? OPINION_UNKNOWN : old->value,
+                                          .changed_at_ms = old == NULL ? engine->last_seen_ms
+                                                                       : old->changed_at_ms};
+        }
+        group->count++;
+    }
+}
+
+/* Nothing can fail any more. */
+static void take_over(struct probe_engine *engine, struct build *build) {
+    for (size_t i = 0; i < engine->check_count; i++) {
+        if (!engine->checks[i]->kept) {
+            probe_check_close(engine->checks[i]);
+        }
+    }
+    free(engine->checks);
+    free(engine->groups);
+    engine->checks = build->checks;
+    engine->check_count = build->check_count;
+    engine->groups = build->groups;
+    engine->group_count = build->group_count;
+    build->checks = NULL;
+    build->groups = NULL;
+    for (size_t g = 0; g < engine->group_count; g++) {
+        struct probe_group *group = &engine->groups[g];
+        for (size_t i = group->first; i < group->first + group->count; i++) {
+            struct probe_check *check = engine->checks[i];
+            check->kept = false;
+            check->group = g;
+            check->target.service = group->service;
+            check->target.region = group->region;
+            if (!check->started) {
+                probe_check_start(check);
+            }
+        }
+    }
+}
+
+static void undo(struct probe_engine *engine, struct build *build) {
+    for (size_t i = 0; build->checks != NULL && i < build->check_count; i++) {
+        if (build->checks[i] != NULL && !build->checks[i]->started) {
+            probe_check_discard(build->checks[i]);
+        }
+    }
+    for (size_t i = 0; i < engine->check_count; i++) {
+        engine->checks[i]->kept = false;
+    }
+}
+
+static bool build_init(struct build *build, const struct probe_engine *engine, size_t count) {
+    size_t room = count + 1; /* never zero */
+    *build = (struct build){.check_count = count};
+    build->checks = calloc(room, sizeof build->checks[0]);
+    build->groups = calloc(room, sizeof build->groups[0]);
+    build->endpoints = calloc(room, sizeof build->endpoints[0]);
+    build->sorted = calloc(room, sizeof build->sorted[0]);
+    build->by_hash = calloc(engine->check_count + 1, sizeof build->by_hash[0]);
+    if (build->checks == NULL || build->groups == NULL || build->endpoints == NULL ||
+        build->sorted == NULL || build->by_hash == NULL) {
+        return false;
+    }
+    if (engine->check_count > 0) {
+        memcpy(build->by_hash, engine->checks, engine->check_count * sizeof build->by_hash[0]);
+        qsort(build->by_hash, engine->check_count, sizeof build->by_hash[0], compare_hashes);
+    }
+    return true;
+}
+
+enum error_code probe_engine_configure(struct probe_engine *engine,
+                                       const struct probe_target *targets, size_t count,
+                                       struct error *error) {
+    assert(!engine->in_callback && !engine->closing);
+    if (count > PROBE_TARGET_MAX) {
+        return error_set(error, ERROR_LIMIT, "%zu targets to probe; at most %u", count,
+                         PROBE_TARGET_MAX);
+    }
+    (void)probe_engine_watch(engine);
+    struct build build;
+    enum error_code code = ERROR_OK;
+    if (!build_init(&build, engine, count)) {
+        code = error_set(error, ERROR_NO_MEMORY, "probe: out of memory");
+        goto cleanup;
+    }
+    code = check_targets(targets, count, &build, error);
+    if (code != ERROR_OK) {
+        goto cleanup;
+    }
+    code = fill_checks(engine, &build, targets, error);
+    if (code != ERROR_OK) {
+        undo(engine, &build);
+        goto cleanup;
+    }
+    fill_groups(engine, &build);
+    take_over(engine, &build);
+    engine->in_callback = true;
+    for (size_t i = 0; i < engine->group_count; i++) {
+        probe_engine_refresh(engine, &engine->groups[i]);
+    }
+    engine->in_callback = false;
+
+cleanup:
+    free(build.checks);
+    free(build.groups);
+    free(build.endpoints);
+    free((void *)build.sorted);
+    free(build.by_hash);
+    return code;
+}
