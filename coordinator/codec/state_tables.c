@@ -13,6 +13,7 @@ static const struct bind_row node_rows[] = {
     ROW_ID(struct node, id),
     ROW_NAME(struct node, name),
     ROW_NAME_OR_NONE(struct node, region),
+    ROW_OPAQUE(struct node, storage),
     ROW_INDEX(struct node, boot),
     ROW_INDEX(struct node, sequence),
     ROW_BOOL(struct node, expired),
