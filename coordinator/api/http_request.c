@@ -78,6 +78,15 @@ static int on_headers_complete(http_parser *parser) {
     return 0;
 }
 
+static int on_chunk_header(http_parser *parser) {
+    struct http_request *request = parser->data;
+    if (parser->content_length > HTTP_BODY_MAX_BYTES) {
+        request->refusal = HTTP_STATUS_PAYLOAD_TOO_LARGE;
+        return -1;
+    }
+    return 0;
+}
+
 static int on_body(http_parser *parser, const char *at, size_t length) {
     struct http_request *request = parser->data;
     (void)at;
@@ -143,6 +152,7 @@ static const http_parser_settings settings = {
     .on_headers_complete = on_headers_complete,
     .on_body = on_body,
     .on_message_complete = on_message_complete,
+    .on_chunk_header = on_chunk_header,
 };
 
 void http_request_configure(void) {
