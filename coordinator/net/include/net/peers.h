@@ -124,7 +124,8 @@ struct peers_options {
 };
 
 /* Checks the options and binds the port, but neither accepts nor dials before peers_start. The
- * options are copied; clock and entropy must outlive the peers. */
+ * options are copied; clock and entropy must outlive the peers. After a failure handles may yet
+ * close in the loop's next iterations. */
 enum error_code peers_create(uv_loop_t *loop, const struct clock *clock,
                              const struct entropy *entropy, const struct peers_options *options,
                              struct peers **ret_peers, struct error *error);

@@ -11,6 +11,7 @@
 #ifndef NET_STREAM_H
 #define NET_STREAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
@@ -41,7 +42,8 @@ struct tls_stream_callbacks {
  * ERROR_CANCELLED when the owner closed it). Never called from inside tls_stream_write. */
 typedef void (*tls_stream_write_callback)(enum error_code code, void *context);
 
-/* Begins to connect. On failure (no stream, no callback) *ret_stream is untouched. */
+/* Begins to connect. On failure (no stream, no callback) *ret_stream is untouched; handles may yet
+ * close in the loop's next iteration. */
 enum error_code tls_stream_connect(uv_loop_t *loop, struct tls_identity *identity,
                                    const struct sockaddr *address, size_t max_buffered_bytes,
                                    const struct tls_stream_callbacks *callbacks, void *context,
@@ -63,6 +65,10 @@ void tls_stream_close(struct tls_stream *stream);
 /* Ends it politely: what waits is sent, then the other side's end is awaited, both within
  * TLS_STREAM_LINGER_MS, so that the last words arrive. No on_data any more. */
 void tls_stream_finish(struct tls_stream *stream);
+
+/* False: no on_data until true again (the kernel's buffers fill, and the other side waits). While
+ * it is false the other side's end isn't noticed either. */
+void tls_stream_set_reading(struct tls_stream *stream, bool reading);
 
 /* Who is at the other side; NULL before on_ready. */
 const struct tls_peer *tls_stream_peer(const struct tls_stream *stream);
@@ -92,7 +98,8 @@ struct tls_listener_options {
     void *context;
 };
 
-/* Binds and listens. Streams made from it outlive it. */
+/* Binds and listens. Streams made from it outlive it. After a failure handles may yet close in the
+ * loop's next iteration. */
 enum error_code tls_listener_create(uv_loop_t *loop, struct tls_identity *identity,
                                     const struct tls_listener_options *options,
                                     struct tls_listener **ret_listener, struct error *error);

@@ -4,13 +4,12 @@
  * subjectAltName:
  *     noctua://<cluster>/node/<id>
  *     noctua://<cluster>/user/<name>?role=viewer|operator|admin
- * and must allow both serverAuth and clientAuth. A directory holds one identity:
- *     ca.pem                 whom we believe (several certificates: during a change of the CA)
- *     node.pem node.key      (kind node) or user.pem user.key (kind user)
- *     crl.pem                optional; then a revoked certificate is refused, and an expired list
- *                            refuses everybody (fail closed) and says so
- * An identity is immutable and counted: to renew, load the directory again and hand the new one
- * around; links that stand keep what they have (peers_set_identity checks them again). */
+ * and must allow clientAuth; a node's, which also accepts links, serverAuth, too. A directory holds
+ * one identity: ca.pem                 whom we believe (several certificates: during a change of
+ * the CA) node.pem node.key      (kind node) or user.pem user.key (kind user) crl.pem optional;
+ * then a revoked certificate is refused, and an expired list refuses everybody (fail closed) and
+ * says so An identity is immutable and counted: to renew, load the directory again and hand the new
+ * one around; links that stand keep what they have (peers_set_identity checks them again). */
 #ifndef NET_TLS_H
 #define NET_TLS_H
 
