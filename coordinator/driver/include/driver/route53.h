@@ -24,6 +24,7 @@ struct route53_options {
     const struct clock *clock;
     const struct entropy *entropy;
     const char *node;            /* role sessions are called noctua-<node> */
+    const char *region;          /* whose STS is asked when the environment names none; or NULL */
     uint32_t request_timeout_ms; /* one HTTP request, from its start; 0: 15 s */
     uint32_t read_timeout_ms;    /* a whole read, with its retries; 0: 60 s */
 };
@@ -33,6 +34,11 @@ struct route53_options {
  * AWS_ENDPOINT_URL_STS. CA certificates: the system's, or AWS_CA_BUNDLE. */
 enum error_code route53_create(const struct route53_options *options, struct driver **ret_driver,
                                struct error *error);
+
+/* Fetches the target's credentials now and keeps them fresh: a new leader must not need STS in the
+ * middle of an outage. To be called on every node for every target, at the start and now and then
+ * (those of a target that isn't named for a day are left to expire). */
+void route53_prepare(struct driver *driver, const struct driver_target *target);
 
 /* What a move does to one record. */
 enum route53_action {
