@@ -276,3 +276,19 @@ void codec_plan_digest(const struct plan *plan, uint8_t digest[32]) {
     bind_digest(message, digest);
     arena_finish(&arena);
 }
+
+void codec_clean_text(char *text) {
+    for (char *at = text; *at != '\0';) {
+        /* The longest start that is well-formed: a character has at most four bytes. */
+        size_t length = 1;
+        size_t left = strnlen(at, 4);
+        while (length <= left && !text_is_utf8(at, length)) {
+            length++;
+        }
+        if (length > left) {
+            *at = '?';
+            length = 1;
+        }
+        at += length;
+    }
+}

@@ -15,8 +15,9 @@
 
 #define CODEC_BATCH_VERSION 1
 #define CODEC_BATCH_COMMAND_MAX 256
-#define CODEC_BATCH_SIZE_MAX (2 * 1024 * 1024) /* bytes; a spec with its text is the largest part  \
-                                                */
+#define CODEC_BATCH_SIZE_MAX                                                                       \
+    (2 * 1024 * 1024) /* bytes; a spec with its text is the largest part                           \
+                       */
 
 struct command_batch {
     struct command **commands;
@@ -42,5 +43,9 @@ void codec_batch_finish(struct command_batch *batch);
 
 /* SHA-256 of a plan's canonical bytes: the same for the same steps, on every node and version. */
 void codec_plan_digest(const struct plan *plan, uint8_t digest[32]);
+
+/* Makes a text from outside (a target's words, cut anywhere) fit for a command: what is not UTF-8,
+ * and control characters, become '?'. In place, NUL-terminated, never longer. */
+void codec_clean_text(char *text);
 
 #endif
