@@ -1,0 +1,80 @@
+"""What pollers see: independent programs against the real daemon."""
+
+import subprocess
+
+import noctua
+
+DEAD = "us-east-1"
+NEW = "us-west-2"
+
+
+def test_paths(group):
+    node = group.leader()
+    assert node.get("/livez")[0] == 200
+    noctua.wait_until(lambda: node.get("/readyz")[0] == 200, 10, "ready")
+    assert node.get("/leader")[0] == 200
+    assert node.get(f"/services/nocturnal/regions/{DEAD}/active")[0] == 200
+    assert node.get(f"/services/nocturnal/regions/{NEW}/active")[0] == 503
+    assert node.get("/services/nocturnal/primary")[:2] == (200, f"{DEAD}\n") or node.get(
+        "/services/nocturnal/primary")[1].strip() == DEAD
+    assert node.get(f"/switch/nocturnal/{DEAD}")[1].strip() == f"KEEP-{DEAD}"
+    assert node.get(f"/switch/nocturnal/{NEW}")[1].strip() == f"EVICT-{NEW}"
+    assert node.get("/services/nothing/primary")[0] == 404
+    assert node.get("/livez", "HEAD")[1] == ""
+    assert node.get("/livez", "OPTIONS")[0] in (200, 204)
+    assert node.get("/livez", "POST")[0] == 405
+
+
+def test_metrics_pass_promtool(group):
+    text = group.leader().get("/metrics")[1]
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True,
+                          text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "noctua_" in text
+
+
+def test_haproxy_follows_the_active_region(group, world, tmp_path):
+    (front,) = noctua.free_ports(1)
+    node = group.nodes["n2"]
+    servers = "\n".join(
+        f"    server {region} {world.addresses['regions'][region]['http']} check "
+        f"addr 127.0.0.1 port {node.http_port} inter 100ms rise 1 fall 1"
+        for region in (DEAD,)
+    )
+    west = world.addresses["regions"][NEW]["http"]
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(f"""
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 5s
+    timeout server 5s
+frontend front
+    bind 127.0.0.1:{front}
+    use_backend east if {{ nbsrv(east) gt 0 }}
+    default_backend west
+backend east
+    option httpchk GET /services/nocturnal/regions/{DEAD}/active
+{servers}
+backend west
+    option httpchk GET /services/nocturnal/regions/{NEW}/active
+    server {NEW} {west} check addr 127.0.0.1 port {node.http_port} inter 100ms rise 1 fall 1
+""")
+    proxy = noctua.Process("haproxy", ["haproxy", "-db", "-f", config], tmp_path / "haproxy.log")
+    proxy.start()
+
+    def served_by(region):
+        def check():
+            try:
+                return region in noctua.http_request(f"127.0.0.1:{front}", "GET", "/")[1]
+            except OSError:
+                return False
+
+        return check
+
+    try:
+        noctua.wait_until(served_by(DEAD), 20, f"HAProxy sends to {DEAD}: {proxy.text()}")
+        group.ctl("switchover", "nocturnal", "--to", NEW, "--yes", "--wait", "30")
+        noctua.wait_until(served_by(NEW), 20, "HAProxy sends to the new region")
+    finally:
+        proxy.terminate()

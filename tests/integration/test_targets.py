@@ -1,0 +1,163 @@
+"""A target that loses replies, delays, forgets, is changed by others, or is dead."""
+
+import noctua
+import pytest
+
+DEAD = "us-east-1"
+NEW = "us-west-2"
+
+
+def move(group, *more, **options):
+    return group.ctl("switchover", "nocturnal", "--to", NEW, "--yes", *more, **options)
+
+
+@pytest.mark.sanitizers
+def test_reply_lost_after_the_change_applied(group, world):
+    world.fault(kind="drop_reply", operation="change", count=1)
+    move(group)
+    execution = group.wait_for_end(60)
+    assert execution["result"] == "done"
+    assert len(world.effects()) == 2
+    assert world.dig() == [noctua.ADDRESSES[NEW]]
+
+
+def test_refused_second_attempt_while_the_first_landed(group, world):
+    """Attempt 1 is held up and lands just before attempt 2, which is then refused."""
+    world.fault(kind="delay", operation="change", count=1, ms=2000)
+    move(group)
+    execution = group.wait_for_end(90)
+    assert execution["result"] == "done"
+    assert len(world.effects()) == 2
+
+
+def test_cancel_with_an_attempt_in_flight(group, world):
+    held = world.fault(kind="delay", operation="change", count=1)
+    move(group)
+    noctua.wait_until(lambda: any(f["fired"] for f in world.faults()), 30, "a request is held")
+    group.ctl("cancel", "nocturnal", "--reason", "second thoughts")
+    execution = group.wait_for_end(90)
+    assert execution["result"] == "half-moved", execution
+    assert {s["name"]: s["phase"] for s in execution["steps"]}["dns"] == "refused"
+    world.release(held)  # it arrives now, late: the burnt fence refuses it
+    noctua.wait_until(
+        lambda: [e for e in world.ledger() if e["kind"] == "refused"], 10, "refused late"
+    )
+    assert world.dig() == [noctua.ADDRESSES[DEAD]]
+    # Half-moved: continue by another move.
+    group.ctl("failover", "nocturnal", "--to", NEW, "--yes", "--wait", "60")
+    assert world.dig() == [noctua.ADDRESSES[NEW]]
+
+
+def set_record(world, address):
+    world.edit(
+        {
+            "action": "set",
+            "record": {
+                "Name": f"{noctua.DOMAIN}.",
+                "Type": "A",
+                "TTL": 60,
+                "Values": [address],
+            },
+        }
+    )
+
+
+def test_foreign_change_before_a_move(group, world):
+    set_record(world, "198.51.100.7")
+    move(group)
+    assert group.wait_for_end(60)["result"] == "done"
+    assert world.dig() == [noctua.ADDRESSES[NEW]]
+
+
+def test_foreign_change_during_a_move_and_undone(group, world):
+    held = world.fault(kind="delay", operation="change", count=1)
+    move(group)
+    noctua.wait_until(lambda: any(f["fired"] for f in world.faults()), 30, "a request is held")
+    set_record(world, "198.51.100.7")
+    execution = group.wait_for_end(90)
+    assert execution["result"] == "half-moved", execution
+    set_record(world, noctua.ADDRESSES[DEAD])
+    world.release(held)
+    noctua.wait_until(
+        lambda: [e for e in world.ledger() if e["kind"] == "refused"], 10, "refused late"
+    )
+    assert world.dig() == [noctua.ADDRESSES[DEAD]]
+
+
+def test_fence_deleted_is_unknown_and_adopt_mends_it(group, world):
+    fence = next(e for e in world.effects())["records"]
+    name = next(r["name"] for r in fence if r["type"] == "TXT")
+    world.edit({"action": "delete", "record": {"Name": name, "Type": "TXT"}})
+    move(group)
+    execution = group.wait_for_end(60)
+    assert execution["result"] == "half-moved", execution
+    assert "adopt" in str(execution["steps"])
+    set_record(world, noctua.ADDRESSES[NEW])
+    group.ctl("adopt", "nocturnal", "--to", NEW, "--yes", "--wait", "30")
+
+
+def test_accepted_change_forgotten(bare_group, tmp_path, world):
+    group = bare_group
+    group.apply_spec()
+    group.adopt()
+    group.wait_for_health()
+    world.fault(kind="forget", operation="change", count=1)
+    move(group)
+    execution = group.wait_for_end(90)
+    assert execution["result"] == "done", execution
+    assert world.dig() == [noctua.ADDRESSES[NEW]]
+
+
+@pytest.mark.parametrize("error", ["Throttling", "PriorRequestNotComplete", "500"])
+def test_errors_are_waited_out(group, world, error):
+    world.fault(kind="error", error=error, operation="change", count=2)
+    move(group)
+    assert group.wait_for_end(60)["result"] == "done"
+    assert len(world.effects()) == 2
+
+
+def test_dead_control_plane_released_and_settled(group, world):
+    dead = world.fault(kind="dead")
+    move(group)
+    group.wait_for_active(NEW)  # DNS can't hold the switch up
+    early = group.ctl("release", "nocturnal", "--step", "dns", check=False)
+    assert early.returncode == 2 and "--reason" in early.stderr
+    group.ctl("release", "nocturnal", "--step", "dns", "--reason", "Route 53 is down")
+    group.wait_for_end(30)
+    world.remove_fault(dead)
+    group.ctl("switchover", "nocturnal", "--to", DEAD, "--yes", "--wait", "60")
+    assert world.dig() == [noctua.ADDRESSES[DEAD]]
+
+
+def test_released_attempt_is_burnt_by_the_next_move(group, world):
+    held = world.fault(kind="delay", operation="change", count=1)
+    move(group)
+    noctua.wait_until(lambda: any(f["fired"] for f in world.faults()), 30, "a request is held")
+    group.ctl("release", "nocturnal", "--step", "dns", "--reason", "no answer")
+    assert group.wait_for_end(30)["result"] == "released"
+    assert len(group.detail()["debts"]) == 1
+    group.ctl("switchover", "nocturnal", "--to", DEAD, "--yes", "--wait", "60")
+    assert group.detail()["debts"] == []
+    world.release(held)
+    noctua.wait_until(
+        lambda: [e for e in world.ledger() if e["kind"] == "refused"], 10, "refused late"
+    )
+    assert world.dig() == [noctua.ADDRESSES[DEAD]]
+
+
+@pytest.mark.parametrize("phase", ["switch", "dns"])
+def test_pause_in_a_move_holds_the_next_step(group, world, phase):
+    if phase == "switch":
+        group.ctl("pause", "nocturnal", "--reason", "test")
+        held = move(group, check=False)
+        assert held.returncode in (3, 7)
+        group.ctl("resume", "nocturnal")
+        move(group)
+    else:
+        fault = world.fault(kind="hang", operation="change", count=1000)
+        move(group)
+        group.wait_for_active(NEW)
+        group.ctl("pause", "nocturnal", "--reason", "test")
+        world.remove_fault(fault)
+        group.ctl("resume", "nocturnal")
+    assert group.wait_for_end(90)["result"] == "done"
