@@ -49,17 +49,8 @@ def test_cancel_with_an_attempt_in_flight(group, world):
 
 
 def set_record(world, address):
-    world.edit(
-        {
-            "action": "set",
-            "record": {
-                "Name": f"{noctua.DOMAIN}.",
-                "Type": "A",
-                "TTL": 60,
-                "Values": [address],
-            },
-        }
-    )
+    record = {"Name": f"{noctua.DOMAIN}.", "Type": "A", "TTL": 60, "Values": [address]}
+    world.edit({"set": record})
 
 
 def test_foreign_change_before_a_move(group, world):
@@ -87,7 +78,7 @@ def test_foreign_change_during_a_move_and_undone(group, world):
 def test_fence_deleted_is_unknown_and_adopt_mends_it(group, world):
     fence = next(e for e in world.effects())["records"]
     name = next(r["name"] for r in fence if r["type"] == "TXT")
-    world.edit({"action": "delete", "record": {"Name": name, "Type": "TXT"}})
+    world.edit({"delete": {"Name": name, "Type": "TXT"}})
     move(group)
     execution = group.wait_for_end(60)
     assert execution["result"] == "half-moved", execution
@@ -101,16 +92,20 @@ def test_accepted_change_forgotten(bare_group, tmp_path, world):
     group.apply_spec()
     group.adopt()
     group.wait_for_health()
-    world.fault(kind="forget", operation="change", count=1)
+    world.fault(kind="forget", operation="change", count=1, status="missing")
     move(group)
     execution = group.wait_for_end(90)
     assert execution["result"] == "done", execution
     assert world.dig() == [noctua.ADDRESSES[NEW]]
 
 
-@pytest.mark.parametrize("error", ["Throttling", "PriorRequestNotComplete", "500"])
+@pytest.mark.parametrize(
+    "error",
+    [{"code": "Throttling"}, {"code": "PriorRequestNotComplete"}, {"status": 500}],
+    ids=str,
+)
 def test_errors_are_waited_out(group, world, error):
-    world.fault(kind="error", error=error, operation="change", count=2)
+    world.fault(kind="error", operation="change", count=2, **error)
     move(group)
     assert group.wait_for_end(60)["result"] == "done"
     assert len(world.effects()) == 2
