@@ -32,6 +32,7 @@
 #define REPLICA_SNAPSHOT_BYTES_MAX (60 * 1024 * 1024)
 #define REPLICA_HEARTBEAT_MIN_MS 10
 #define REPLICA_ELECTION_MAX_MS 60000
+#define REPLICA_ELECTION_RATIO_MIN 5    /* election / heartbeat */
 #define REPLICA_SNAPSHOT_THRESHOLD 1024 /* default: entries between snapshots */
 
 struct replica;
@@ -144,6 +145,10 @@ const struct state *replica_state(const struct replica *replica);
 /* SHA-256 of the canonical encoding of the state right after command `*ret_index` (0: none yet).
  * Cached until the state changes. */
 void replica_digest(struct replica *replica, uint64_t *ret_index, uint8_t digest[32]);
+
+/* A renewed certificate, or a new revocation list: new links take it, links that it no longer
+ * believes are closed. */
+void replica_set_identity(struct replica *replica, struct tls_identity *identity);
 
 enum replica_role { REPLICA_UNAVAILABLE, REPLICA_FOLLOWER, REPLICA_CANDIDATE, REPLICA_LEADER };
 

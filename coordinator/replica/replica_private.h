@@ -1,0 +1,306 @@
+/* What the files of this module share: one struct, and who does what with it.
+ *
+ *   replica.c      making, starting, stopping; the turn of the loop; failing
+ *   raft_io.c      libraft's view of disk and network: guards around raft_uv, our own messages
+ *   receive.c      messages in: checks, the snapshot that must wait
+ *   machine.c      libraft's view of the state: apply, snapshot, restore
+ *   proposals.c    proposals, barriers, transfer: queues, batches, one callback each
+ *   leadership.c   beginning and end of a term as leader; the hastened election
+ *   hello.c        whom we let in, and what it means not to be let in
+ *   watch.c        the disk: what libraft doesn't tell
+ *   status.c       what others ask
+ *
+ * Order in one turn of the loop: libraft's work comes from its poll, timer and pool callbacks; our
+ * prepare and check handles then run replica_turn, which does what must not be done from inside the
+ * library. */
+#ifndef REPLICA_REPLICA_PRIVATE_H
+#define REPLICA_REPLICA_PRIVATE_H
+
+#include <raft.h>
+#include <raft/uv.h>
+#include <sys/queue.h>
+#include <uv.h>
+
+#include "base/buffer.h"
+#include "mark.h"
+#include "replica/replica.h"
+#include "replica/transport.h"
+#include "storage.h"
+#include "wire.h"
+
+#define WATCH_INTERVAL_MS 100
+#define CONTAINER_OF(pointer, type, member)                                                        \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+/* A proposal, from replica_propose to its callback. */
+struct proposal {
+    TAILQ_ENTRY(proposal) link;
+    struct buffer bytes; /* the encoded command */
+    bool internal;       /* NODES, LEADER: before leadership is announced */
+    uint64_t term;       /* that is in it */
+    uint64_t proposed_ms;
+    replica_proposed_cb callback;
+    void *context;
+    enum error_code code; /* once it is done */
+    enum core_error result;
+    uint64_t index;
+};
+TAILQ_HEAD(proposal_list, proposal);
+
+/* Proposals that share an entry. */
+struct batch {
+    TAILQ_ENTRY(batch) link;
+    struct raft_apply request;
+    struct replica *replica;
+    uint64_t number, term;
+    bool applied;
+    struct proposal_list proposals;
+};
+TAILQ_HEAD(batch_list, batch);
+
+/* Readers that share a barrier entry. */
+struct reader {
+    TAILQ_ENTRY(reader) link;
+    replica_barrier_cb callback;
+    void *context;
+    enum error_code code;
+};
+TAILQ_HEAD(reader_list, reader);
+
+struct barrier {
+    TAILQ_ENTRY(barrier) link;
+    struct raft_barrier request;
+    struct replica *replica;
+    struct reader_list readers;
+};
+TAILQ_HEAD(barrier_list, barrier);
+
+/* A disk request of the library, while raft_uv has it, or (failed) until we close. */
+struct append {
+    TAILQ_ENTRY(append) link;
+    struct raft_io_append request; /* raft_uv's */
+    struct raft_io_append *outer;  /* the library's */
+    raft_io_append_cb callback;
+    struct replica *replica;
+    uint64_t last_index, generation, begun_ms;
+    bool withheld, refused, finished;
+};
+TAILQ_HEAD(append_list, append);
+
+struct snapshot_put {
+    struct raft_io_snapshot_put request, *outer;
+    raft_io_snapshot_put_cb callback;
+    uint64_t index, begun_ms;
+    size_t size_bytes;
+    bool installs, active, withheld;
+};
+
+struct snapshot_get {
+    struct raft_io_snapshot_get request, *outer;
+    raft_io_snapshot_get_cb callback;
+    struct replica *replica;
+};
+
+/* A message on its way out; the library's request completes when its last part has. */
+struct outgoing {
+    TAILQ_ENTRY(outgoing) link;
+    struct raft_io_send *request;
+    raft_io_send_cb callback;
+    struct replica *replica;
+    uint32_t parts_left;
+    int status;
+};
+TAILQ_HEAD(outgoing_list, outgoing);
+
+struct peer {
+    struct replica_peer config;
+    bool up;
+    uint64_t contact_ms;                    /* of a leader's follower: last answer in this term */
+    uint64_t complaint_ms, complaint_count; /* rate limit of the log */
+};
+
+struct disk_calls { /* raft_uv's own, behind ours */
+    void (*close)(struct raft_io *, raft_io_close_cb);
+    int (*load)(struct raft_io *, raft_term *, raft_id *, struct raft_snapshot **, raft_index *,
+                struct raft_entry **, size_t *);
+    int (*start)(struct raft_io *, unsigned, raft_io_tick_cb, raft_io_recv_cb);
+    int (*set_term)(struct raft_io *, raft_term);
+    int (*set_vote)(struct raft_io *, raft_id);
+    int (*append)(struct raft_io *, struct raft_io_append *, const struct raft_entry[], unsigned,
+                  raft_io_append_cb);
+    int (*truncate)(struct raft_io *, raft_index);
+    int (*snapshot_put)(struct raft_io *, unsigned, struct raft_io_snapshot_put *,
+                        const struct raft_snapshot *, raft_io_snapshot_put_cb);
+    int (*snapshot_get)(struct raft_io *, struct raft_io_snapshot_get *, raft_io_snapshot_get_cb);
+};
+
+enum leadership_phase {
+    LEADERSHIP_NONE,
+    LEADERSHIP_BARRIER,  /* the barrier of our term is under way */
+    LEADERSHIP_PROPOSE,  /* it is applied: NODES and LEADER are to be proposed (again) */
+    LEADERSHIP_PROPOSED, /* they are under way */
+    LEADERSHIP_APPLIED,  /* LEADER is applied; to be announced */
+    LEADERSHIP_ANNOUNCED
+};
+
+struct leadership {
+    enum leadership_phase phase;
+    uint64_t term;
+    uint64_t retry_ms; /* PROPOSE: not before */
+};
+
+enum stop_phase { STOP_NO, STOP_WANTED, STOP_CLOSING };
+
+struct replica {
+    /* as given */
+    uv_loop_t *loop;
+    const struct clock *clock;
+    const struct entropy *entropy;
+    char cluster[NAME_SIZE], node[NAME_SIZE], region[NAME_SIZE];
+    char version[PEERS_VERSION_SIZE];
+    uint32_t heartbeat_ms, election_ms, snapshot_threshold, feature_level;
+    struct replica_callbacks callbacks;
+    struct peer peers[NODE_MAX];
+    uint32_t peer_count;
+    uint64_t id;
+    struct replica_transport *transport;
+    struct replica_transport *own_transport; /* made here: freed here */
+
+    struct storage storage;
+    struct mark mark;
+    struct state *state;
+
+    /* libraft */
+    struct raft raft;
+    struct raft_io io;
+    struct raft_fsm fsm;
+    struct raft_uv_transport no_transport; /* raft_uv wants one */
+    struct disk_calls disk;
+    bool io_made, raft_made, started;
+    raft_io_tick_cb tick;
+    raft_io_recv_cb receive;
+    raft_io_close_cb io_closed;
+
+    /* disk requests (raft_io.c, watch.c) */
+    struct append_list appends;
+    struct snapshot_put put;
+    uint64_t next_index;  /* of the next entry to append */
+    uint64_t truncations; /* an append that began before one doesn't raise the mark */
+    uint64_t pool_empty_since_ms;
+    struct wire_part part;       /* scratch */
+    struct outgoing_list unsent; /* muted: to be completed in the next turn */
+    uint64_t outgoing_count;
+
+    /* the snapshot that must wait (receive.c) */
+    bool has_held;
+    struct raft_message held;
+    uint64_t heard_term, heard_leader, heard_commit, heard_ms; /* of the leader, last */
+
+    /* proposals.c */
+    uint64_t proposer, batch_count;
+    struct proposal_list queued, done;
+    struct batch_list batches; /* entries under way */
+    struct reader_list waiting, read;
+    struct barrier_list barriers;
+    uint32_t pending_count; /* of the callers' proposals */
+    struct raft_transfer transfer;
+    uint64_t transfer_target;
+    replica_transfer_cb transfer_callback; /* NULL: none under way */
+    void *transfer_context;
+    enum error_code transfer_code;
+    bool transfer_raft, transfer_done;
+    struct report *own_reports; /* one, or NULL: to be delivered to ourselves */
+    bool has_own_report;
+    struct report *received_report;
+
+    struct leadership leadership;
+    struct raft_barrier own_barrier;
+    bool own_barrier_active;
+    uint32_t internal_count; /* of our own proposals without outcome */
+    bool role_known;
+    unsigned short seen_state; /* for the log */
+    uint64_t seen_term;
+
+    /* the hastened election (leadership.c) */
+    uint64_t lost_leader; /* whose link broke; 0: none */
+    uint32_t hasten_count;
+
+    /* machine.c */
+    bool has_digest;
+    uint64_t digest_index;
+    uint8_t digest[32];
+    uint64_t snapshot_retry_index;
+
+    /* failing and stopping */
+    bool failed, failure_told;
+    struct error failure;
+    struct error start_error; /* the reason behind a library code */
+    enum stop_phase stop;
+    void (*closed)(void *);
+    void *closed_context;
+    uint32_t handles_open;
+    bool in_turn;
+
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_idle_t idle; /* active: don't sleep, a turn is due */
+    uv_timer_t watch_timer, hasten_timer;
+};
+
+/* replica.c */
+void replica_wake(struct replica *replica); /* a turn is due now */
+void replica_fail(struct replica *replica, enum error_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+struct peer *replica_find_peer(struct replica *replica, uint64_t id);
+static inline bool replica_is_mute(const struct replica *replica) {
+    return replica->failed || replica->stop == STOP_CLOSING;
+}
+/* The library's code and words as ours. */
+enum error_code replica_raft_error(struct error *error, int code, const char *words);
+
+/* raft_io.c */
+void replica_io_override(struct replica *replica);
+void replica_io_complete_unsent(struct replica *replica);
+void replica_no_transport_init(struct raft_uv_transport *transport);
+
+/* receive.c */
+void replica_on_message(uint64_t peer, enum peers_message type, const uint8_t *payload,
+                        size_t size_bytes, void *context);
+void replica_deliver_held(struct replica *replica);
+void replica_drop_held(struct replica *replica);
+void replica_deliver_own_report(struct replica *replica);
+
+/* machine.c */
+void replica_machine_init(struct replica *replica);
+
+/* proposals.c */
+void replica_propose_internal(struct replica *replica, const struct command *command,
+                              replica_proposed_cb callback, void *context);
+void replica_flush(struct replica *replica);
+void replica_complete(struct replica *replica);
+void replica_cancel_queued(struct replica *replica);
+struct batch *replica_find_batch(struct replica *replica, uint64_t proposer, uint64_t number);
+
+/* leadership.c */
+void replica_observe(struct replica *replica);
+void replica_lead(struct replica *replica);
+void replica_on_leader_applied(struct replica *replica, const struct command *command,
+                               enum core_error result);
+void replica_on_link(uint64_t id, bool up, const struct peer_hello *hello, void *context);
+void replica_on_hasten(uv_timer_t *timer);
+
+/* hello.c */
+void replica_fill_hello(struct peer_hello *hello, void *context);
+enum peers_refusal replica_check_hello(const struct peer_hello *hello, struct error *reason,
+                                       void *context);
+void replica_on_refused(uint64_t id, enum peers_refusal refusal, const char *reason, void *context);
+
+/* watch.c */
+void replica_on_watch(uv_timer_t *timer);
+
+/* links.c */
+enum error_code links_create(const struct replica_options *options, uint64_t id,
+                             struct replica_transport **ret_transport, struct error *error);
+void links_destroy(struct replica_transport *transport);
+
+#endif
