@@ -16,7 +16,7 @@ enum option_key {
     OPTION_SESSION_SECONDS,
     OPTION_INSYNC_MS,
     OPTION_THROTTLE,
-    OPTION_WRAPPED_ERRORS,
+    OPTION_OLD_BATCH_ERRORS,
     OPTION_DNS_ALIAS,
     OPTION_DNS_INSYNC_ONLY,
     OPTION_LEDGER,
@@ -38,8 +38,8 @@ static const struct argp_option option_table[] = {
     {"records", OPTION_RECORDS, "FILE", 0, "JSON: {zone id: [record set, ...]} to begin with", 3},
     {"insync-ms", OPTION_INSYNC_MS, "N", 0, "a change is PENDING for so long (300)", 3},
     {"throttle", OPTION_THROTTLE, "N", 0, "Throttling over N requests a second", 3},
-    {"wrapped-batch-errors", OPTION_WRAPPED_ERRORS, NULL, 0,
-     "InvalidChangeBatch comes as an ErrorResponse", 3},
+    {"old-batch-errors", OPTION_OLD_BATCH_ERRORS, NULL, 0,
+     "InvalidChangeBatch in its form of before October 2024", 3},
     {"access-key", OPTION_ACCESS_KEY, "AKID:SECRET[:TOKEN]", 0, "an access key that may sign", 4},
     {"role", OPTION_ROLE, "ARN[:EXTERNAL-ID]", 0,
      "a role that may be assumed (any, when none is given)", 4},
@@ -143,8 +143,8 @@ static error_t options_parse_one(int key, char *text, struct argp_state *state) 
     case OPTION_WEB_IDENTITY_TOKEN:
         options->web_identity_token = text;
         return 0;
-    case OPTION_WRAPPED_ERRORS:
-        options->wrapped_batch_errors = true;
+    case OPTION_OLD_BATCH_ERRORS:
+        options->old_batch_errors = true;
         return 0;
     case OPTION_DNS_INSYNC_ONLY:
         options->dns_insync_only = true;

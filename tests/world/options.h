@@ -30,7 +30,7 @@ struct options {
     uint64_t throttle_per_second;                            /* 0: no limit */
     uint16_t control_port, route53_port, sts_port, dns_port; /* 0: any */
     bool dns_insync_only;
-    bool wrapped_batch_errors;
+    bool old_batch_errors;
 };
 
 /* Exits with a message (status 64) on a wrong command line. */

@@ -49,7 +49,7 @@ static void route53_refuse_batch(struct world *world, struct aws_request *reques
         json_pack("{s:s,s:o,s:i}", "code", "InvalidChangeBatch", "messages", texts, "status", 400));
     buffer_init(&document, 0);
     route53_render_invalid_batch(&document, messages, request->exchange->request_id,
-                                 world->options->wrapped_batch_errors);
+                                 !world->options->old_batch_errors);
     aws_request_reply(world, request, 400, &document);
 }
 

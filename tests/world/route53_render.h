@@ -14,8 +14,8 @@ void route53_render_change_info(struct buffer *out, const struct hosted_change *
 void route53_render_zone(struct buffer *out, const struct hosted_zone *zone);
 void route53_render_delegation_set(struct buffer *out);
 
-/* <InvalidChangeBatch><Messages>. wrapped: the newer form, an <ErrorResponse> with the messages in
- * brackets in its <Message>. */
+/* wrapped: an <ErrorResponse> with all messages in brackets in its <Message>, as Route 53 answers
+ * since October 2024; else its older form, <InvalidChangeBatch><Messages>. */
 void route53_render_invalid_batch(struct buffer *out, const struct change_messages *messages,
                                   const char *request_id, bool wrapped);
 
