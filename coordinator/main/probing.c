@@ -21,10 +21,12 @@ static bool is_probed(const struct spec_service *service, uint32_t region) {
 
 /* Files that a spec names lie in the node's secrets directory unless they are absolute. */
 static void secret_path(const struct noctuad *node, const char *name, char *path, size_t size) {
-    if (name[0] == '\0' || name[0] == '/') {
-        (void)snprintf(path, size, "%s", name);
-    } else {
-        (void)snprintf(path, size, "%s/%s", node->config.secrets, name);
+    bool relative = name[0] != '\0' && name[0] != '/';
+    int length = relative ? snprintf(path, size, "%s/%s", node->config.secrets, name)
+                          : snprintf(path, size, "%s", name);
+    if (length < 0 || (size_t)length >= size) {
+        /* No such file: the probe says that it can't be done here, which is no vote. */
+        (void)snprintf(path, size, "/nonexistent");
     }
 }
 

@@ -185,7 +185,7 @@ class World:
         return self.control("DELETE", f"/faults/{fault_id}")
 
     def faults(self):
-        return self.control("GET", "/faults")
+        return self.control("GET", "/faults")["faults"]
 
     def edit(self, body):
         return self.control("POST", f"/zones/{ZONE}/edit", body)
@@ -215,7 +215,7 @@ class World:
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
             "AWS_ENDPOINT_URL_ROUTE_53": endpoint,
-            "AWS_ENDPOINT_URL_STS": endpoint,
+            "AWS_ENDPOINT_URL_STS": f"http://{self.addresses['sts']}",
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_REGION": "us-east-1",
         }
