@@ -81,7 +81,7 @@ static char *two_units(uint64_t major, const char *major_unit, uint64_t minor,
 char *document_duration(uint64_t ms, char text[DURATION_TEXT_SIZE]) {
     uint64_t seconds = ms / 1000;
     if (ms < 1000) {
-        return two_units(ms, "ms", 0, "", text);
+        return two_units(ms, ms == 0 ? "s" : "ms", 0, "", text);
     }
     if (ms < 10000) {
         (void)snprintf(text, DURATION_TEXT_SIZE, "%" PRIu64 ".%" PRIu64 "s", seconds,

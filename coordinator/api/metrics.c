@@ -224,8 +224,9 @@ static void render_node(const struct api_facts *facts, struct buffer *out) {
     gauge(out, "noctua_automation_halted", "Whether automation stopped because replicas differ.",
           state->halted);
     if (facts->own_report != NULL) {
-        gauge(out, "noctua_certificate_days", "Days until this node's certificate ends.",
-              facts->own_report->certificate_days);
+        gauge(out, "noctua_certificate_remaining_seconds",
+              "Until this node's certificate ends, in whole days.",
+              UINT64_C(86400) * facts->own_report->certificate_days);
         gauge(out, "noctua_control_reachable", "Control targets that this node reaches.",
               facts->own_report->control_reachable);
         gauge(out, "noctua_control_targets", "Control targets configured.",

@@ -53,6 +53,19 @@ static void begin_preview(const struct api_facts *facts, uint32_t service, uint3
     preview->epoch = s->epoch + 1;
 }
 
+/* As apply will see it. */
+static bool may_move_to(const struct state *state, uint32_t service, enum execution_kind kind,
+                        uint32_t to) {
+    const struct spec_service *spec = &state->spec.services[service];
+    const struct service *s = &state->services[service];
+    bool named = to == spec->home;
+    for (uint32_t i = 0; i < spec->target_count; i++) {
+        named = named || spec->targets[i] == to;
+    }
+    return named && to < state->spec.region_count && state->spec.regions[to].role == REGION_SERVE &&
+           (kind == EXECUTION_ADOPT || to != s->active || s->half_moved);
+}
+
 enum core_error preview_move(const struct api_facts *facts, uint32_t service,
                              enum execution_kind kind, uint32_t to, uint32_t skipped_gates,
                              struct move_preview *ret) {
@@ -60,7 +73,10 @@ enum core_error preview_move(const struct api_facts *facts, uint32_t service,
     if (service >= state->spec.service_count) {
         return CORE_NO_SERVICE;
     }
-    if (to >= state->spec.region_count) {
+    if (kind != EXECUTION_ADOPT && !state->services[service].adopted) {
+        return CORE_NOT_ADOPTED;
+    }
+    if (!may_move_to(state, service, kind, to)) {
         return CORE_NO_REGION;
     }
     struct policy_input nothing;

@@ -8,9 +8,9 @@
  *           nodes {seen, total}, automation "on"|"off"|"halted", spare_observers,
  *           services [{name, owner, active, epoch, mode, state, target, lag_ms,
  *           if_active_died, suspect_region, confirming_ms, confirm_ms}]}
- *           state: ok suspect confirming moving blocked half-moved not-adopted paused vetoed
- *           maintenance (the first that holds of: not-adopted moving half-moved blocked confirming
- *           suspect vetoed paused maintenance ok)
+ *           state, the first that holds of: moving not-adopted half-moved vetoed paused blocked
+ *           confirming suspect maintenance ok. spare_observers: node regions that can be lost
+ *           before no verdict is possible any more; -1: none is possible now
  * service  {name, owner, active, epoch, mode, home, targets [], state, half_moved, nodes [{name,
  *           region}], regions [{name, role, active, verdict, votes {down, up, degraded, unknown,
  *           need}, opinions [text by place in nodes; "silent"], worst {check, code, failing_ms}}],
@@ -19,11 +19,14 @@
  * execution {epoch, kind, phase, result, from, to, actor, reason, automatic, began_at, ended_at,
  *           took_ms, skipped [], steps [{index, name, kind, target, phase, attempts, needs [], eid,
  *           detail, started_at, ended_at, took_ms}]}
- * explain  {service, headline, why, gates [{gate, value, limit, result, doc}], passing, failing [],
- *           evidence [index], cited [{node, boot, sequence, down, first_index, last_index,
- *           suspect_age_ms}], choices [command], execution, sent, preview}
+ * explain  {service, state, headline, to, gates [{gate, value, limit, result, doc}], passing,
+ * failing [], evidence [index], cited [{node, boot, sequence, down, first_index, last_index,
+ *           suspect_age_ms}], choices [command], execution, sent, plan (of the move asked for)}
  * plan     {service, kind, from, to, epoch {old, new}, plan, rto_ms, steps [{name, target, now,
  *           then, needs []}], gates [..], passing, total, failing [], skipped [], choices []}
+ * moved    (the answer to a move) what `plan` has, and {index, repeated, execution}
+ * findings {file, findings [{severity, line, column, message}], errors, warnings, left_out,
+ *           services {added [], removed [], changed []}}
  * history  {moves [{epoch, at, service, from, to, kind, by, took_ms, lost, result, reason}],
  *           events [event]}
  * event    {number, index, at, kind, service, region, to, subject, epoch, value, actor, detail,

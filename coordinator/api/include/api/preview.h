@@ -26,8 +26,8 @@ struct move_preview {
 /* Target of a move that names none: the region that policy would choose. NONE_INDEX: none. */
 uint32_t preview_choose_target(const struct api_facts *facts, uint32_t service);
 
-/* An operator's move (or adoption) of `service` to `to`. CORE_NO_REGION, CORE_NO_SERVICE or another
- * refusal when there is no plan. */
+/* An operator's move (or adoption) of `service` to `to`. CORE_NO_SERVICE, CORE_NO_REGION (no region
+ * of it, or where it is already), CORE_NOT_ADOPTED: there is no plan, *ret is undefined. */
 enum core_error preview_move(const struct api_facts *facts, uint32_t service,
                              enum execution_kind kind, uint32_t to, uint32_t skipped_gates,
                              struct move_preview *ret);

@@ -21,12 +21,13 @@
 
 #define API_REQUEST_MAX_BYTES (512 * 1024)
 #define API_REPLY_MAX_BYTES (4 * 1024 * 1024)
-#define API_CLIENT_MAX 64   /* connections; over it the one idle longest goes */
-#define API_PIPELINE_MAX 16 /* requests of one client not yet answered; over it: not read */
+#define API_CLIENT_MAX 64 /* connections; over it the one that has been idle longest goes */
 #define API_OUTPUT_MAX_BYTES (8 * 1024 * 1024) /* unread by a client; over it: closed */
 #define API_IDLE_MS 300000                     /* without request or watch: closed */
-#define API_REQUEST_MS 30000     /* a command or barrier without outcome: exit 4, may yet happen */
-#define API_WATCH_QUEUE_MAX 4096 /* events behind; over it the watch ends with its place */
+#define API_REQUEST_MS 30000 /* a command or barrier without outcome: exit 4, may yet happen */
+#define API_WATCH_HEARTBEAT_MS 5000                   /* a watch without events says [] so often */
+#define API_OVERRIDE_FOR_MAX_MS UINT64_C(31622400000) /* 366 days */
+#define API_WATCH_BATCH_MAX 256                       /* events a reply */
 
 struct api_server;
 struct tls_identity;
@@ -53,7 +54,7 @@ struct api_calls {
 struct api_server_options {
     uv_loop_t *loop;
     const struct clock *clock;
-    struct tls_identity *identity; /* stays the caller's; read again for each new connection */
+    struct tls_identity *identity; /* takes a reference */
     const char *cluster;
     const char *host; /* IP literal */
     uint16_t port;    /* 0: any free one */
@@ -63,6 +64,8 @@ struct api_server_options {
 enum error_code api_server_create(const struct api_server_options *options,
                                   struct api_server **ret_server, struct error *error);
 uint16_t api_server_port(const struct api_server *server);
+/* New connections are proved against this one. Takes a reference. */
+void api_server_set_identity(struct api_server *server, struct tls_identity *identity);
 
 /* After each apply: watches are given the new events. */
 void api_server_on_applied(struct api_server *server);
