@@ -13,6 +13,7 @@
 
 #define YAML_DEPTH_MAX 16
 #define YAML_NODE_MAX 32768
+#define YAML_KEY_MAX 1024 /* in one mapping */
 
 enum yaml_kind { YAML_SCALAR, YAML_SEQUENCE, YAML_MAPPING };
 

@@ -1,0 +1,83 @@
+/* One typed table for the keys of a mapping: it reads, checks, fills in defaults and documents. The
+ * default is text, read by the same code as a person's value, so the page can't differ from what
+ * happens. Used by the node's config and, a small table a mapping, by the spec. */
+#ifndef CODEC_VALUE_TABLE_H
+#define CODEC_VALUE_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/text.h"
+#include "codec/config.h"
+#include "codec/findings.h"
+#include "codec/yaml_tree.h"
+
+enum value_type {
+    VALUE_TEXT,     /* a char array */
+    VALUE_NAME,     /* text_is_name */
+    VALUE_PATH,     /* absolute */
+    VALUE_DURATION, /* ms, in uint32_t or uint64_t */
+    VALUE_NUMBER,   /* uint32_t */
+    VALUE_BOOL,
+    VALUE_WORD,    /* an enum, by its words */
+    VALUE_ADDRESS, /* struct config_address; "none" where the row's low is 0 */
+    VALUE_OTHER,   /* known, read by the caller */
+    VALUE_LATER,   /* known, of a later version: refused in words */
+};
+
+struct value_row {
+    const char *key; /* "listen.peer": inside the mapping `listen` */
+    enum value_type type;
+    size_t offset, size;
+    uint64_t low, high;       /* DURATION, NUMBER: both included */
+    const char *const *words; /* WORD: NULL-terminated, in the enum's order */
+    const char *standard;     /* the default; NULL: none, and it stays zero */
+    bool required, reloadable;
+    const char *doc; /* OTHER: may begin with its form in backquotes; LATER: what to do now */
+};
+
+struct value_table {
+    const struct value_row *rows;
+    uint32_t count;
+    const char *what; /* "a check": in messages */
+};
+
+#define VALUE_AT(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
+
+/* Fills in the defaults. */
+void value_table_set_defaults(const struct value_table *table, void *into);
+
+/* Reads a mapping's values over the defaults. Unknown keys, wrong values and missing ones become
+ * findings; `into` keeps the default there. `mapping` NULL or empty is an empty mapping, whose
+ * missing keys are told at `place`. False: it is no mapping. */
+bool value_table_read(const struct value_table *table, const struct yaml_node *mapping,
+                      const struct yaml_node *place, void *into, struct spec_findings *findings);
+
+/* One value; NULL, or what is wrong with it, in `message`. */
+#define VALUE_MESSAGE_SIZE 256
+const char *value_parse(const struct value_row *row, const char *text, void *into,
+                        char message[VALUE_MESSAGE_SIZE]);
+
+/* A value as it would be written: for the reference and for comparing. */
+bool value_equal(const struct value_row *row, const void *a, const void *b);
+
+/* "1 to 20", "200ms to 10m", "observe, advise or auto"; "" where there is nothing to say. */
+void value_format_range(const struct value_row *row, char text[VALUE_MESSAGE_SIZE]);
+
+/* host:port, [v6]:port; false: not one. Port 1 to 65535. */
+bool value_parse_address(const char *text, struct config_address *ret);
+
+/* The word nearest to a wrong one, or NULL when none is near. */
+const char *value_nearest_word(const char *wrong, const char *const *words, uint32_t count);
+
+/* Findings at a node: at its key where it has one (what is missing or superfluous), or at its value
+ * (what is wrong). node NULL: the file as a whole. */
+void find_error_at_key(struct spec_findings *findings, const struct yaml_node *node,
+                       const char *format, ...) __attribute__((format(printf, 3, 4)));
+void find_error(struct spec_findings *findings, const struct yaml_node *node, const char *format,
+                ...) __attribute__((format(printf, 3, 4)));
+void find_warning(struct spec_findings *findings, const struct yaml_node *node, const char *format,
+                  ...) __attribute__((format(printf, 3, 4)));
+
+#endif
