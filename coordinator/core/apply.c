@@ -179,7 +179,10 @@ static enum core_error check_duplicate(const struct state *state,
 
 static enum core_error apply_by_person(struct apply *a) {
     const struct command_origin *origin = &a->command->origin;
-    if (origin->sequence == 0) {
+    /* Nobody can have known an entry that comes after his command: with such a number it would
+     * never be too old. */
+    if (origin->sequence == 0 || origin->known_index >= a->index ||
+        (unsigned)origin->role >= ROLE_COUNT) {
         return CORE_MALFORMED;
     }
     enum core_error error = check_duplicate(a->state, origin);

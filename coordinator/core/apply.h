@@ -23,6 +23,8 @@ enum core_error apply_tick(struct apply *a);
 enum core_error apply_suspect(struct apply *a);
 enum core_error apply_note(struct apply *a);
 enum core_error apply_halt(struct apply *a);
+/* Stops automation, and ends what it decided and hasn't begun. No-op when it is stopped already. */
+void automation_halt(struct apply *a);
 /* Ends the window of a service; `why` is an event's detail. No-op when none is open. */
 void unsuspect(struct apply *a, uint32_t service, const char *why);
 
@@ -33,6 +35,10 @@ enum core_error apply_lapse(struct apply *a);
 /* Ends an execution that has not begun. */
 void lapse(struct apply *a, uint32_t service, const char *why);
 
+/* What holds back any move, unless an operator skipped it by name. */
+enum core_error check_overrides(const struct state *state, uint32_t service, uint32_t to,
+                                uint32_t skip);
+
 /* apply_step.c */
 enum core_error apply_intent(struct apply *a);
 enum core_error apply_attempt(struct apply *a);
@@ -40,6 +46,7 @@ enum core_error apply_accepted(struct apply *a);
 enum core_error apply_closing(struct apply *a);
 enum core_error apply_outcome(struct apply *a);
 enum core_error apply_switch(struct apply *a);
+void step_end(struct apply *a, struct step *step, enum step_phase phase);
 /* Ends what can't go on any more, and the execution when all steps have ended. */
 void execution_settle(struct apply *a, uint32_t service);
 
@@ -67,6 +74,10 @@ void move_add(struct apply *a, uint32_t service);
 enum core_error find_owned_service(const struct apply *a, const char *name, uint32_t *ret_service);
 
 const char *region_name(const struct state *state, uint32_t region);
+
+/* last_move_end_ms of a move that ended since the last TICK and had none while it ran: the next
+ * TICK puts its own time there. Until then the cooldown holds. */
+#define MOVE_END_UNTIMED_MS TIME_MAX_MS
 
 static inline uint32_t majority(uint32_t count) {
     return count / 2 + 1;

@@ -18,7 +18,7 @@ void lapse(struct apply *a, uint32_t service, const char *why) {
     execution->result = RESULT_LAPSED;
     execution->end_wall_ms = a->command->wall_ms;
     for (uint32_t i = 0; i < execution->step_count; i++) {
-        execution->steps[i].phase = STEP_REFUSED;
+        step_end(a, &execution->steps[i], STEP_REFUSED);
     }
     struct event *event = event_add_service(a, EVENT_LAPSED, service);
     (void)TEXT_COPY(event->to, region_name(a->state, execution->to));
@@ -120,9 +120,8 @@ static enum core_error check_evidence(const struct apply *a) {
     return confirmed >= majority(state->node_count) ? CORE_OK : CORE_NOT_CONFIRMED;
 }
 
-/* What holds back any move, unless an operator skipped it by name. */
-static enum core_error check_overrides(const struct state *state, uint32_t service, uint32_t to,
-                                       uint32_t skip) {
+enum core_error check_overrides(const struct state *state, uint32_t service, uint32_t to,
+                                uint32_t skip) {
     const char *name = state->services[service].name;
     if ((skip & GATE_BIT(GATE_VETOED)) == 0 &&
         state_override(state, OVERRIDE_VETO, name, NULL) != NULL) {
@@ -167,7 +166,8 @@ static enum core_error check_automatic_gates(const struct apply *a) {
     if (service_recent_moves(state, c->service) >= spec->policy.max_moves) {
         return CORE_GATE;
     }
-    if (service->debt_count >= DEBT_MAX || !target_is_healthy(state, c->service, c->to)) {
+    if (service->debt_count >= DEBT_MAX || !target_is_healthy(state, c->service, c->to) ||
+        !target_has_room(state, c->service, c->to)) {
         return CORE_GATE;
     }
     for (unsigned gate = 0; gate < GATE_COUNT; gate++) {
@@ -185,7 +185,8 @@ static struct execution *open_execution(struct apply *a, uint32_t service, uint3
     struct service *s = &a->state->services[service];
     uint32_t from = s->active;
     if (to == s->active && kind != EXECUTION_ADOPT) {
-        from = s->execution.from; /* continues a half-moved one */
+        /* Continues a half-moved one, which another may have failed to reverse meanwhile. */
+        from = s->execution.from != to ? s->execution.from : s->execution.to;
     }
     struct execution *execution = &s->execution;
     memset(execution, 0, sizeof *execution);
@@ -287,6 +288,22 @@ static bool move_target_is_right(const struct state *state, uint32_t service, ui
     return kind == EXECUTION_ADOPT || to != s->active || s->half_moved;
 }
 
+/* The gates that hold an operator's move too, unless skipped by name (overrides apart). */
+static bool operator_gates_pass(const struct state *state, uint32_t service, uint32_t to,
+                                uint32_t skip) {
+    uint32_t failing = 0;
+    if (!target_is_healthy(state, service, to)) {
+        failing |= GATE_BIT(GATE_TARGET_HEALTHY);
+    }
+    if (!target_has_room(state, service, to)) {
+        failing |= GATE_BIT(GATE_TARGET_READY);
+    }
+    if (state->services[service].debt_count >= DEBT_MAX) {
+        failing |= GATE_BIT(GATE_DEBTS);
+    }
+    return (failing & ~skip) == 0;
+}
+
 static enum core_error check_move(const struct apply *a, uint32_t service, uint32_t to) {
     const struct command_move *c = &a->command->move;
     const struct state *state = a->state;
@@ -307,8 +324,7 @@ static enum core_error check_move(const struct apply *a, uint32_t service, uint3
     if (!move_target_is_right(state, service, to, c->kind)) {
         return CORE_NO_REGION;
     }
-    if (!adopt && (c->skipped_gates & GATE_BIT(GATE_TARGET_HEALTHY)) == 0 &&
-        !target_is_healthy(state, service, to)) {
+    if (!adopt && !operator_gates_pass(state, service, to, c->skipped_gates)) {
         return CORE_GATE;
     }
     enum core_error error = check_overrides(state, service, to, c->skipped_gates);

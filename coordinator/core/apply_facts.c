@@ -4,6 +4,7 @@
 
 #include "apply.h"
 #include "base/text.h"
+#include "plan_rules.h"
 
 void unsuspect(struct apply *a, uint32_t service, const char *why) {
     struct service *s = &a->state->services[service];
@@ -14,8 +15,6 @@ void unsuspect(struct apply *a, uint32_t service, const char *why) {
     (void)TEXT_COPY(event->region, region_name(a->state, s->suspect.region));
     (void)TEXT_COPY(event->detail, why);
     memset(&s->suspect, 0, sizeof s->suspect);
-    s->unsuspect_ms[s->unsuspect_next] = a->state->time_ms;
-    s->unsuspect_next = (s->unsuspect_next + 1) % RECENT_MOVE_MAX;
     lapse(a, service, why);
 }
 
@@ -161,27 +160,72 @@ enum core_error apply_feature(struct apply *a) {
     return CORE_OK;
 }
 
-static void forget_opinions(struct state *state, uint32_t node) {
-    for (uint32_t s = 0; s < state->spec.service_count; s++) {
-        for (uint32_t r = 0; r < state->spec.region_count; r++) {
-            state->services[s].opinions[r][node].value = OPINION_UNKNOWN;
+static bool is_alive(enum opinion_value value) {
+    return value == OPINION_UP || value == OPINION_DEGRADED;
+}
+
+/* An opinion that was alive until this entry hasn't been down ever since an earlier SUSPECT. */
+static void set_opinion(struct apply *a, struct opinion *opinion, enum opinion_value value) {
+    if (is_alive(opinion->value) || is_alive(value)) {
+        opinion->last_alive_index = a->index;
+    }
+    opinion->value = value;
+}
+
+static void forget_opinions(struct apply *a, uint32_t node) {
+    for (uint32_t s = 0; s < a->state->spec.service_count; s++) {
+        for (uint32_t r = 0; r < a->state->spec.region_count; r++) {
+            set_opinion(a, &a->state->services[s].opinions[r][node], OPINION_UNKNOWN);
         }
     }
 }
 
+/* Down votes of nodes that were not alive at SUSPECT nor since: the only ones that DECIDE takes. */
+static uint32_t votes_since_suspect(const struct state *state, uint32_t service,
+                                    const struct suspect *suspect) {
+    uint32_t votes = 0;
+    const struct opinion *opinions = state->services[service].opinions[suspect->region];
+    for (uint32_t n = 0; n < state->node_count; n++) {
+        const char *region = state->nodes[n].region;
+        if (region[0] == '\0' || !votes_is_first_of_region(state, n) ||
+            text_equal(region, region_name(state, suspect->region))) {
+            continue;
+        }
+        uint32_t nodes = 0;
+        uint32_t down = 0;
+        for (uint32_t i = n; i < state->node_count; i++) {
+            bool here = text_equal(state->nodes[i].region, region);
+            nodes += here;
+            down += here && opinions[i].value == OPINION_DOWN &&
+                    opinions[i].last_alive_index < suspect->index;
+        }
+        votes += down * 2 > nodes;
+    }
+    return votes;
+}
+
 /* UNSUSPECT: the down votes are short and another region sees it alive. Missing votes only pause
- * the window (model: an entry of its own would let a DECIDE slip in between). */
+ * the window (model: an entry of its own would let a DECIDE slip in between). A window that goes on
+ * only by votes that came late could never end in a DECIDE: it ends, so that the next one has them
+ * from its beginning. */
 static void derive_unsuspect(struct apply *a) {
     struct state *state = a->state;
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
-        const struct suspect *suspect = &state->services[s].suspect;
-        if (!suspect->open) {
+        struct service *service = &state->services[s];
+        if (!service->suspect.open) {
             continue;
         }
         struct votes votes;
-        votes_count(state, s, suspect->region, &votes);
+        votes_count(state, s, service->suspect.region, &votes);
         if (votes.down < votes.need && votes.up + votes.degraded > 0) {
+            /* 0 says "never" in the ring. */
+            service->unsuspect_ms[service->unsuspect_next] =
+                state->time_ms > 0 ? state->time_ms : 1;
+            service->unsuspect_next = (service->unsuspect_next + 1) % RECENT_MOVE_MAX;
             unsuspect(a, s, "it was seen alive");
+        } else if (votes.down >= votes.need &&
+                   votes_since_suspect(state, s, &service->suspect) < votes.need) {
+            unsuspect(a, s, "other regions say so now: the window starts anew");
         }
     }
 }
@@ -213,17 +257,14 @@ enum core_error apply_opinion(struct apply *a) {
         return CORE_STALE_REPORT;
     }
     if (c->boot != node->boot) {
-        forget_opinions(state, n);
+        forget_opinions(a, n);
     }
     node->boot = c->boot;
     node->sequence = c->sequence;
     node->expired = false;
     struct opinion *opinion = &state->services[c->service].opinions[c->region][n];
     bool changed = opinion->value != c->value;
-    opinion->value = c->value;
-    if (c->value == OPINION_UP || c->value == OPINION_DEGRADED) {
-        opinion->last_alive_index = a->index;
-    }
+    set_opinion(a, opinion, c->value);
     if (changed) {
         struct event *event = event_add_service(a, EVENT_OPINION, c->service);
         (void)TEXT_COPY(event->region, region_name(state, c->region));
@@ -247,7 +288,7 @@ enum core_error apply_expire(struct apply *a) {
     node->boot = c->boot;
     node->sequence = c->sequence;
     node->expired = true;
-    forget_opinions(a->state, n);
+    forget_opinions(a, n);
     struct event *event = event_add(a, EVENT_EXPIRE);
     memcpy(event->subject, node->name, sizeof event->subject);
     derive_unsuspect(a);
@@ -297,6 +338,11 @@ enum core_error apply_tick(struct apply *a) {
         state->time_ms = reached;
     }
     state->tick_index = a->index;
+    for (uint32_t s = 0; s < state->spec.service_count; s++) {
+        if (state->services[s].last_move_end_ms == MOVE_END_UNTIMED_MS) {
+            state->services[s].last_move_end_ms = state->time_ms > 0 ? state->time_ms : 1;
+        }
+    }
     end_overrides(a);
     return CORE_OK;
 }
@@ -342,6 +388,19 @@ enum core_error apply_suspect(struct apply *a) {
     return CORE_OK;
 }
 
+/* History tells once a window what would have happened. */
+static bool would_have_is_kept(const struct state *state, const char *service,
+                               uint64_t suspect_index) {
+    uint64_t kept = state->move_count < MOVE_MAX ? state->move_count : MOVE_MAX;
+    for (uint64_t i = state->move_count - kept; i < state->move_count; i++) {
+        const struct move *move = &state->moves[i % MOVE_MAX];
+        if (move->would_have && move->index > suspect_index && text_equal(move->service, service)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum core_error apply_note(struct apply *a) {
     static const enum event_kind kinds[] = {EVENT_KIND_COUNT, EVENT_WOULD_HAVE, EVENT_ASKED,
                                             EVENT_BLOCKED};
@@ -364,7 +423,7 @@ enum core_error apply_note(struct apply *a) {
     (void)TEXT_COPY(event->region, region_name(state, suspect->region));
     (void)TEXT_COPY(event->to, region_name(state, c->to));
     event->value = c->failing_gates;
-    if (c->note == NOTE_WOULD_HAVE) {
+    if (c->note == NOTE_WOULD_HAVE && !would_have_is_kept(state, event->service, suspect->index)) {
         struct move *move = &state->moves[state->move_count % MOVE_MAX];
         state->move_count++;
         memset(move, 0, sizeof *move);
@@ -379,16 +438,31 @@ enum core_error apply_note(struct apply *a) {
     return CORE_OK;
 }
 
-enum core_error apply_halt(struct apply *a) {
-    if (a->state->halted) {
-        return CORE_OK;
+void automation_halt(struct apply *a) {
+    struct state *state = a->state;
+    if (state->halted) {
+        return;
     }
-    a->state->halted = true;
+    state->halted = true;
     struct event *event = event_add(a, EVENT_HALT);
-    event->value = a->command->halt.index;
-    uint32_t node = state_find_node(a->state, a->command->halt.node_id);
-    if (node != NONE_INDEX) {
-        memcpy(event->subject, a->state->nodes[node].name, sizeof event->subject);
+    if (a->command->kind == COMMAND_HALT) {
+        event->value = a->command->halt.index;
+        uint32_t node = state_find_node(state, a->command->halt.node_id);
+        if (node != NONE_INDEX) {
+            memcpy(event->subject, state->nodes[node].name, sizeof event->subject);
+        }
+    } else {
+        event->value = a->index;
+        (void)TEXT_COPY(event->detail, "a fence of a later incarnation was read");
     }
+    for (uint32_t s = 0; s < state->spec.service_count; s++) {
+        if (state->services[s].execution.automatic) {
+            lapse(a, s, "automation was stopped");
+        }
+    }
+}
+
+enum core_error apply_halt(struct apply *a) {
+    automation_halt(a);
     return CORE_OK;
 }

@@ -5,25 +5,14 @@
 #include "base/text.h"
 #include "spec_rules.h"
 
-/* The new spec's service, region for region, is the same as the old one's. */
-bool spec_service_is_unchanged(const struct spec *a, uint32_t ai, const struct spec *b,
-                               uint32_t bi) {
-    if (a->region_count != b->region_count) {
-        return false;
-    }
-    for (uint32_t r = 0; r < a->region_count; r++) {
-        if (memcmp(&a->regions[r], &b->regions[r], sizeof a->regions[r]) != 0) {
-            return false;
-        }
-    }
-    return memcmp(&a->services[ai], &b->services[bi], sizeof a->services[ai]) == 0;
-}
-
 static enum core_error check_kept_service(const struct state *state, uint32_t old,
                                           const struct spec *spec, uint32_t new) {
     const struct service *service = &state->services[old];
     bool unchanged = spec_service_is_unchanged(&state->spec, old, spec, new);
-    if (execution_is_open(&service->execution) && !unchanged) {
+    /* What has begun, or was asked for by a person, keeps its spec to the end. What automation
+     * decided and hasn't begun lapses with the window that it rests on. */
+    bool lapses = service->execution.phase == EXECUTION_DECIDED && service->execution.automatic;
+    if (execution_is_open(&service->execution) && !unchanged && !lapses) {
         return CORE_SPEC_IN_USE;
     }
     if (!service->adopted) {
@@ -40,7 +29,7 @@ static enum core_error check_kept_service(const struct state *state, uint32_t ol
 static enum core_error check_spec(const struct apply *a) {
     const struct command_spec *c = &a->command->spec;
     const struct state *state = a->state;
-    if (c->spec == NULL || c->text_size > SPEC_TEXT_MAX) {
+    if (c->spec == NULL || c->text_size > SPEC_TEXT_MAX || (c->text == NULL && c->text_size > 0)) {
         return CORE_MALFORMED;
     }
     if (c->expected_index != state->spec_index) {
@@ -49,12 +38,15 @@ static enum core_error check_spec(const struct apply *a) {
     if (spec_broken_rule(c->spec) != NULL) {
         return CORE_SPEC;
     }
+    bool moves_places = false;
+    bool open = false;
     for (uint32_t old = 0; old < state->spec.service_count; old++) {
         const struct service *service = &state->services[old];
         uint32_t new = spec_find_service(c->spec, service->name);
         if (new == NONE_INDEX) {
-            if (service->adopted || execution_is_open(&service->execution) ||
-                service->debt_count > 0) {
+            moves_places = true;
+            /* With its epoch it would be forgotten which eids were used. */
+            if (service->epoch > 0) {
                 return CORE_SPEC_IN_USE;
             }
             continue;
@@ -63,8 +55,11 @@ static enum core_error check_spec(const struct apply *a) {
         if (error != CORE_OK) {
             return error;
         }
+        moves_places = moves_places || new != old;
+        open = open || execution_is_open(&service->execution);
     }
-    return CORE_OK;
+    /* Commands on their way name services by place: none may meet another service's steps. */
+    return moves_places && open ? CORE_SPEC_IN_USE : CORE_OK;
 }
 
 enum core_error apply_spec(struct apply *a) {
@@ -105,7 +100,11 @@ static enum core_error check_override_scope(const struct apply *a) {
     if (names_region != (c->kind == OVERRIDE_MAINTENANCE)) {
         return CORE_MALFORMED;
     }
-    if (names_region && spec_find_region(&a->state->spec, c->region) == NONE_INDEX) {
+    bool ends = a->command->kind == COMMAND_OVERRIDE_END;
+    if (ends && origin->role == ROLE_ADMIN) {
+        return CORE_OK; /* also what the spec doesn't have any more */
+    }
+    if (names_region && !ends && spec_find_region(&a->state->spec, c->region) == NONE_INDEX) {
         return CORE_NO_REGION;
     }
     if (c->service[0] == '\0') {
@@ -273,10 +272,8 @@ enum core_error apply_cancel(struct apply *a) {
     }
     event_add_service(a, EVENT_CANCEL, service);
     execution->cancelled = true;
-    execution->phase = EXECUTION_CANCELLING;
-    if (row->to == EXECUTION_ENDED) {
-        memset(&a->state->services[service].suspect, 0, sizeof a->state->services[service].suspect);
-    }
+    execution->phase = row->to;
+    memset(&a->state->services[service].suspect, 0, sizeof a->state->services[service].suspect);
     /* Without an attempt every step ends here, and with them the execution. */
     execution_settle(a, service);
     return CORE_OK;
@@ -314,7 +311,7 @@ enum core_error apply_release(struct apply *a) {
     }
     struct step *step = &execution->steps[i];
     const struct step_transition *row = step_transition_find(step, ON_RELEASE);
-    if (row == NULL || step->kind == STEP_SWITCH || execution->begun_index == 0) {
+    if (row == NULL || execution->begun_index == 0) {
         return CORE_PHASE;
     }
     if (step->kind != STEP_SETTLE && step->attempts > 0) {
@@ -323,8 +320,7 @@ enum core_error apply_release(struct apply *a) {
             return error;
         }
     }
-    step->phase = row->to;
-    step->ended_wall_ms = a->command->wall_ms;
+    step_end(a, step, row->to);
     struct event *event = event_add_service(a, EVENT_STEP_RELEASED, service);
     memcpy(event->subject, step->name, sizeof event->subject);
     execution_settle(a, service);

@@ -26,26 +26,44 @@ static enum core_error find_step(const struct apply *a, struct service **ret_ser
     return CORE_OK;
 }
 
-static bool names_our_group(const struct state *state, const char *fence) {
-    const char *at = text_starts_with(fence, "void(") ? fence + strlen("void(") : fence;
-    size_t length = strlen(state->cluster);
-    return strncmp(at, state->cluster, length) == 0 && at[length] == '/';
-}
-
-/* The beginning: what DECIDE rested on must still be fresh, by the same leader's own stopwatch. */
-static enum core_error check_begin(const struct apply *a, const struct service *service) {
-    const struct execution *execution = &service->execution;
-    const struct command_step *c = &a->command->step;
-    uint32_t skip = execution->skipped_gates;
-    bool vetoed = state_override(a->state, OVERRIDE_VETO, service->name, NULL) != NULL;
-    if (vetoed && (skip & GATE_BIT(GATE_VETOED)) == 0) {
-        return CORE_VETOED;
+/* Without a fence at the target there is nothing that refuses a late request, so a move takes only
+ * this service's own, of an earlier epoch: the chain at a target never goes back. An adoption puts
+ * a fence where there is none, or in a foreign one's place, but never over a later one of this
+ * group: then another incarnation owns the target. */
+static enum core_error check_fence(const struct apply *a, const struct service *service,
+                                   const struct step *step) {
+    struct fence fence;
+    bool ours = fence_parse(a->command->step.fence, a->state->cluster, &fence);
+    bool same_service = ours && text_equal(fence.service, service->name);
+    if (!same_service && step->kind != STEP_ADOPT) {
+        return CORE_NO_FENCE;
     }
-    if (execution->automatic &&
-        (a->command->term != execution->decide_term || c->begin_age_ms > BEGIN_WITHIN_MS)) {
-        return CORE_BEGIN_EXPIRED;
+    uint64_t incarnation = a->state->incarnation;
+    if ((same_service && !fence_is_before(&fence, incarnation, service->execution.epoch)) ||
+        (ours && fence.incarnation > incarnation)) {
+        return CORE_CHANGED;
     }
     return CORE_OK;
+}
+
+/* The beginning: what DECIDE rested on must still be fresh, by the same leader's own stopwatch. The
+ * leader counts from the last TICK, so that must be DECIDE's. */
+static enum core_error check_begin(const struct apply *a, const struct service *service) {
+    const struct execution *execution = &service->execution;
+    const struct state *state = a->state;
+    enum core_error error = check_overrides(state, (uint32_t)(service - state->services),
+                                            execution->to, execution->skipped_gates);
+    if (error != CORE_OK || !execution->automatic) {
+        return error;
+    }
+    if (state->halted) {
+        return CORE_GATE;
+    }
+    return a->command->term == execution->decide_term &&
+                   a->command->step.begin_age_ms <= BEGIN_WITHIN_MS &&
+                   state->tick_index == execution->tick_index
+               ? CORE_OK
+               : CORE_BEGIN_EXPIRED;
 }
 
 /* Whether a step may leave WAITING now. */
@@ -119,21 +137,19 @@ static uint32_t blobs_free(const struct state *state) {
 static enum core_error check_intent(const struct apply *a, const struct service *service,
                                     const struct step *step) {
     const struct command_step *c = &a->command->step;
-    if (step_transition_find(step, ON_INTENT) == NULL ||
-        (step->kind != STEP_DNS && step->kind != STEP_ADOPT)) {
+    if (step_transition_find(step, ON_INTENT) == NULL) {
         return CORE_PHASE;
     }
-    /* Without a fence at the target there is nothing that refuses a late request. An adoption puts
-     * one there, or takes a foreign one's place. */
-    if (step->kind != STEP_ADOPT && !names_our_group(a->state, c->fence)) {
-        return CORE_NO_FENCE;
+    enum core_error error = check_fence(a, service, step);
+    if (error != CORE_OK) {
+        return error;
     }
     bool has_state = c->before.size_bytes > 0 && c->after.size_bytes > 0;
     if (c->before.size_bytes > BLOB_SIZE || c->after.size_bytes > BLOB_SIZE ||
         (step->kind == STEP_DNS && !has_state)) {
         return CORE_MALFORMED;
     }
-    if (blobs_free(a->state) < 2) {
+    if (step->kind == STEP_DNS && blobs_free(a->state) < 2) {
         return CORE_LIMIT;
     }
     return check_start(a, service, step);
@@ -151,7 +167,7 @@ enum core_error apply_intent(struct apply *a) {
         return error;
     }
     begin(a, service);
-    step->phase = STEP_INTENDED;
+    step->phase = step_transition_find(step, ON_INTENT)->to;
     step->started_wall_ms = a->command->wall_ms;
     memcpy(step->fence_before, c->fence, sizeof step->fence_before);
     if (step->kind == STEP_DNS) {
@@ -179,7 +195,6 @@ enum core_error apply_attempt(struct apply *a) {
     step->phase = row->to;
     step->attempts = c->attempt;
     step->attempt_term = a->command->term;
-    step->change_id[0] = '\0';
     memset(step->change_id, 0, sizeof step->change_id);
     step_event(a, EVENT_ATTEMPT, step);
     return CORE_OK;
@@ -254,19 +269,19 @@ static bool outcome_is_proved(const struct state *state, uint32_t service_index,
     fence_format_void(burnt, state->cluster, eid);
     bool landed = text_equal(c->fence, fence);
     bool void_there = text_equal(c->fence, burnt);
+    bool overtaken = step_is_overtaken(state, service_index, step_index, c->fence);
+    bool unsent = step->phase == STEP_WAITING || step->phase == STEP_INTENDED;
     switch (c->outcome) {
     case STEP_DONE:
-        return landed || (step->kind == STEP_SETTLE && void_there);
+        return landed || (step->kind == STEP_SETTLE && (void_there || overtaken));
     case STEP_REFUSED:
-        return void_there || step->attempts == 0;
-    case STEP_UNKNOWN:
-        return c->fence[0] == '\0';
+        return void_there || unsent;
     default:
-        return false;
+        return c->fence[0] == '\0' || overtaken;
     }
 }
 
-static void end_step(struct apply *a, struct step *step, enum step_phase phase) {
+void step_end(struct apply *a, struct step *step, enum step_phase phase) {
     step->phase = phase;
     step->ended_wall_ms = a->command->wall_ms;
     if (step->started_wall_ms == 0) {
@@ -300,7 +315,7 @@ enum core_error apply_outcome(struct apply *a) {
     if (service->execution.begun_index == 0) {
         begin(a, service);
     }
-    end_step(a, step, row->to);
+    step_end(a, step, row->to);
     memcpy(step->detail, c->detail, sizeof step->detail);
     step_event(a,
                c->outcome == STEP_DONE      ? EVENT_STEP_DONE
@@ -310,6 +325,9 @@ enum core_error apply_outcome(struct apply *a) {
     if (step->kind == STEP_SETTLE && row->to == STEP_DONE) {
         debt_remove(service, step->debt_eid);
         step_event(a, EVENT_DEBT_SETTLED, step);
+    }
+    if (row->to == STEP_UNKNOWN && c->fence[0] != '\0') {
+        automation_halt(a); /* DESIGN, "Recovery": a later incarnation's fence stops it for good */
     }
     execution_settle(a, c->service);
     return CORE_OK;
@@ -333,7 +351,7 @@ enum core_error apply_switch(struct apply *a) {
     }
     begin(a, service);
     step->started_wall_ms = a->command->wall_ms;
-    end_step(a, step, row->to);
+    step_end(a, step, row->to);
     struct event *event = step_event(a, EVENT_SWITCHED, step);
     (void)TEXT_COPY(event->region, region_name(a->state, service->execution.from));
     (void)TEXT_COPY(event->to, region_name(a->state, service->execution.to));
@@ -378,19 +396,28 @@ static enum execution_result result_of(const struct execution *execution) {
     return execution->cancelled ? RESULT_CANCELLED : RESULT_STOPPED;
 }
 
+/* 0 says "never" where ends of moves are kept. */
+static uint64_t time_or_one(const struct state *state) {
+    return state->time_ms > 0 ? state->time_ms : 1;
+}
+
 static void execution_end(struct apply *a, uint32_t service) {
     struct service *s = &a->state->services[service];
     struct execution *execution = &s->execution;
     execution->phase = EXECUTION_ENDED;
     execution->result = result_of(execution);
     execution->end_wall_ms = a->command->wall_ms;
-    if (execution->kind != EXECUTION_ADOPT) {
-        s->half_moved = execution->result == RESULT_HALF_MOVED ||
-                        (s->half_moved && execution->result != RESULT_DONE &&
-                         execution->result != RESULT_RELEASED);
-        s->last_move_end_ms = a->state->time_ms;
+    bool through = execution->result == RESULT_DONE || execution->result == RESULT_RELEASED;
+    if (execution->kind == EXECUTION_ADOPT) {
+        /* Its targets were read and say what it says: nothing is between two regions any more. */
+        s->half_moved = s->half_moved && execution->result != RESULT_DONE;
+    } else if (execution->begun_index != 0) {
+        s->half_moved = execution->result == RESULT_HALF_MOVED || (s->half_moved && !through);
+        /* Between two TICKs committed time stands, perhaps since days: the next TICK dates it. */
+        bool timed = a->state->tick_index > execution->decide_index || execution->automatic;
+        s->last_move_end_ms = timed ? time_or_one(a->state) : MOVE_END_UNTIMED_MS;
         if (execution->automatic) {
-            s->recent_move_ms[s->recent_move_next] = a->state->time_ms;
+            s->recent_move_ms[s->recent_move_next] = time_or_one(a->state);
             s->recent_move_next = (s->recent_move_next + 1) % RECENT_MOVE_MAX;
         }
     }
@@ -407,10 +434,13 @@ void execution_settle(struct apply *a, uint32_t service) {
     bool all_ended = true;
     for (uint32_t i = 0; i < execution->step_count; i++) {
         struct step *step = &execution->steps[i];
-        bool unsent =
-            step->attempts == 0 && (step->phase == STEP_WAITING || step->phase == STEP_INTENDED);
-        if (unsent && (cancelling || can_never_start(execution, i))) {
-            end_step(a, step, STEP_REFUSED);
+        bool never = can_never_start(execution, i);
+        const struct step_transition *row =
+            cancelling || never ? step_transition_find(step, cancelling ? ON_CANCEL : ON_REFUSED)
+                                : NULL;
+        bool unsent = step->phase == STEP_WAITING || step->phase == STEP_INTENDED;
+        if (row != NULL && unsent) {
+            step_end(a, step, row->to);
             (void)TEXT_COPY(step->detail, cancelling ? "cancelled; nothing was sent"
                                                      : "a step that it needs failed");
         }

@@ -1,7 +1,5 @@
 #include "core/execution.h"
 
-#include <string.h>
-
 #include "base/text.h"
 
 static bool nothing_sent(const struct step *step) {
@@ -12,6 +10,18 @@ static bool is_settle(const struct step *step) {
     return step->kind == STEP_SETTLE;
 }
 
+static bool is_no_settle(const struct step *step) {
+    return step->kind != STEP_SETTLE;
+}
+
+static bool is_no_switch(const struct step *step) {
+    return step->kind != STEP_SWITCH;
+}
+
+static bool is_effect(const struct step *step) {
+    return step->kind == STEP_DNS || step->kind == STEP_ADOPT;
+}
+
 static bool is_switch(const struct step *step) {
     return step->kind == STEP_SWITCH;
 }
@@ -19,13 +29,15 @@ static bool is_switch(const struct step *step) {
 /* DESIGN, "Exactly once": a request once sent may land at any later time, so a step that has been
  * attempted leaves only by a proof read at the target, or by an operator's release (a debt). */
 const struct step_transition step_transitions[] = {
-    {STEP_WAITING, ON_INTENT, STEP_INTENDED, NULL, "", "what it will change is recorded"},
+    {STEP_WAITING, ON_INTENT, STEP_INTENDED, is_effect, "dns, adopt",
+     "what it will change is recorded"},
     {STEP_WAITING, ON_SWITCH, STEP_DONE, is_switch, "switch", "the entry itself is the change"},
     {STEP_WAITING, ON_CLOSING, STEP_CLOSING, is_settle, "settle",
      "an older epoch's fence is burnt"},
     {STEP_WAITING, ON_REFUSED, STEP_REFUSED, NULL, "", "it can't start; nothing was sent"},
     {STEP_WAITING, ON_CANCEL, STEP_REFUSED, NULL, "", "cancelled; nothing was sent"},
-    {STEP_WAITING, ON_RELEASE, STEP_RELEASED, NULL, "", "let go; nothing was sent"},
+    {STEP_WAITING, ON_RELEASE, STEP_RELEASED, is_no_switch, "not switch",
+     "let go; nothing was sent"},
     {STEP_INTENDED, ON_ATTEMPT, STEP_ATTEMPTED, NULL, "", "one request is sent"},
     {STEP_INTENDED, ON_REFUSED, STEP_REFUSED, nothing_sent, "nothing sent", "it can't be sent"},
     {STEP_INTENDED, ON_CANCEL, STEP_REFUSED, nothing_sent, "nothing sent",
@@ -46,8 +58,11 @@ const struct step_transition step_transitions[] = {
     {STEP_ACCEPTED, ON_DONE, STEP_DONE, NULL, "", "its fence is there and in sync"},
     {STEP_ACCEPTED, ON_UNKNOWN, STEP_UNKNOWN, NULL, "", "the fence is gone: a person must look"},
     {STEP_ACCEPTED, ON_RELEASE, STEP_RELEASED, NULL, "", "let go by name: a debt"},
+    {STEP_CLOSING, ON_DONE, STEP_DONE, is_settle, "settle",
+     "no request of the released step can land any more: the debt is paid"},
     {STEP_CLOSING, ON_DONE, STEP_DONE, NULL, "", "it had landed: its fence is there and in sync"},
-    {STEP_CLOSING, ON_REFUSED, STEP_REFUSED, NULL, "", "burnt: no request of it can land any more"},
+    {STEP_CLOSING, ON_REFUSED, STEP_REFUSED, is_no_settle, "not settle",
+     "burnt: no request of it can land any more"},
     {STEP_CLOSING, ON_UNKNOWN, STEP_UNKNOWN, NULL, "", "the fence is gone: a person must look"},
     {STEP_CLOSING, ON_RELEASE, STEP_RELEASED, NULL, "", "let go by name: a debt"},
 };
@@ -59,7 +74,8 @@ const struct execution_transition execution_transitions[] = {
     {EXECUTION_DECIDED, ON_BEGIN, EXECUTION_RUNNING, "the first intent or switch is committed"},
     {EXECUTION_DECIDED, ON_LAPSE, EXECUTION_ENDED,
      "a new leader, a veto, pause, maintenance, the end of the suspicion, or 10 s without a start"},
-    {EXECUTION_DECIDED, ON_OPERATOR_CANCEL, EXECUTION_ENDED, "cancelled before anything was sent"},
+    {EXECUTION_DECIDED, ON_OPERATOR_CANCEL, EXECUTION_CANCELLING,
+     "no step starts; all end here, since nothing was sent"},
     {EXECUTION_RUNNING, ON_OPERATOR_CANCEL, EXECUTION_CANCELLING,
      "no new step; what was sent is closed"},
     {EXECUTION_RUNNING, ON_ALL_ENDED, EXECUTION_ENDED, "every step has ended"},
@@ -115,52 +131,4 @@ bool step_can_start(const struct execution *execution, uint32_t step) {
         }
     }
     return true;
-}
-
-/* Appends text to a fixed array, cutting at its end; returns where the NUL went. */
-static char *append(char *at, const char *end, const char *text) {
-    while (*text != '\0' && at + 1 < end) {
-        *at++ = *text++;
-    }
-    *at = '\0';
-    return at;
-}
-
-static char *append_u64(char *at, const char *end, uint64_t value) {
-    char digits[24];
-    char *first = digits + sizeof digits - 1;
-    *first = '\0';
-    do {
-        *--first = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    return append(at, end, first);
-}
-
-void eid_format(char eid[EID_SIZE], const char *service, uint64_t incarnation, uint64_t epoch,
-                uint32_t step) {
-    const char *end = eid + EID_SIZE;
-    char *at = append(eid, end, service);
-    at = append(at, end, "/");
-    at = append_u64(at, end, incarnation);
-    at = append(at, end, ".");
-    at = append_u64(at, end, epoch);
-    at = append(at, end, "/");
-    (void)append_u64(at, end, step);
-}
-
-void fence_format(char fence[FENCE_SIZE], const char *cluster, const char *eid) {
-    const char *end = fence + FENCE_SIZE;
-    char *at = append(fence, end, cluster);
-    at = append(at, end, "/");
-    (void)append(at, end, eid);
-}
-
-void fence_format_void(char fence[FENCE_SIZE], const char *cluster, const char *eid) {
-    const char *end = fence + FENCE_SIZE;
-    char *at = append(fence, end, "void(");
-    at = append(at, end, cluster);
-    at = append(at, end, "/");
-    at = append(at, end, eid);
-    (void)append(at, end, ")");
 }

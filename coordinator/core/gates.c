@@ -22,15 +22,19 @@ static bool target_has_values(const struct state *state, uint32_t service, uint3
     return true;
 }
 
-/* Services that serve from a region, or are moving there. */
-static uint32_t services_at(const struct state *state, uint32_t region) {
+uint32_t services_at_region(const struct state *state, uint32_t service, uint32_t region) {
     uint32_t count = 0;
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
-        const struct service *service = &state->services[s];
-        bool moving = execution_is_open(&service->execution) && service->execution.to == region;
-        count += moving || (service->adopted && service->active == region);
+        const struct service *other = &state->services[s];
+        bool moving = execution_is_open(&other->execution) && other->execution.to == region;
+        count += s != service && (moving || (other->adopted && other->active == region));
     }
     return count;
+}
+
+bool target_has_room(const struct state *state, uint32_t service, uint32_t region) {
+    uint32_t room = state->spec.regions[region].max_active;
+    return room == 0 || services_at_region(state, service, region) < room;
 }
 
 /* The first gate that a region fails as a target; GATE_COUNT: none. */
@@ -44,12 +48,9 @@ static enum gate target_fails(const struct state *state, uint32_t service, uint3
     if (under_maintenance(state, service, region)) {
         return GATE_TARGET_MAINTENANCE;
     }
-    uint32_t room = state->spec.regions[region].max_active;
-    if (!target_has_values(state, service, region) ||
-        (room != 0 && services_at(state, region) >= room)) {
-        return GATE_TARGET_READY;
-    }
-    return GATE_COUNT;
+    bool ready =
+        target_has_values(state, service, region) && target_has_room(state, service, region);
+    return ready ? GATE_COUNT : GATE_TARGET_READY;
 }
 
 static bool shares_risk(const struct spec *spec, uint32_t a, uint32_t b) {
@@ -62,8 +63,12 @@ uint32_t policy_choose_target(const struct state *state, const struct policy_inp
     (void)input;
     const struct spec_service *spec = &state->spec.services[service];
     uint32_t active = state->services[service].active;
-    uint32_t order[REGION_MAX + 1];
+    uint32_t order[REGION_MAX + 2];
     uint32_t count = 0;
+    const struct suspect *suspect = &state->services[service].suspect;
+    if (suspect->approved && suspect->approved_to < state->spec.region_count) {
+        order[count++] = suspect->approved_to; /* a person's choice comes first */
+    }
     order[count++] = spec->home;
     for (uint32_t i = 0; i < spec->target_count; i++) {
         order[count++] = spec->targets[i];
@@ -82,7 +87,7 @@ uint32_t policy_choose_target(const struct state *state, const struct policy_inp
             continue;
         }
         bool risky = active < state->spec.region_count && shares_risk(&state->spec, region, active);
-        if (!risky) {
+        if (!risky || (suspect->approved && region == suspect->approved_to)) {
             return region;
         }
         if (second_choice == NONE_INDEX) {
@@ -155,10 +160,9 @@ static void read_target(const struct state *state, uint32_t service, uint32_t to
         reading(verdict == OPINION_UP || verdict == OPINION_DEGRADED, alive, votes.need);
     gates[GATE_TARGET_MAINTENANCE] = reading(!under_maintenance(state, service, to), 0, 0);
     uint32_t room = state->spec.regions[to].max_active;
-    uint32_t there = services_at(state, to);
+    bool ready = target_has_values(state, service, to) && target_has_room(state, service, to);
     gates[GATE_TARGET_READY] =
-        reading(target_has_values(state, service, to) && (room == 0 || there < room), there,
-                room == 0 ? UINT64_MAX : room);
+        reading(ready, services_at_region(state, service, to), room == 0 ? UINT64_MAX : room - 1);
 }
 
 static void read_verdict(const struct state *state, const struct policy_input *input,

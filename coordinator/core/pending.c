@@ -90,6 +90,23 @@ static enum step_action by_sync(enum target_sync sync, enum step_action proved, 
     }
 }
 
+/* A fence that a later epoch wrote: the chain at a target only rises, so nothing of `eid` can match
+ * any more (its request names a fence from before it). */
+static bool is_overtaken(const struct state *state, const char *fence, const char *eid) {
+    struct fence there;
+    struct fence own;
+    return eid_parse(eid, &own) && fence_parse(fence, state->cluster, &there) &&
+           text_equal(there.service, own.service) &&
+           fence_is_after(&there, own.incarnation, own.epoch);
+}
+
+bool step_is_overtaken(const struct state *state, uint32_t service, uint32_t step,
+                       const char *fence) {
+    char eid[EID_SIZE];
+    step_eid(state, service, step, eid);
+    return is_overtaken(state, fence, eid);
+}
+
 enum step_action step_after_read(const struct state *state, uint32_t service, uint32_t step,
                                  const struct target_reading *reading, const char **why) {
     const struct execution *execution = &state->services[service].execution;
@@ -110,7 +127,17 @@ enum step_action step_after_read(const struct state *state, uint32_t service, ui
         *why = "the fence is gone: nobody can know any more what lands";
         return ACTION_UNKNOWN;
     }
-    bool as_before = text_equal(fence, at->fence_before) && reading->state_as_before;
+    if (is_overtaken(state, fence, eid)) {
+        if (at->kind == STEP_SETTLE) {
+            /* A burn here would put an old epoch's fence over a newer one. */
+            return by_sync(reading->sync, ACTION_DONE, why);
+        }
+        *why = "a later incarnation's fence is there: this group doesn't own the target any more";
+        return ACTION_UNKNOWN;
+    }
+    /* An adoption changes the fence alone: the records may be edited beside it. */
+    bool as_before =
+        text_equal(fence, at->fence_before) && (reading->state_as_before || at->kind == STEP_ADOPT);
     if (!closing && !cancelled && as_before) {
         *why = "fence and records are as before the attempt";
         return ACTION_ATTEMPT;

@@ -123,6 +123,9 @@ static bool needs_are_sound(const struct plan *plan, const struct plan_facts *fa
         if ((bit & facts->switches) != 0 && (needs & facts->adopts) != facts->adopts) {
             return false;
         }
+        if (plan->steps[i].continue_on_failure && (bit & facts->dns) == 0) {
+            return false; /* a debt, a fence and the switch itself can't be passed over */
+        }
         if ((bit & facts->dns) != 0 && (needs & facts->switches) == 0) {
             return false; /* DNS can't hold the switch up */
         }

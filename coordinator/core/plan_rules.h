@@ -10,6 +10,11 @@
 bool plan_is_sound(const struct state *state, uint32_t service, enum execution_kind kind,
                    uint32_t skipped_gates, const struct plan *plan);
 
+/* Services that serve from a region, or are moving there; and whether it can carry this one too
+ * (max_active). */
+uint32_t services_at_region(const struct state *state, uint32_t service, uint32_t region);
+bool target_has_room(const struct state *state, uint32_t service, uint32_t region);
+
 /* Automatic moves of a service that ended within its max_moves window, and suspicions that ended
  * without a move within FLAP_WINDOW_MS. */
 #define FLAP_WINDOW_MS UINT64_C(1800000)

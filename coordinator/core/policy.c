@@ -18,6 +18,7 @@ struct round {
     const struct state *state;
     const struct policy_input *input;
     struct policy_output *out;
+    bool wants_tick;
 };
 
 static struct command *propose(struct round *r, enum command_kind kind) {
@@ -253,13 +254,25 @@ static uint64_t tick_age_ms(const struct round *r) {
                : UINT64_MAX;
 }
 
-static void propose_tick(struct round *r) {
+/* A TICK is the end of what rests on the one before: a move that is decided and not begun couldn't
+ * begin any more. So it waits for the beginning, or for the lapse, at most BEGIN_WITHIN_MS. */
+static bool tick_must_wait(const struct round *r) {
     for (uint32_t i = 0; i < r->out->count; i++) {
-        if (r->out->commands[i].kind == COMMAND_TICK) {
-            return;
+        if (r->out->commands[i].kind == COMMAND_DECIDE) {
+            return true;
         }
     }
-    struct command *command = propose(r, COMMAND_TICK);
+    for (uint32_t s = 0; s < r->state->spec.service_count; s++) {
+        const struct execution *execution = &r->state->services[s].execution;
+        if (execution->automatic && execution->phase == EXECUTION_DECIDED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void propose_tick(struct round *r) {
+    struct command *command = tick_must_wait(r) ? NULL : propose(r, COMMAND_TICK);
     if (command == NULL) {
         return;
     }
@@ -274,25 +287,65 @@ static void propose_tick(struct round *r) {
     }
 }
 
-/* TICKs that something in committed state waits for. A steady group needs none. */
-static void propose_due_tick(struct round *r) {
-    const struct state *state = r->state;
-    uint64_t age_ms = tick_age_ms(r);
-    bool expiry = false;
-    bool execution = false;
+static uint32_t longest_interval_ms(const struct spec_service *spec) {
+    uint32_t longest = 0;
+    for (uint32_t i = 0; i < spec->check_count; i++) {
+        uint32_t interval = spec->checks[i].critical ? spec->checks[i].interval_ms : 0;
+        longest = interval > longest ? interval : longest;
+    }
+    return longest;
+}
+
+/* The window ends within a check interval, and only probes after a TICK are missing, if that. */
+static bool window_is_ripe(const struct state *state, uint32_t service,
+                           const struct citations *citations) {
+    const struct spec_service *spec = &state->spec.services[service];
+    struct votes votes;
+    votes_count(state, service, state->services[service].active, &votes);
+    return citations->majority_age_ms + longest_interval_ms(spec) >= spec->policy.confirm_ms &&
+           citations->votes_but_tick >= votes.need;
+}
+
+/* Something ends by committed time alone: an override, a cooldown, what counts as flapping. */
+static bool an_end_is_near(const struct state *state) {
     for (uint32_t i = 0; i < state->override_count; i++) {
-        expiry = expiry || state->overrides[i].until_ms != 0;
+        if (state->overrides[i].until_ms != 0) {
+            return true;
+        }
     }
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
         const struct service *service = &state->services[s];
-        uint64_t cooldown_ms = state->spec.services[s].policy.cooldown_ms;
-        expiry = expiry || (service->last_move_end_ms != 0 &&
-                            state->time_ms < service->last_move_end_ms + cooldown_ms);
-        execution = execution || execution_is_open(&service->execution);
+        const struct spec_policy *policy = &state->spec.services[s].policy;
+        bool flapping = service_recent_moves(state, s) >= policy->max_moves ||
+                        service_recent_unsuspects(state, s) >= FLAP_MAX;
+        bool cooling = service->last_move_end_ms != 0 &&
+                       state->time_ms < service->last_move_end_ms + policy->cooldown_ms;
+        if (cooling || (service->suspect.open && flapping)) {
+            return true;
+        }
     }
-    if ((execution && age_ms > TICK_IN_EXECUTION_MS) || (expiry && age_ms > TICK_FOR_EXPIRY_MS)) {
-        propose_tick(r);
+    return false;
+}
+
+/* TICKs that something in committed state waits for. A steady group needs none. While a window is
+ * ripe they come only as often as it needs them itself: each one asks for younger probes, and with
+ * one a second the second service of a dead region would never be decided on. */
+static void want_due_tick(struct round *r) {
+    const struct state *state = r->state;
+    uint64_t age_ms = tick_age_ms(r);
+    bool ripe = false;
+    bool execution = false;
+    for (uint32_t s = 0; s < state->spec.service_count; s++) {
+        if (state->services[s].suspect.open) {
+            struct citations citations;
+            policy_cite(state, r->input, s, &citations);
+            ripe = ripe || window_is_ripe(state, s, &citations);
+        }
+        execution = execution || execution_is_open(&state->services[s].execution);
     }
+    bool due = (execution && age_ms > TICK_IN_EXECUTION_MS) ||
+               (age_ms > TICK_FOR_EXPIRY_MS && an_end_is_near(state));
+    r->wants_tick = r->wants_tick || (due && (!ripe || age_ms > TICK_IN_WINDOW_MS));
 }
 
 static void propose_suspect(struct round *r, uint32_t s) {
@@ -309,7 +362,7 @@ static void propose_suspect(struct round *r, uint32_t s) {
         return;
     }
     if (tick_age_ms(r) > TICK_FRESH_MS) {
-        propose_tick(r);
+        r->wants_tick = true;
         return;
     }
     struct command *command = propose(r, COMMAND_SUSPECT);
@@ -358,15 +411,6 @@ static void propose_decide(struct round *r, uint32_t s, uint32_t to,
     }
 }
 
-static uint32_t longest_interval_ms(const struct spec_service *spec) {
-    uint32_t longest = 0;
-    for (uint32_t i = 0; i < spec->check_count; i++) {
-        uint32_t interval = spec->checks[i].interval_ms;
-        longest = interval > longest ? interval : longest;
-    }
-    return longest;
-}
-
 /* An open window: one check interval before it can end a TICK, so that the last probes start after
  * it; then DECIDE, or what mode and gates make of it. */
 static void propose_in_window(struct round *r, uint32_t s) {
@@ -380,17 +424,13 @@ static void propose_in_window(struct round *r, uint32_t s) {
     uint32_t failing = policy_read_gates(state, r->input, s, to, true, 0, gates);
     const uint32_t evidence = GATE_BIT(GATE_VERDICT) | GATE_BIT(GATE_CONFIRMED);
     uint32_t others = failing & ~evidence;
-    uint64_t soon_ms = citations.majority_age_ms + longest_interval_ms(spec);
-    struct votes votes;
-    votes_count(state, s, state->services[s].active, &votes);
-    bool down = citations.votes_but_tick >= votes.need;
-    if (soon_ms < spec->policy.confirm_ms || !down) {
+    if (!window_is_ripe(state, s, &citations)) {
         return;
     }
     if (tick_age_ms(r) > TICK_IN_WINDOW_MS ||
         state->tick_index < state->services[s].suspect.index) {
         if (others == 0) {
-            propose_tick(r);
+            r->wants_tick = true;
             return;
         }
     }
@@ -419,7 +459,7 @@ static void propose_lapse(struct round *r, uint32_t s) {
 
 void policy_next(const struct state *state, const struct policy_input *input,
                  struct policy_output *out) {
-    struct round r = {state, input, out};
+    struct round r = {.state = state, .input = input, .out = out};
     out->count = 0;
     out->again_ms = AGAIN_MS;
     propose_nodes(&r);
@@ -432,7 +472,7 @@ void policy_next(const struct state *state, const struct policy_input *input,
     if (out->count > 0) {
         return; /* decide on committed facts */
     }
-    propose_due_tick(&r);
+    want_due_tick(&r);
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
         if (state->services[s].execution.phase == EXECUTION_DECIDED) {
             propose_lapse(&r, s);
@@ -441,5 +481,8 @@ void policy_next(const struct state *state, const struct policy_input *input,
         } else {
             propose_suspect(&r, s);
         }
+    }
+    if (r.wants_tick) {
+        propose_tick(&r);
     }
 }

@@ -69,6 +69,11 @@ static const char *dns_rule(const struct spec *spec, const struct spec_service *
         if (service->zones[i].id[0] == '\0' || service->zones[i].fence_name[0] == '\0') {
             return "a zone has no id or no fence";
         }
+        for (uint32_t j = 0; j < i; j++) {
+            if (text_equal(service->zones[i].id, service->zones[j].id)) {
+                return "a service names a zone twice"; /* two batches would not be atomic */
+            }
+        }
     }
     for (uint32_t i = 0; i < service->record_count; i++) {
         const struct spec_record *record = &service->records[i];
@@ -126,6 +131,19 @@ static const char *policy_rule(const struct spec_policy *policy) {
     return NULL;
 }
 
+/* One fence for each service and zone: two services would take each other's for a foreign one. */
+static bool fences_are_shared(const struct spec_service *a, const struct spec_service *b) {
+    for (uint32_t i = 0; i < a->zone_count; i++) {
+        for (uint32_t j = 0; j < b->zone_count; j++) {
+            if (text_equal(a->zones[i].id, b->zones[j].id) &&
+                text_equal(a->zones[i].fence_name, b->zones[j].fence_name)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static const char *service_rule(const struct spec *spec, const struct spec_service *service) {
     if (!text_is_name(service->name, NAME_SIZE - 1)) {
         return "a service's name is not a name";
@@ -143,6 +161,10 @@ static const char *service_rule(const struct spec *spec, const struct spec_servi
             return broken;
         }
         critical = critical || service->checks[i].critical;
+        if (service->mode != MODE_OBSERVE && service->checks[i].critical &&
+            service->checks[i].interval_ms > CRITICAL_INTERVAL_MAX_MS) {
+            return "a critical check is too slow to decide on: its interval is over 5s";
+        }
         for (uint32_t j = 0; j < i; j++) {
             if (text_equal(service->checks[i].name, service->checks[j].name)) {
                 return "two checks of a service have one name";
@@ -181,6 +203,9 @@ const char *spec_broken_rule(const struct spec *spec) {
         for (uint32_t j = 0; j < i; j++) {
             if (text_equal(spec->services[i].name, spec->services[j].name)) {
                 return "two services have one name";
+            }
+            if (fences_are_shared(&spec->services[i], &spec->services[j])) {
+                return "two services share a fence";
             }
         }
     }

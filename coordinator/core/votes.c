@@ -27,8 +27,13 @@ enum opinion_value votes_of_region(const struct state *state, uint32_t service, 
     return alive ? OPINION_DEGRADED : OPINION_UNKNOWN;
 }
 
-/* The first node of each region stands for it in a walk over regions. */
+/* The first node of each region stands for it in a walk over regions. While nobody knows where a
+ * node stands it counts as a region of its own: too many regions ask for too many votes, which is
+ * safe. */
 bool votes_is_first_of_region(const struct state *state, uint32_t node) {
+    if (state->nodes[node].region[0] == '\0') {
+        return true;
+    }
     for (uint32_t i = 0; i < node; i++) {
         if (text_equal(state->nodes[i].region, state->nodes[node].region)) {
             return false;
@@ -46,7 +51,7 @@ void votes_count(const struct state *state, uint32_t service, uint32_t region, s
         ret->regions++;
         const char *node_region = state->nodes[n].region;
         if (node_region[0] == '\0') {
-            ret->unknown++; /* nobody knows yet where these nodes stand */
+            ret->unknown++;
             continue;
         }
         enum opinion_value vote = votes_of_region(state, service, region, node_region);

@@ -54,15 +54,36 @@ struct spec *spec_example(void) {
     return spec;
 }
 
+uint32_t spec_add_service(struct spec *spec, const char *name) {
+    assert(spec->service_count < SERVICE_MAX);
+    struct spec_service *service = &spec->services[spec->service_count];
+    *service = spec->services[0];
+    (void)TEXT_COPY(service->name, name);
+    (void)TEXT_COPY(service->zones[0].fence_name, "_noctua-");
+    memcpy(service->zones[0].fence_name + strlen("_noctua-"), name, strlen(name) + 1);
+    return spec->service_count++;
+}
+
+uint32_t spec_add_region(struct spec *spec, const char *name) {
+    assert(spec->region_count < REGION_MAX);
+    uint32_t r = spec->region_count++;
+    (void)TEXT_COPY(spec->regions[r].name, name);
+    spec->regions[r].role = REGION_SERVE;
+    struct spec_service *service = &spec->services[0];
+    service->targets[service->target_count++] = r;
+    (void)TEXT_COPY(service->records[0].value[r].text, "192.0.2.9");
+    return r;
+}
+
 enum core_error group_apply(struct group *group, struct command *command) {
     command->term = group->term;
     command->wall_ms = group->wall_ms;
-    uint64_t suspect_index = group->state->services[0].suspect.index;
     enum core_error error = state_apply(group->state, ++group->index, command);
-    if (group->state->services[0].suspect.index != suspect_index) {
-        for (uint32_t n = 0; n < NODE_MAX; n++) {
-            group->suspect_seen_ms[n] = group->now_ms;
-            group->suspect_seen_index[n] = group->state->services[0].suspect.index;
+    for (uint32_t s = 0; s < group->state->spec.service_count; s++) {
+        uint64_t suspect_index = group->state->services[s].suspect.index;
+        if (group->suspect_seen_index[s] != suspect_index) {
+            group->suspect_seen_ms[s] = group->now_ms;
+            group->suspect_seen_index[s] = suspect_index;
         }
     }
     assert(state_broken_invariant(group->state) == NULL);
@@ -82,15 +103,14 @@ enum core_error group_ask(struct group *group, struct command *command) {
     return group_apply(group, command);
 }
 
-static struct command *new_command(enum command_kind kind) {
+struct command *group_new(enum command_kind kind) {
     struct command *command = calloc(1, sizeof *command);
     assert(command != NULL);
     command->kind = kind;
     return command;
 }
 
-/* Applies and frees. */
-static enum core_error apply_free(struct group *group, struct command *command) {
+enum core_error group_do(struct group *group, struct command *command) {
     enum core_error error = command_is_by_person(command->kind) ? group_ask(group, command)
                                                                 : group_apply(group, command);
     free(command);
@@ -98,7 +118,7 @@ static enum core_error apply_free(struct group *group, struct command *command) 
 }
 
 enum core_error group_leader(struct group *group, uint64_t node_id) {
-    struct command *command = new_command(COMMAND_LEADER);
+    struct command *command = group_new(COMMAND_LEADER);
     group->term++;
     command->leader.id = node_id;
     group->input.term = group->term;
@@ -106,44 +126,44 @@ enum core_error group_leader(struct group *group, uint64_t node_id) {
     group->input.term_start_ms = group->now_ms;
     group->input.tick_proposed_ms = 0;
     memset(group->input.reports, 0, sizeof group->input.reports);
-    return apply_free(group, command);
+    return group_do(group, command);
 }
 
 enum core_error group_tick(struct group *group) {
-    struct command *command = new_command(COMMAND_TICK);
+    struct command *command = group_new(COMMAND_TICK);
     command->tick.count = group->state->node_count;
     for (uint32_t n = 0; n < group->state->node_count; n++) {
         command->tick.clock_ms[n] = group->wall_ms;
     }
     group->input.tick_proposed_ms = group->now_ms;
-    return apply_free(group, command);
+    return group_do(group, command);
 }
 
 enum core_error group_opinion(struct group *group, uint32_t node, uint32_t region,
                               enum opinion_value value) {
-    struct command *command = new_command(COMMAND_OPINION);
+    struct command *command = group_new(COMMAND_OPINION);
     const struct node *n = &group->state->nodes[node];
     command->opinion = (struct command_opinion){.node_id = n->id,
                                                 .boot = n->boot == 0 ? 1 : n->boot,
                                                 .sequence = n->sequence + 1,
                                                 .region = region,
                                                 .value = value};
-    return apply_free(group, command);
+    return group_do(group, command);
 }
 
 enum core_error group_override(struct group *group, enum override_kind kind, const char *region,
                                uint64_t for_ms) {
-    struct command *command = new_command(COMMAND_OVERRIDE);
+    struct command *command = group_new(COMMAND_OVERRIDE);
     command->override.kind = kind;
     (void)TEXT_COPY(command->override.service, "nocturnal");
     (void)TEXT_COPY(command->override.region, region);
     command->override.until_ms = for_ms == 0 ? 0 : group->wall_ms + for_ms;
-    return apply_free(group, command);
+    return group_do(group, command);
 }
 
 enum core_error group_move(struct group *group, const char *to, enum execution_kind kind,
                            uint32_t skip) {
-    struct command *command = new_command(kind == EXECUTION_ADOPT ? COMMAND_ADOPT : COMMAND_MOVE);
+    struct command *command = group_new(kind == EXECUTION_ADOPT ? COMMAND_ADOPT : COMMAND_MOVE);
     struct command_move *move = &command->move;
     (void)TEXT_COPY(move->service, "nocturnal");
     (void)TEXT_COPY(move->to, to);
@@ -153,86 +173,115 @@ enum core_error group_move(struct group *group, const char *to, enum execution_k
     move->skipped_gates = skip;
     uint32_t region = spec_find_region(&group->state->spec, to);
     (void)policy_plan(group->state, 0, kind, region, &move->plan);
-    return apply_free(group, command);
+    return group_do(group, command);
 }
 
 enum core_error group_step(struct group *group, enum command_kind kind,
                            const struct command_step *fields) {
-    struct command *command = new_command(kind);
+    struct command *command = group_new(kind);
     command->step = *fields;
     command->step.epoch = group->state->services[0].execution.epoch;
-    return apply_free(group, command);
+    return group_do(group, command);
 }
 
 enum core_error group_choice(struct group *group, enum command_kind kind, const char *step) {
-    struct command *command = new_command(kind);
+    struct command *command = group_new(kind);
     (void)TEXT_COPY(command->choice.service, "nocturnal");
     if (kind == COMMAND_APPROVE) {
         (void)TEXT_COPY(command->choice.to, "us-west-2");
         command->choice.epoch = group->state->services[0].epoch + 1;
     }
     (void)TEXT_COPY(command->choice.step, step);
-    return apply_free(group, command);
+    return group_do(group, command);
 }
 
 enum core_error group_spec(struct group *group, const struct spec *spec) {
-    struct command *command = new_command(COMMAND_SPEC);
+    struct command *command = group_new(COMMAND_SPEC);
     command->spec.spec = spec;
     command->spec.text = "version: 1\n";
     command->spec.text_size = 11;
     command->spec.expected_index = group->state->spec_index;
-    return apply_free(group, command);
+    return group_do(group, command);
 }
 
-static void apply_nodes(struct group *group) {
-    static const char *const names[] = {"n1", "n2", "n3"};
-    static const char *const regions[] = {"us-east-1", "us-west-2", "eu-west-1"};
-    struct command *command = new_command(COMMAND_NODES);
+static void apply_nodes(struct group *group, const char *const *regions) {
+    struct command *command = group_new(COMMAND_NODES);
     (void)TEXT_COPY(command->nodes.cluster, "prod");
     command->nodes.incarnation = 5;
-    command->nodes.count = 3;
-    for (uint32_t n = 0; n < 3; n++) {
+    uint32_t n = 0;
+    for (; regions[n] != NULL; n++) {
         command->nodes.nodes[n].id = n + 1;
-        (void)TEXT_COPY(command->nodes.nodes[n].name, names[n]);
+        memcpy(command->nodes.nodes[n].name, (char[]){'n', (char)('1' + n), '\0'}, 3);
         (void)TEXT_COPY(command->nodes.nodes[n].region, regions[n]);
         memset(command->nodes.nodes[n].storage, (int)n + 1, 16);
     }
-    enum core_error error = apply_free(group, command);
+    command->nodes.count = n;
+    enum core_error error = group_do(group, command);
     assert(error == CORE_OK);
     (void)error;
 }
 
-void group_open(struct group *group) {
+void group_open_with(struct group *group, const struct spec *spec, const char *const *regions) {
     memset(group, 0, sizeof *group);
     group->state = calloc(1, sizeof *group->state);
     assert(group->state != NULL);
     state_init(group->state);
     group->now_ms = 1000000;
     group->wall_ms = START_MS;
-    apply_nodes(group);
+    apply_nodes(group, regions);
     enum core_error error = group_leader(group, 2);
     assert(error == CORE_OK);
-    struct spec *spec = spec_example();
     error = group_spec(group, spec);
     assert(error == CORE_OK);
     (void)error;
+}
+
+void group_open(struct group *group) {
+    struct spec *spec = spec_example();
+    group_open_with(group, spec,
+                    (const char *const[]){"us-east-1", "us-west-2", "eu-west-1", NULL});
     free(spec);
 }
 
-void group_open_adopted(struct group *group) {
-    static const enum opinion_value all_up[REGION_MAX] = {OPINION_UP, OPINION_UP};
-    group_open(group);
-    enum core_error error = group_move(group, "us-east-1", EXECUTION_ADOPT, 0);
-    assert(error == CORE_OK);
-    (void)error;
-    group_carry_out(group);
-    assert(group_service(group)->adopted);
-    for (int i = 0; i < 3; i++) {
-        group->now_ms += 1000;
-        group->wall_ms += 1000;
-        group_report(group, 7, all_up);
-        (void)group_policy(group);
+void group_second(struct group *group) {
+    group->now_ms += 1000;
+    group->wall_ms += 1000;
+}
+
+void group_adopt_all(struct group *group) {
+    enum opinion_value all_up[REGION_MAX];
+    struct state *state = group->state;
+    for (uint32_t r = 0; r < REGION_MAX; r++) {
+        all_up[r] = r < state->spec.region_count && state->spec.regions[r].role == REGION_SERVE
+                        ? OPINION_UP
+                        : OPINION_UNKNOWN;
     }
+    for (uint32_t s = 0; s < state->spec.service_count; s++) {
+        struct command *command = group_new(COMMAND_ADOPT);
+        uint32_t home = state->spec.services[s].home;
+        memcpy(command->move.service, state->services[s].name, NAME_SIZE);
+        memcpy(command->move.to, state->spec.regions[home].name, NAME_SIZE);
+        command->move.kind = EXECUTION_ADOPT;
+        command->move.spec_index = state->spec_index;
+        command->move.epoch = state->services[s].epoch + 1;
+        (void)policy_plan(state, s, EXECUTION_ADOPT, home, &command->move.plan);
+        enum core_error error = group_do(group, command);
+        assert(error == CORE_OK);
+        (void)error;
+        group_carry_out_service(group, s);
+        assert(state->services[s].adopted);
+    }
+    for (int i = 0; i < 3; i++) {
+        group_second(group);
+        group_report(group, (1u << state->node_count) - 1, all_up);
+        while (group_policy(group) > 0) {
+        }
+    }
+}
+
+void group_open_adopted(struct group *group) {
+    group_open(group);
+    group_adopt_all(group);
 }
 
 void group_close(struct group *group) {
@@ -263,15 +312,17 @@ void group_report(struct group *group, uint32_t living, const enum opinion_value
         report->feature_level = FEATURE_LEVEL_NEWEST;
         memcpy(report->region, node->region, sizeof report->region);
         memcpy(report->storage, node->storage, sizeof report->storage);
-        report->service_count = 1;
+        report->service_count = group->state->spec.service_count;
         report->region_count = group->state->spec.region_count;
-        for (uint32_t r = 0; r < report->region_count; r++) {
-            report->opinions[0][r].value = seen[r];
-            report->opinions[0][r].first_index = group->index;
-            report->opinions[0][r].last_index = group->index;
+        for (uint32_t s = 0; s < report->service_count; s++) {
+            for (uint32_t r = 0; r < report->region_count; r++) {
+                report->opinions[s][r].value = seen[r];
+                report->opinions[s][r].first_index = group->index;
+                report->opinions[s][r].last_index = group->index;
+            }
+            report->windows[s].suspect_index = group->suspect_seen_index[s];
+            report->windows[s].age_ms = group->now_ms - group->suspect_seen_ms[s];
         }
-        report->windows[0].suspect_index = group->suspect_seen_index[n];
-        report->windows[0].age_ms = group->now_ms - group->suspect_seen_ms[n];
         group->input.reports[n] = report;
         group->input.received_ms[n] = group->now_ms;
     }
@@ -319,61 +370,80 @@ const struct execution *group_execution(const struct group *group) {
 }
 
 struct one_effect {
+    uint32_t service;
     struct effect effect;
     bool found;
 };
 
 static void keep_first(void *context, const struct effect *effect) {
     struct one_effect *one = context;
-    if (!one->found) {
+    if (!one->found && effect->service == one->service) {
         one->effect = *effect;
         one->found = true;
     }
 }
 
-void group_carry_out(struct group *group) {
-    for (int guard = 0; guard < 100; guard++) {
-        struct one_effect one = {.found = false};
-        state_pending(group->state, keep_first, &one);
-        if (!one.found) {
+struct command *group_next_step(const struct group *group, uint32_t service) {
+    const struct state *state = group->state;
+    struct one_effect one = {.service = service};
+    state_pending(state, keep_first, &one);
+    if (!one.found) {
+        return NULL;
+    }
+    uint32_t s = one.effect.step;
+    const struct step *step = &state->services[service].execution.steps[s];
+    struct command *command = group_new(COMMAND_SWITCH);
+    struct command_step *fields = &command->step;
+    fields->service = service;
+    fields->epoch = one.effect.epoch;
+    fields->step = s;
+    char eid[EID_SIZE];
+    step_eid(state, service, s, eid);
+    if (one.effect.kind == EFFECT_INTEND && step->kind == STEP_SETTLE) {
+        command->kind = COMMAND_CLOSING;
+    } else if (one.effect.kind == EFFECT_INTEND) {
+        command->kind = COMMAND_INTENT;
+        if (step->kind != STEP_ADOPT) {
+            char old[EID_SIZE];
+            eid_format(old, state->services[service].name, state->incarnation, 1, 0);
+            fence_format(fields->fence, state->cluster, old);
+        }
+        fields->before = (struct blob){.used = true, .size_bytes = 4, .bytes = "east"};
+        fields->after = (struct blob){.used = true, .size_bytes = 4, .bytes = "west"};
+    } else if (one.effect.kind == EFFECT_ATTEMPT) {
+        command->kind = COMMAND_ATTEMPT;
+        fields->attempt = step->attempts + 1;
+    } else if (one.effect.kind == EFFECT_RESOLVE && step->phase == STEP_ATTEMPTED) {
+        command->kind = COMMAND_ACCEPTED;
+        fields->attempt = step->attempts;
+        (void)TEXT_COPY(fields->change_id, "C1");
+    } else if (one.effect.kind == EFFECT_RESOLVE) {
+        command->kind = COMMAND_OUTCOME;
+        fields->outcome = STEP_DONE;
+        if (step->kind == STEP_SETTLE) {
+            fence_format_void(fields->fence, state->cluster, eid);
+        } else {
+            fence_format(fields->fence, state->cluster, eid);
+        }
+    }
+    return command;
+}
+
+void group_carry_out_service(struct group *group, uint32_t service) {
+    for (int guard = 0; guard < 400; guard++) {
+        struct command *command = group_next_step(group, service);
+        if (command == NULL) {
             return;
         }
-        uint32_t s = one.effect.step;
-        const struct step *step = &group_execution(group)->steps[s];
-        struct command_step fields;
-        memset(&fields, 0, sizeof fields);
-        fields.step = s;
-        char eid[EID_SIZE];
-        step_eid(group->state, 0, s, eid);
-        enum command_kind kind = COMMAND_SWITCH;
-        if (one.effect.kind == EFFECT_INTEND && step->kind == STEP_SETTLE) {
-            kind = COMMAND_CLOSING;
-        } else if (one.effect.kind == EFFECT_INTEND) {
-            kind = COMMAND_INTENT;
-            (void)TEXT_COPY(fields.fence, step->kind == STEP_ADOPT ? "" : "prod/nocturnal/5.1/0");
-            fields.before = (struct blob){.used = true, .size_bytes = 4, .bytes = "east"};
-            fields.after = (struct blob){.used = true, .size_bytes = 4, .bytes = "west"};
-        } else if (one.effect.kind == EFFECT_ATTEMPT) {
-            kind = COMMAND_ATTEMPT;
-            fields.attempt = step->attempts + 1;
-        } else if (one.effect.kind == EFFECT_RESOLVE && step->phase == STEP_ATTEMPTED) {
-            kind = COMMAND_ACCEPTED;
-            fields.attempt = step->attempts;
-            (void)TEXT_COPY(fields.change_id, "C1");
-        } else if (one.effect.kind == EFFECT_RESOLVE) {
-            kind = COMMAND_OUTCOME;
-            fields.outcome = STEP_DONE;
-            if (step->kind == STEP_SETTLE) {
-                fence_format_void(fields.fence, "prod", eid);
-            } else {
-                fence_format(fields.fence, "prod", eid);
-            }
-        }
-        enum core_error error = group_step(group, kind, &fields);
+        enum core_error error = group_do(group, command);
         assert(error == CORE_OK);
         (void)error;
     }
     assert(false);
+}
+
+void group_carry_out(struct group *group) {
+    group_carry_out_service(group, 0);
 }
 
 bool group_saw(const struct group *group, enum event_kind kind) {

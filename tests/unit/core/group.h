@@ -12,6 +12,9 @@
 #define WEST 1
 #define EU 2
 
+#define WITHOUT_EAST 6u /* n2 and n3 */
+#define EVERYBODY 7u
+
 struct group {
     struct state *state;
     uint64_t index; /* of the last entry */
@@ -21,8 +24,8 @@ struct group {
     uint64_t client_sequence;
     struct report *reports[NODE_MAX];
     struct policy_input input;
-    uint64_t suspect_seen_ms[NODE_MAX];    /* now_ms when the node applied the open SUSPECT */
-    uint64_t suspect_seen_index[NODE_MAX]; /* which */
+    uint64_t suspect_seen_ms[SERVICE_MAX];    /* now_ms when SUSPECT was applied */
+    uint64_t suspect_seen_index[SERVICE_MAX]; /* which */
 };
 
 /* Three nodes n1 east, n2 west, n3 eu; spec with service "nocturnal" (home east, target west, one
@@ -30,9 +33,22 @@ struct group {
 void group_open(struct group *group);
 /* ... and adopted, active in the east, everything seen up. */
 void group_open_adopted(struct group *group);
+/* Another group: a node in each of `regions` (NULL ends them), "n1", "n2", ... with ids from 1; its
+ * leader is n2. The spec is copied. Nothing is adopted. */
+void group_open_with(struct group *group, const struct spec *spec, const char *const *regions);
+/* Adopts every service at its home, and lets all nodes see everything up. */
+void group_adopt_all(struct group *group);
 void group_close(struct group *group);
 
 struct spec *spec_example(void);
+/* A copy of service 0 under another name, with a fence of its own; returns its place. */
+uint32_t spec_add_service(struct spec *spec, const char *name);
+/* Another region that serves, also as the last target of service 0. */
+uint32_t spec_add_region(struct spec *spec, const char *name);
+
+/* A command, zeroed; and applying it (by "alice" when people ask for its kind) and freeing it. */
+struct command *group_new(enum command_kind kind);
+enum core_error group_do(struct group *group, struct command *command);
 
 /* Applies a command in the group's term; kind and the union are the caller's. */
 enum core_error group_apply(struct group *group, struct command *command);
@@ -64,8 +80,14 @@ bool group_run(struct group *group, uint32_t living, const enum opinion_value se
 
 struct service *group_service(struct group *group);
 const struct execution *group_execution(const struct group *group);
+/* The next command that carries the open execution of a service out, against a target that always
+ * says yes; NULL: nothing is to be done. */
+struct command *group_next_step(const struct group *group, uint32_t service);
+void group_carry_out_service(struct group *group, uint32_t service);
 /* Carries the open execution's next steps out against a target that always says yes. */
 void group_carry_out(struct group *group);
+/* The next moment: a second later. */
+void group_second(struct group *group);
 bool group_saw(const struct group *group, enum event_kind kind);
 
 #endif

@@ -15,9 +15,6 @@ static const enum opinion_value all_up[REGION_MAX] = {OPINION_UP, OPINION_UP};
 static const enum opinion_value east_down[REGION_MAX] = {OPINION_DOWN, OPINION_UP};
 static const enum opinion_value both_down[REGION_MAX] = {OPINION_DOWN, OPINION_DOWN};
 
-#define WITHOUT_EAST 6u /* n2 and n3 */
-#define EVERYBODY 7u
-
 static bool has_suspect(const struct group *group) {
     return group->state->services[0].suspect.open;
 }

@@ -185,4 +185,20 @@ void eid_format(char eid[EID_SIZE], const char *service, uint64_t incarnation, u
 void fence_format(char fence[FENCE_SIZE], const char *cluster, const char *eid);
 void fence_format_void(char fence[FENCE_SIZE], const char *cluster, const char *eid);
 
+/* What a fence, or an eid, names. */
+struct fence {
+    bool burnt; /* void(...) */
+    char service[NAME_SIZE];
+    uint64_t incarnation, epoch;
+    uint32_t step;
+};
+
+/* False, with *ret untouched, for text that eid_format (fence_format, fence_format_void for this
+ * group) can't have written. */
+bool eid_parse(const char *eid, struct fence *ret);
+bool fence_parse(const char *text, const char *cluster, struct fence *ret);
+/* The order of epochs: (incarnation, epoch). */
+bool fence_is_before(const struct fence *fence, uint64_t incarnation, uint64_t epoch);
+bool fence_is_after(const struct fence *fence, uint64_t incarnation, uint64_t epoch);
+
 #endif

@@ -54,6 +54,6 @@ enum gate_unit gate_unit(enum gate gate);
 /* Whether an operator's move is held by it as well (unless skipped by name). */
 bool gate_is_manual(enum gate gate);
 /* GATE_COUNT when there is none of that word. */
-enum gate gate_from_word(const char *word);
+enum gate gate_from_word(const char *text);
 
 #endif

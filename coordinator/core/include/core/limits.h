@@ -35,6 +35,8 @@
 
 #define TIME_MAX_MS (UINT64_C(1) << 53) /* exact in JSON; the year 287396 */
 #define BEGIN_WITHIN_MS 10000           /* first intent after DECIDE's TICK (DESIGN, "Begin") */
+/* Votes rest on probes that started after a TICK which is younger than that at the beginning. */
+#define CRITICAL_INTERVAL_MAX_MS 5000
 
 #define NONE_INDEX 0xffffffffu /* no region, service, node, blob */
 

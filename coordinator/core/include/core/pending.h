@@ -40,7 +40,7 @@ struct target_reading {
 enum step_action {
     ACTION_DONE,    /* propose OUTCOME done */
     ACTION_REFUSED, /* propose OUTCOME refused: void(eid) is there for good */
-    ACTION_UNKNOWN, /* propose OUTCOME unknown: the fence is gone */
+    ACTION_UNKNOWN, /* propose OUTCOME unknown: the fence is gone, or a later incarnation's */
     ACTION_ATTEMPT, /* propose ATTEMPT n+1 */
     ACTION_CLOSE,   /* propose CLOSING */
     ACTION_BURN,    /* send: fence alone, from what was read to void(eid) */
@@ -54,6 +54,12 @@ enum step_action {
  * model/move.pml, label `read`). why: a sentence for the log. */
 enum step_action step_after_read(const struct state *state, uint32_t service, uint32_t step,
                                  const struct target_reading *reading, const char **why);
+
+/* Whether a fence that was read belongs to a later epoch than the step's eid. For a settled debt
+ * that is proof enough; for a step of the open execution it means that another incarnation took
+ * over. */
+bool step_is_overtaken(const struct state *state, uint32_t service, uint32_t step,
+                       const char *fence);
 
 /* Name of the fence record, zone and role that a step works on. */
 const struct spec_zone *step_zone(const struct state *state, uint32_t service, uint32_t step);

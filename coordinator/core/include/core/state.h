@@ -38,7 +38,7 @@ struct node {
 /* One node's committed view of one (service, region). */
 struct opinion {
     enum opinion_value value;
-    uint64_t last_alive_index; /* last entry that made it up or degraded; 0: none */
+    uint64_t last_alive_index; /* last entry at which it was up or degraded, or ceased to be */
 };
 
 struct suspect {
@@ -75,7 +75,7 @@ struct service {
     struct execution execution; /* the open one, or the last */
     struct debt debts[DEBT_MAX];
     uint32_t debt_count;
-    uint64_t last_move_end_ms;                /* 0: never moved */
+    uint64_t last_move_end_ms;                /* 0: never moved; TIME_MAX_MS: since the last TICK */
     uint64_t recent_move_ms[RECENT_MOVE_MAX]; /* ends of automatic moves, ring */
     uint32_t recent_move_next;
     uint64_t unsuspect_ms[RECENT_MOVE_MAX]; /* ends of windows without a move, for flapping */
