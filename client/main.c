@@ -9,6 +9,7 @@
 #include "commands.h"
 
 #define TIMEOUT_DEFAULT_MS 10000
+#define WAIT_MAX_S 86400
 #define TLS_DEFAULT "/etc/noctua/tls"
 
 enum {
@@ -156,6 +157,13 @@ static const char *nearest_command(const char *words) {
 static void take_word(struct parsed *parsed, const char *word, struct argp_state *state) {
     struct options *options = &parsed->options;
     if (parsed->command != NULL) {
+        /* "--wait 30": getopt leaves the value of an optional argument behind as a word. */
+        uint64_t seconds;
+        if (options->argument_count == parsed->command->most && options->wait &&
+            options->wait_ms == 0 && text_to_u64(word, 1, WAIT_MAX_S, &seconds)) {
+            options->wait_ms = seconds * 1000;
+            return;
+        }
         if (options->argument_count == parsed->command->most) {
             argp_error(state, "%s takes no more than '%s'", parsed->command->words,
                        parsed->command->arguments);
@@ -210,7 +218,7 @@ static void take_output(struct options *options, const char *form, struct argp_s
 static void take_wait(struct options *options, const char *argument, struct argp_state *state) {
     options->wait = true;
     if (argument != NULL && !text_to_duration_ms(argument, &options->wait_ms)) {
-        options->wait_ms = take_number(argument, 86400, "--wait", state) * 1000;
+        options->wait_ms = take_number(argument, WAIT_MAX_S, "--wait", state) * 1000;
     }
 }
 

@@ -341,7 +341,7 @@ class Group:
         return done.stdout
 
     def make(self, **config):
-        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / "users").mkdir(parents=True, exist_ok=True)
         self.pki("init", self.cluster)
         for node in self.nodes.values():
             (node.directory / "secrets").mkdir(parents=True)
