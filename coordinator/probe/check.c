@@ -26,11 +26,15 @@ struct probe_check *probe_check_create(struct probe_engine *engine,
     check->endpoint = *endpoint;
     check->hash = probe_target_hash(target);
     buffer_init(&check->http.body, PROBE_BODY_MAX);
-    struct probe_rule rule = {.rise = target->rise,
-                              .fall = target->fall,
+    struct probe_rule rule = {.rise = endpoint->is_unusable ? 1 : target->rise,
+                              .fall = endpoint->is_unusable ? 1 : target->fall,
                               .timeout_ms = target->timeout_ms,
                               .slack_ms = PROBE_SLACK_MS};
     probe_debounce_init(&check->debounce, &rule);
+    if (endpoint->is_unusable) {
+        check->debounce.last.code = PROBE_INTERNAL; /* what status shows of it, for ever */
+        return check;
+    }
     if (!endpoint->is_literal) {
         check->host = probe_resolver_acquire(engine->resolver, endpoint->host);
         if (check->host == NULL) {
@@ -213,6 +217,9 @@ void probe_check_start(struct probe_check *check) {
 
 void probe_check_spread(struct probe_check *check) {
     assert(check->phase == PROBE_IDLE);
+    if (check->endpoint.is_unusable) {
+        return;
+    }
     arm(check, entropy_between(check->engine->entropy, 0, check->target.interval_ms - 1));
 }
 

@@ -66,7 +66,7 @@ struct probe_http {
     struct buffer body; /* only where there is a text to match */
     size_t body_bytes, header_bytes;
     bool body_full, header_full;
-    bool connected; /* in this probe: the request may be sent */
+    bool connected; /* in this probe: the handshake or the request has begun */
     char message[CURL_ERROR_SIZE];
 };
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "target.h"
+
 /* An engine of its own: the targets are TCP checks whose `fall` is the number of tries. */
 struct probe_control {
     struct probe_engine *engine;
@@ -65,6 +67,13 @@ static enum error_code configure(struct probe_control *control, const char *cons
         target->critical = true;
         (void)snprintf(target->check, sizeof target->check, "control-%zu", i);
         (void)snprintf(target->url, sizeof target->url, "tcp://%s", addresses[i]);
+        struct probe_endpoint endpoint;
+        struct error why = {0};
+        code = probe_target_check(target, &endpoint, &why);
+        if (code != ERROR_OK) {
+            (void)error_set(error, code, "control target '%s': %s", addresses[i], why.message);
+            goto cleanup;
+        }
     }
     code = probe_engine_configure(control->engine, targets, count, error);
 

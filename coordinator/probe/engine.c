@@ -190,6 +190,9 @@ void probe_engine_stats(const struct probe_engine *engine, struct probe_engine_s
         .in_flight_count = engine->in_flight_count,
         .shard_count = probe_http_shard_count(engine),
     };
+    for (size_t i = 0; i < engine->check_count; i++) {
+        ret_stats->unusable_count += engine->checks[i]->endpoint.is_unusable;
+    }
     probe_resolver_stats(engine->resolver, &ret_stats->resolver_thread_count,
                          &ret_stats->resolver_queue_count);
 }

@@ -59,9 +59,19 @@ static int on_ready(void *context, char *remote_ip, char *local_ip, int remote_p
     return CURL_PREREQFUNC_OK;
 }
 
+/* CURLOPT_SSL_CTX_FUNCTION: connected, the handshake begins. */
+static CURLcode on_handshake(CURL *easy, void *context, void *argument) {
+    (void)easy;
+    (void)context;
+    struct probe_check *check = argument;
+    check->http.connected = true;
+    return CURLE_OK;
+}
+
 #define SET(option, value) failed |= curl_easy_setopt(easy, option, value) != CURLE_OK
 
-static bool set_tls(CURL *easy, const struct probe_target *target) {
+static bool set_tls(struct probe_check *check, CURL *easy) {
+    const struct probe_target *target = &check->target;
     bool failed = false;
     SET(CURLOPT_SSL_VERIFYPEER, target->insecure ? 0L : 1L);
     SET(CURLOPT_SSL_VERIFYHOST, target->insecure ? 0L : 2L);
@@ -71,6 +81,8 @@ static bool set_tls(CURL *easy, const struct probe_target *target) {
     /* Without a directory libcurl keeps the parsed authorities in the shard. */
     SET(CURLOPT_CAPATH, NULL);
     SET(CURLOPT_CA_CACHE_TIMEOUT, (long)CA_CACHE_S);
+    SET(CURLOPT_SSL_CTX_FUNCTION, on_handshake);
+    SET(CURLOPT_SSL_CTX_DATA, check);
     if (target->ca_file[0] != '\0') {
         SET(CURLOPT_CAINFO, target->ca_file);
     }
@@ -113,7 +125,7 @@ static bool set_options(struct probe_check *check, CURL *easy) {
         failed |= check->http.headers == NULL;
         SET(CURLOPT_HTTPHEADER, check->http.headers);
     }
-    return !failed && (target->type != PROBE_TYPE_HTTPS || set_tls(easy, target));
+    return !failed && (target->type != PROBE_TYPE_HTTPS || set_tls(check, easy));
 }
 
 bool probe_http_open(struct probe_check *check) {
@@ -223,9 +235,7 @@ void probe_http_stop(struct probe_check *check) {
 }
 
 enum probe_result_code probe_http_timeout_code(const struct probe_check *check) {
-    curl_off_t connect_us = 0;
-    (void)curl_easy_getinfo(check->http.easy, CURLINFO_CONNECT_TIME_T, &connect_us);
-    return check->http.connected || connect_us > 0 ? PROBE_TIMEOUT : PROBE_TIMEOUT_CONNECT;
+    return check->http.connected ? PROBE_TIMEOUT : PROBE_TIMEOUT_CONNECT;
 }
 
 uint32_t probe_http_shard_count(const struct probe_engine *engine) {

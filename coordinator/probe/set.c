@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+
 /* The new set, complete before the old one is touched. */
 struct build {
     struct probe_check **checks;
@@ -26,10 +28,30 @@ static int compare_hashes(const void *a, const void *b) {
     return (x->hash > y->hash) - (x->hash < y->hash);
 }
 
+/* One bad URL must not blind us to all the rest, nor keep us at the set of an older spec. */
+static enum error_code check_target(const struct probe_target *target,
+                                    struct probe_endpoint *ret_endpoint, struct error *error) {
+    enum error_code code = probe_target_check_texts(target, error);
+    if (code != ERROR_OK) {
+        return code;
+    }
+    struct error why = {0};
+    code = probe_target_check(target, ret_endpoint, &why);
+    if (code == ERROR_NO_MEMORY) {
+        return error_set(error, code, "%s", why.message);
+    }
+    if (code != ERROR_OK) {
+        *ret_endpoint = (struct probe_endpoint){.is_unusable = true};
+        LOG_EVENT(PROBE_TARGET_UNUSABLE, LOG_TEXT("check", target->check),
+                  LOG_TEXT("why", why.message));
+    }
+    return ERROR_OK;
+}
+
 static enum error_code check_targets(const struct probe_target *targets, size_t count,
                                      struct build *build, struct error *error) {
     for (size_t i = 0; i < count; i++) {
-        enum error_code code = probe_target_check(&targets[i], &build->endpoints[i], error);
+        enum error_code code = check_target(&targets[i], &build->endpoints[i], error);
         if (code != ERROR_OK) {
             return code;
         }

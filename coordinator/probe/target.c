@@ -14,20 +14,22 @@ static bool is_terminated(const char *text, size_t size) {
 static const char *const schemes[] = {
     [PROBE_TYPE_HTTP] = "http", [PROBE_TYPE_HTTPS] = "https", [PROBE_TYPE_TCP] = "tcp"};
 
-static enum error_code check_texts(const struct probe_target *t, struct error *error) {
-    if (!is_terminated(t->check, sizeof t->check) || t->check[0] == '\0') {
-        return error_set(error, ERROR_INVALID, "a check has no name");
-    }
-    bool ok = is_terminated(t->url, sizeof t->url) && is_terminated(t->match, sizeof t->match) &&
+enum error_code probe_target_check_texts(const struct probe_target *t, struct error *error) {
+    bool ok = is_terminated(t->check, sizeof t->check) && is_terminated(t->url, sizeof t->url) &&
+              is_terminated(t->match, sizeof t->match) &&
               is_terminated(t->ca_file, sizeof t->ca_file) &&
               is_terminated(t->cert_file, sizeof t->cert_file) &&
               is_terminated(t->key_file, sizeof t->key_file) &&
               is_terminated(t->server_name, sizeof t->server_name);
     return ok ? ERROR_OK
-              : error_set(error, ERROR_LIMIT, "check '%s': a text is too long", t->check);
+              : error_set(error, ERROR_LIMIT, "check '%.*s': a text is too long", NAME_SIZE - 1,
+                          t->check);
 }
 
 static enum error_code check_numbers(const struct probe_target *t, struct error *error) {
+    if (t->check[0] == '\0') {
+        return error_set(error, ERROR_INVALID, "a check has no name");
+    }
     if ((unsigned)t->type >= PROBE_TYPE_COUNT) {
         return error_set(error, ERROR_INVALID, "check '%s': unknown type", t->check);
     }
@@ -190,8 +192,7 @@ static enum error_code parse_url(CURLU *url, const struct probe_target *t,
 
 enum error_code probe_target_check(const struct probe_target *target,
                                    struct probe_endpoint *ret_endpoint, struct error *error) {
-    enum error_code code = check_texts(target, error);
-    code = code != ERROR_OK ? code : check_numbers(target, error);
+    enum error_code code = check_numbers(target, error);
     code = code != ERROR_OK ? code : check_tls(target, error);
     if (code != ERROR_OK) {
         return code;
@@ -213,7 +214,8 @@ static bool same_expect(const struct probe_target *a, const struct probe_target 
     if (a->expect_count != b->expect_count) {
         return false;
     }
-    for (uint32_t i = 0; i < a->expect_count; i++) {
+    /* An unusable target may have a count beyond its ranges. */
+    for (uint32_t i = 0; i < a->expect_count && i < PROBE_STATUS_RANGE_MAX; i++) {
         if (a->expect[i].low != b->expect[i].low || a->expect[i].high != b->expect[i].high) {
             return false;
         }

@@ -7,6 +7,7 @@
 #define PROBE_HOST_SIZE 256
 
 struct probe_endpoint {
+    bool is_unusable;           /* nothing else is set: the target is kept, never probed, unknown */
     char host[PROBE_HOST_SIZE]; /* to be resolved; a trailing dot is kept */
     uint16_t port;
     bool is_literal; /* host is an IP address: `literal` */
@@ -15,7 +16,11 @@ struct probe_endpoint {
     char host_header[PROBE_HOST_SIZE + 16];     /* HTTP: "Host: ..." where it differs; or "" */
 };
 
-/* ERROR_INVALID, ERROR_LIMIT, ERROR_NO_MEMORY; the message names the check and what is wrong. */
+/* A text without its end, which nothing else may be done with: ERROR_LIMIT. */
+enum error_code probe_target_check_texts(const struct probe_target *target, struct error *error);
+
+/* The rest. ERROR_INVALID, ERROR_LIMIT, ERROR_NO_MEMORY; the message names the check and what is
+ * wrong. */
 enum error_code probe_target_check(const struct probe_target *target,
                                    struct probe_endpoint *ret_endpoint, struct error *error);
 

@@ -106,8 +106,11 @@ enum error_code probe_engine_create(uv_loop_t *loop, const struct clock *clock,
                                     struct probe_engine **ret_engine, struct error *error);
 
 /* Replaces the set of targets (copied). One that is the same as before, but for its keys, keeps
- * state and schedule. May call on_change. ERROR_INVALID, ERROR_LIMIT, ERROR_NO_MEMORY: nothing has
- * changed. Not to be called from a callback of the engine. */
+ * state and schedule. May call on_change. A target that can't be probed (its URL, a number out of
+ * range) is logged and kept, unknown for ever; the others are none the worse. ERROR_INVALID (a
+ * check is there twice), ERROR_LIMIT, ERROR_NO_MEMORY: nothing has changed, the old set goes on
+ * under its old keys; an owner whose keys have changed empties it. Not to be called from a
+ * callback. */
 enum error_code probe_engine_configure(struct probe_engine *engine,
                                        const struct probe_target *targets, size_t count,
                                        struct error *error);
@@ -124,7 +127,7 @@ void probe_engine_each(const struct probe_engine *engine,
 struct probe_engine_stats {
     uint64_t probe_count, stall_count; /* ever; stalls: times that the loop was late */
     uint64_t last_stall_ms;            /* how long the last one was; 0: none yet */
-    uint32_t check_count, in_flight_count, shard_count;
+    uint32_t check_count, unusable_count, in_flight_count, shard_count;
     uint32_t resolver_thread_count, resolver_queue_count;
 };
 
