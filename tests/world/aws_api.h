@@ -25,9 +25,9 @@ struct aws_request {
     enum aws_action action;
     enum fault_operation operation;
     char zone_id[RECORD_ZONE_ID_MAX + 1];
-    char change_id[HOSTED_CHANGE_ID_SIZE];
-    struct uri_parameters parameters; /* query, or form of STS */
-    bool parsed;                      /* else refusal says why not */
+    char change_id[HOSTED_CHANGE_ID_SIZE]; /* that is asked for, or that was given */
+    struct uri_parameters parameters;      /* query, or form of STS */
+    bool parsed;                           /* else refusal says why not */
     struct aws_refusal refusal;
     struct change_batch batch; /* of AWS_CHANGE_RECORD_SETS */
     char caller_arn[CREDENTIAL_ARN_SIZE];

@@ -54,7 +54,7 @@ static void aws_request_route_zone(struct aws_request *request, char **segments,
 
 static void aws_request_route(struct aws_request *request) {
     const struct http_request *http = &request->exchange->request;
-    char *segments[AWS_PATH_SEGMENTS_MAX];
+    char *segments[AWS_PATH_SEGMENTS_MAX] = {0};
     char *path = uri_decode(http->path, strlen(http->path), false);
     size_t count = path != NULL ? aws_request_split_path(path, segments) : 0;
 
@@ -127,6 +127,9 @@ void aws_request_log(struct world *world, const struct aws_request *request, con
     assert(line != NULL);
     if (request->batch.comment != NULL) {
         json_object_set_new(line, "comment", json_string(request->batch.comment));
+    }
+    if (request->action == AWS_CHANGE_RECORD_SETS && request->change_id[0] != '\0') {
+        json_object_set_new(line, "change_id", json_string(request->change_id));
     }
     if (request->fault_id != 0) {
         json_object_set_new(line, "fault", json_integer(request->fault_id));

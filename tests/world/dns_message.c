@@ -2,9 +2,9 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "record_rules.h"
 
 #define DNS_HEADER_BYTES 12
@@ -102,36 +102,55 @@ static size_t dns_data_txt(const char *value, uint8_t data[DNS_DATA_MAX_BYTES]) 
     return length;
 }
 
+/* The next word of a value; false when there is none, or it doesn't fit. */
+static bool dns_take_word(const char **cursor, char to[DNS_NAME_SIZE]) {
+    const char *at = *cursor + strspn(*cursor, " \t");
+    size_t length = strcspn(at, " \t");
+    if (length == 0 || length >= DNS_NAME_SIZE) {
+        return false;
+    }
+    memcpy(to, at, length);
+    to[length] = '\0';
+    *cursor = at + length;
+    return true;
+}
+
+static size_t dns_take_name(const char **cursor, uint8_t *data) {
+    char word[DNS_NAME_SIZE];
+    return dns_take_word(cursor, word) ? dns_data_name(word, data) : 0;
+}
+
+static bool dns_take_number(const char **cursor, uint64_t high, uint64_t *ret_number) {
+    char word[DNS_NAME_SIZE];
+    return dns_take_word(cursor, word) && text_to_u64(word, 0, high, ret_number);
+}
+
 /* "server. mailbox. serial refresh retry expire minimum" */
 static size_t dns_data_soa(const char *value, uint8_t *data) {
-    char server[256];
-    char mailbox[256];
-    unsigned numbers[5];
-    if (sscanf(value, "%255s %255s %u %u %u %u %u", server, mailbox, &numbers[0], &numbers[1],
-               &numbers[2], &numbers[3], &numbers[4]) != 7) {
-        return 0;
-    }
-    size_t server_bytes = dns_data_name(server, data);
-    size_t mailbox_bytes = server_bytes > 0 ? dns_data_name(mailbox, data + server_bytes) : 0;
+    size_t server_bytes = dns_take_name(&value, data);
+    size_t mailbox_bytes = server_bytes > 0 ? dns_take_name(&value, data + server_bytes) : 0;
     if (mailbox_bytes == 0) {
         return 0;
     }
     size_t length = server_bytes + mailbox_bytes;
     for (size_t i = 0; i < 5; i++, length += 4) {
-        dns_put_32(data + length, numbers[i]);
+        uint64_t number = 0;
+        if (!dns_take_number(&value, UINT32_MAX, &number)) {
+            return 0;
+        }
+        dns_put_32(data + length, (uint32_t)number);
     }
     return length;
 }
 
 /* "10 mail.example.com" */
 static size_t dns_data_mx(const char *value, uint8_t *data) {
-    char name[1024];
-    unsigned preference = 0;
-    if (sscanf(value, "%u %1023s", &preference, name) != 2 || preference > 0xffff) {
+    uint64_t preference = 0;
+    if (!dns_take_number(&value, UINT16_MAX, &preference)) {
         return 0;
     }
-    dns_put_16(data, preference);
-    size_t name_bytes = dns_data_name(name, data + 2);
+    dns_put_16(data, (unsigned)preference);
+    size_t name_bytes = dns_take_name(&value, data + 2);
     return name_bytes > 0 ? name_bytes + 2 : 0;
 }
 

@@ -145,7 +145,9 @@ static enum error_code main_build(struct main_state *state, struct error *error)
             return error->code;
         }
     }
-    if (ledger_open(options->ledger_path != NULL ? options->ledger_path : path, &world->clock,
+    /* The machine's clock, whatever the world's is set to: other processes' logs are compared with
+     * it. */
+    if (ledger_open(options->ledger_path != NULL ? options->ledger_path : path, &clock_system,
                     &world->ledger, error) != ERROR_OK ||
         main_add_zones(state, error) != ERROR_OK || main_load_tls(state, error) != ERROR_OK ||
         main_add_regions(state, error) != ERROR_OK || main_add_dns(state, error) != ERROR_OK ||
@@ -157,6 +159,13 @@ static enum error_code main_build(struct main_state *state, struct error *error)
         return error->code;
     }
     return ERROR_OK;
+}
+
+/* The file of an earlier run must not be taken for ours. */
+static void main_remove_addresses(const struct main_state *state) {
+    char path[MAIN_PATH_SIZE];
+    (void)snprintf(path, sizeof(path), "%s/world.json", state->options.directory);
+    (void)unlink(path);
 }
 
 /* world.json appears whole or not at all: a test waits for it. */
@@ -211,6 +220,7 @@ int main(int argc, char **argv) {
     assert(status == 0);
     world->loop.data = state;
     main_watch_signals(state);
+    main_remove_addresses(state);
 
     bool built =
         main_build(state, &error) == ERROR_OK && main_write_addresses(state, &error) == ERROR_OK;

@@ -143,7 +143,7 @@ static void test_failover_answers_the_primary(void **state) {
             kit_set("f." KIT_ZONE, RECORD_A, i == 0 ? "192.0.2.11" : "192.0.2.12");
         set->fields |= RECORD_FIELD_FAILOVER | RECORD_FIELD_SET_IDENTIFIER;
         set->failover = i == 0 ? RECORD_SECONDARY : RECORD_PRIMARY;
-        (void)strcpy(set->set_identifier, i == 0 ? "a" : "b");
+        assert_true(TEXT_COPY(set->set_identifier, i == 0 ? "a" : "b"));
         kit_change(zone, CHANGE_CREATE, set, NULL);
     }
     assert_address(state, "f.nocturnal.com", 192, 0, 2, 12);

@@ -197,6 +197,24 @@ static void test_every_cut_batch_is_refused(void **state) {
     }
 }
 
+static void test_document_type_is_refused(void **state) {
+    static const char valid[] =
+        "<ChangeResourceRecordSetsRequest " NAMESPACE "><ChangeBatch><Comment>%s</Comment>"
+        "<Changes>" CHANGE(
+            "<Name>a.com</Name><Type>A</Type><TTL>60</TTL>" RECORDS) "</Changes>"
+                                                                     "</ChangeBatch></"
+                                                                     "ChangeResourceRecordSetsReque"
+                                                                     "st>";
+    char plain[1024];
+    char with_entity[2048];
+    struct aws_refusal refusal;
+    (void)state;
+    (void)snprintf(plain, sizeof(plain), valid, "c");
+    (void)snprintf(with_entity, sizeof(with_entity), "<!DOCTYPE r [<!ENTITY c \"c\">]>%s", plain);
+    assert_string_equal(refusal_of(plain, &refusal), "OK");
+    assert_string_equal(refusal_of(with_entity, &refusal), "MalformedInput");
+}
+
 static void test_comment_limit(void **state) {
     char body[1024];
     char comment[CHANGE_BATCH_COMMENT_MAX + 2];
@@ -330,6 +348,7 @@ int main(void) {
         cmocka_unit_test(test_order_of_elements_matters),
         cmocka_unit_test(test_bad_batches_are_refused),
         cmocka_unit_test(test_every_cut_batch_is_refused),
+        cmocka_unit_test(test_document_type_is_refused),
         cmocka_unit_test(test_comment_limit),
         cmocka_unit_test(test_record_json_goes_both_ways),
         cmocka_unit_test(test_fault_fires_for_what_matches),

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "change_batch.h"
 #include "hosted_zone.h"
 
@@ -35,7 +36,7 @@ static inline struct record_set *kit_weighted(const char *name, const char *iden
     struct record_set *set = kit_set(name, RECORD_A, value);
     set->fields |= RECORD_FIELD_WEIGHT | RECORD_FIELD_SET_IDENTIFIER;
     set->weight = weight;
-    (void)strcpy(set->set_identifier, identifier);
+    assert_true(TEXT_COPY(set->set_identifier, identifier));
     return set;
 }
 
@@ -43,7 +44,7 @@ static inline struct record_set *kit_alias(const char *name, const char *target)
     struct record_set *set = record_set_create();
     assert_int_equal(dns_name_canonicalize(name, set->name, NULL), ERROR_OK);
     assert_int_equal(dns_name_canonicalize(target, set->alias.dns_name, NULL), ERROR_OK);
-    (void)strcpy(set->alias.zone_id, "Z35SXDOTRQ7X7K");
+    assert_true(TEXT_COPY(set->alias.zone_id, "Z35SXDOTRQ7X7K"));
     set->type = RECORD_A;
     set->fields = RECORD_FIELD_ALIAS;
     return set;

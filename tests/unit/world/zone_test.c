@@ -71,7 +71,7 @@ static void test_delete_must_match(void **state) {
     kit_change(zone, CHANGE_DELETE, other_ttl, mismatch);
     struct record_set *other_check = kit_set(WWW, RECORD_A, "192.0.2.1");
     other_check->fields |= RECORD_FIELD_HEALTH_CHECK;
-    (void)strcpy(other_check->health_check_id, "abc");
+    assert_true(TEXT_COPY(other_check->health_check_id, "abc"));
     kit_change(zone, CHANGE_DELETE, other_check, mismatch);
     kit_change(zone, CHANGE_DELETE, kit_alias(WWW, "lb.us-east-1.test"), mismatch);
     kit_change(zone, CHANGE_DELETE, kit_set(WWW, RECORD_A, "192.0.2.1"), NULL);
