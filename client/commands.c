@@ -24,7 +24,8 @@ static int run_explain(const struct options *options) {
 }
 
 static int run_history(const struct options *options) {
-    return ask_query(options, "history", first(options), true, view_history);
+    return ask_query(options, "history", first(options), true,
+                     options->epoch == 0 ? view_history : view_history_of_move);
 }
 
 static int run_nodes(const struct options *options) {

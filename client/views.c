@@ -272,6 +272,10 @@ void view_history(const json_t *document, FILE *out) {
     }
     table_print(&table, out);
     table_finish(&table);
+}
+
+void view_history_of_move(const json_t *document, FILE *out) {
+    view_history(document, out);
     const json_t *events = json_object_get(document, "events");
     for (size_t i = 0; i < json_array_size(events); i++) {
         view_event(json_array_get(events, i), out);

@@ -13,6 +13,8 @@ void view_service(const json_t *document, FILE *out);
 void view_explain(const json_t *document, FILE *out);
 void view_plan(const json_t *document, FILE *out);
 void view_history(const json_t *document, FILE *out);
+/* ... and the events, line by line. */
+void view_history_of_move(const json_t *document, FILE *out);
 void view_nodes(const json_t *document, FILE *out);
 void view_version(const json_t *document, FILE *out);
 /* One event as a line: time, kind, words. */

@@ -111,6 +111,10 @@ enum error_code target_desired(const struct state *state, uint32_t service, uint
     enum error_code code = route53_desired(target, as_read, values, count, ret, whole_diff, error);
     if (code == ERROR_OK && diff_size > 0) {
         (void)snprintf(diff, diff_size, "%s", whole_diff);
+        for (char *at = diff; *at != '\0'; at++) {
+            bool last = at[1] == '\0';
+            *at = *at != '\n' ? *at : last ? '\0' : ';'; /* one line, for history */
+        }
     }
     return code;
 }

@@ -124,8 +124,9 @@ def test_veto_pause_and_their_ends(group, world):
     assert refused.returncode == 2 and "--reason" in refused.stderr
     group.ctl("veto", "nocturnal", "--for", "1h", "--reason", "bad deploy")
     world.region(DEAD, "refuse")
-    noctua.wait_until(lambda: group.service()["state"] == "blocked", 20, "blocked")
-    assert "vetoed" in group.ask("explain", "nocturnal")["failing"]
+    noctua.wait_until(
+        lambda: group.ask("explain", "nocturnal")["failing"] == ["vetoed"], 20, "only the veto"
+    )
     forced = group.ctl("failover", "nocturnal", "--to", NEW, "--yes", check=False)
     assert forced.returncode in (3, 7), forced
     group.ctl("pause", "nocturnal", "--reason", "hold on")

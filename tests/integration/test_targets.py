@@ -92,7 +92,7 @@ def test_accepted_change_forgotten(bare_group, tmp_path, world):
     group.apply_spec()
     group.adopt()
     group.wait_for_health()
-    world.fault(kind="forget", operation="change", count=1, status="missing")
+    world.fault(kind="forget", operation="change", count=1, status="missing", ms=100)
     move(group)
     execution = group.wait_for_end(90)
     assert execution["result"] == "done", execution
