@@ -67,6 +67,12 @@ json_t *document_region(const struct state *state, uint32_t region) {
     return document_text(document_region_name(state, region));
 }
 
+char *document_clock(uint64_t wall_ms, char text[CLOCK_TEXT_SIZE]) {
+    char whole[CLOCK_TEXT_SIZE];
+    (void)snprintf(text, CLOCK_TEXT_SIZE, "%.8sZ", clock_format_utc(wall_ms, whole) + 11);
+    return text;
+}
+
 static char *two_units(uint64_t major, const char *major_unit, uint64_t minor,
                        const char *minor_unit, char text[DURATION_TEXT_SIZE]) {
     if (minor == 0) {
@@ -146,6 +152,19 @@ uint64_t document_confirming_ms(const struct api_facts *facts, uint32_t service)
     bool knows = own != NULL &&
                  own->windows[service].suspect_index == state->services[service].suspect.index;
     return knows ? own->windows[service].age_ms : UINT64_MAX;
+}
+
+uint64_t document_moves_in_ms(const struct api_facts *facts, uint32_t service,
+                              const struct move_preview *preview) {
+    uint64_t confirming_ms = document_confirming_ms(facts, service);
+    uint64_t confirm_ms = facts->state->spec.services[service].policy.confirm_ms;
+    uint32_t evidence = GATE_BIT(GATE_VERDICT) | GATE_BIT(GATE_CONFIRMED);
+    uint32_t unknown = facts->policy == NULL ? GATE_BIT(GATE_CLOCK) : 0;
+    bool held = (preview->failing & ~(evidence | unknown)) != 0;
+    if (confirming_ms == UINT64_MAX || preview->to == NONE_INDEX || held) {
+        return UINT64_MAX;
+    }
+    return confirm_ms > confirming_ms ? confirm_ms - confirming_ms : 0;
 }
 
 static void count_text(const char *word, uint64_t count, char text[GATE_TEXT_SIZE]) {

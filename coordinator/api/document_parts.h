@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "api/documents.h"
+#include "base/clock.h"
 
 /* Takes the value over; NULL becomes null. */
 void document_set(json_t *object, const char *key, json_t *value);
@@ -26,6 +27,9 @@ const char *document_region_name(const struct state *state, uint32_t region); /*
 #define DURATION_TEXT_SIZE 32
 char *document_duration(uint64_t ms, char text[DURATION_TEXT_SIZE]);
 
+/* "03:07:41Z" */
+char *document_clock(uint64_t wall_ms, char text[CLOCK_TEXT_SIZE]);
+
 /* What to read gates with: the leader's memory, or none of it. */
 const struct policy_input *document_policy(const struct api_facts *facts,
                                            struct policy_input *nothing);
@@ -34,6 +38,11 @@ const struct policy_input *document_policy(const struct api_facts *facts,
 bool document_node_is_seen(const struct api_facts *facts, uint32_t node);
 /* The node's last usable report as this node has it, or NULL. */
 const struct report *document_report(const struct api_facts *facts, uint32_t node);
+
+/* When the open window can end in a move by itself: from now; UINT64_MAX: not known, or not at all.
+ */
+uint64_t document_moves_in_ms(const struct api_facts *facts, uint32_t service,
+                              const struct move_preview *preview);
 
 /* How long the open window is confirmed by a majority (leader) or this node's own stopwatch;
  * UINT64_MAX: not known. */

@@ -92,19 +92,11 @@ static json_t *regions_of(const struct api_facts *facts, uint32_t service) {
     return rows;
 }
 
-/* When the open window can end in a move, by this node's wall clock; 0: not known, or not by
- * itself. */
+/* By this node's wall clock; 0: not known, or not by itself. */
 static uint64_t moves_at_ms(const struct api_facts *facts, uint32_t service,
                             const struct move_preview *preview) {
-    uint64_t confirming_ms = document_confirming_ms(facts, service);
-    uint64_t confirm_ms = facts->state->spec.services[service].policy.confirm_ms;
-    uint32_t evidence = GATE_BIT(GATE_VERDICT) | GATE_BIT(GATE_CONFIRMED);
-    uint32_t unknown = facts->policy == NULL ? GATE_BIT(GATE_CLOCK) : 0;
-    if (confirming_ms == UINT64_MAX || preview->to == NONE_INDEX ||
-        (preview->failing & ~(evidence | unknown)) != 0) {
-        return 0;
-    }
-    return facts->wall_ms + (confirm_ms > confirming_ms ? confirm_ms - confirming_ms : 0);
+    uint64_t in_ms = document_moves_in_ms(facts, service, preview);
+    return in_ms == UINT64_MAX ? 0 : facts->wall_ms + in_ms;
 }
 
 static const char *note_word(uint32_t note) {
@@ -158,7 +150,7 @@ static json_t *window_sentence(const struct api_facts *facts, uint32_t service,
     const char *to = document_region_name(state, preview->to);
     if (moves_ms != 0) {
         return document_format("Confirming %s of %s. Moves to %s at %s unless vetoed.", known,
-                               whole, to, clock_format_utc(moves_ms, at));
+                               whole, to, document_clock(moves_ms, at));
     }
     if (spec->mode == MODE_OBSERVE) {
         return document_format("Confirming %s of %s. Mode observe: it would only be recorded.",

@@ -78,6 +78,16 @@ static uint32_t standing_gates(const struct api_facts *facts, uint32_t service, 
     return failing & ~(by_death | unknown);
 }
 
+/* It may be dying right now: then what the open window comes to. */
+static json_t *if_window_ends(const struct api_facts *facts, uint32_t service) {
+    struct move_preview preview;
+    preview_automatic(facts, service, &preview);
+    uint64_t in_ms = document_moves_in_ms(facts, service, &preview);
+    return in_ms == UINT64_MAX
+               ? NULL
+               : document_format("moves in ~%llus", (unsigned long long)(in_ms + 999) / 1000);
+}
+
 static json_t *if_active_died(const struct api_facts *facts, uint32_t service, uint32_t to) {
     const struct spec_service *spec = &facts->state->spec.services[service];
     const struct service *s = &facts->state->services[service];
@@ -92,6 +102,10 @@ static json_t *if_active_died(const struct api_facts *facts, uint32_t service, u
     }
     if (to == NONE_INDEX) {
         return document_text("stays: no target is fit");
+    }
+    json_t *window = s->suspect.open ? if_window_ends(facts, service) : NULL;
+    if (window != NULL) {
+        return window;
     }
     uint32_t failing = standing_gates(facts, service, to);
     for (unsigned gate = 0; gate < GATE_COUNT; gate++) {

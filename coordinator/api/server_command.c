@@ -119,14 +119,12 @@ static bool take_skips(struct api_request *request, uint32_t *ret_skip) {
 
 static bool take_move(struct api_request *request, const struct api_facts *facts,
                       struct wanted_move *ret) {
-    static const enum execution_kind kinds[] = {EXECUTION_FAILOVER, EXECUTION_SWITCHOVER,
-                                                EXECUTION_ADOPT};
     const Noctua__MoveRequest *move = request->message->move;
-    if ((unsigned)move->kind >= ARRAY_LENGTH(kinds)) {
+    if ((unsigned)move->kind >= EXECUTION_KIND_COUNT) {
         api_request_fail(request, EXIT_CODE_USAGE, "NOT_SUPPORTED", "unknown kind of move");
         return false;
     }
-    ret->kind = kinds[move->kind];
+    ret->kind = (enum execution_kind)move->kind;
     ret->service = api_request_find_service(request, facts, move->service);
     if (ret->service == NONE_INDEX || !take_skips(request, &ret->skip)) {
         return false;
@@ -208,22 +206,35 @@ static bool preview_or_refuse(struct api_request *request, const struct api_fact
     return true;
 }
 
-/* The move that this client's remembered command began, if it is still the service's last. */
+/* The move that this client's remembered command began, if it is still the service's last, and is
+ * what is asked for now. */
 static bool find_repeated(const struct api_request *request, const struct api_facts *facts,
                           uint32_t *ret_service, uint64_t *ret_index) {
     const Noctua__Request *message = request->message;
+    const struct state *state = facts->state;
     const struct client *client = message->client_id.len == sizeof client->id
-                                      ? state_find_client(facts->state, message->client_id.data)
+                                      ? state_find_client(state, message->client_id.data)
                                       : NULL;
-    uint32_t service = state_find_service(facts->state, message->move->service);
-    if (client == NULL || client->result != CORE_OK || service == NONE_INDEX ||
-        facts->state->services[service].execution.decide_index != client->index) {
+    uint32_t service = state_find_service(state, message->move->service);
+    if (client == NULL || client->result != CORE_OK || service == NONE_INDEX) {
+        return false;
+    }
+    const struct execution *execution = &state->services[service].execution;
+    const char *to = message->move->to;
+    bool same = (unsigned)message->move->kind == (unsigned)execution->kind &&
+                (to[0] == '\0' || spec_find_region(&state->spec, to) == execution->to);
+    if (!same || execution->decide_index != client->index) {
         return false;
     }
     *ret_service = service;
     *ret_index = client->index;
     return true;
 }
+
+_Static_assert((int)EXECUTION_FAILOVER == (int)NOCTUA__MOVE_REQUEST__KIND__FAILOVER &&
+                   (int)EXECUTION_SWITCHOVER == (int)NOCTUA__MOVE_REQUEST__KIND__SWITCHOVER &&
+                   (int)EXECUTION_ADOPT == (int)NOCTUA__MOVE_REQUEST__KIND__ADOPT,
+               "one number for each kind of move");
 
 void api_command_preview_move(struct api_request *request, const struct api_facts *facts,
                               bool stale) {

@@ -138,7 +138,9 @@ static void say_override(const struct api_facts *facts, const Noctua__OverrideRe
                 execution_is_open(&facts->state->services[service].execution) &&
                 facts->state->services[service].execution.begun_index != 0;
     if (held->until_ms != 0) {
-        (void)clock_format_utc(held->until_ms, until);
+        bool soon = held->until_ms < facts->wall_ms + UINT64_C(86400000);
+        (void)(soon ? document_clock(held->until_ms, until)
+                    : clock_format_utc(held->until_ms, until));
     }
     say_still_down(facts, service, still, sizeof still);
     answer->document = override_document(held);

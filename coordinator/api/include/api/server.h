@@ -67,7 +67,7 @@ uint16_t api_server_port(const struct api_server *server);
 /* New connections are proved against this one. Takes a reference. */
 void api_server_set_identity(struct api_server *server, struct tls_identity *identity);
 
-/* After each apply: watches are given the new events. */
+/* After each apply: watches are given the new events. Not after api_server_close. */
 void api_server_on_applied(struct api_server *server);
 
 /* Closes all connections; `closed` (may be NULL) comes once, when everything is freed. Proposals
