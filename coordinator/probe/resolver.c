@@ -66,11 +66,13 @@ static void list_remove(struct job_list *list, struct probe_resolver_job *job) {
 }
 
 static void list_free(struct job_list *list) {
-    while (list->first != NULL) {
-        struct probe_resolver_job *job = list->first;
-        list_remove(list, job);
+    struct probe_resolver_job *job = list->first;
+    while (job != NULL) {
+        struct probe_resolver_job *next = job->next;
         free(job);
+        job = next;
     }
+    *list = (struct job_list){0};
 }
 
 static int system_resolve(void *context, const char *host, struct probe_address *addresses,
@@ -207,13 +209,13 @@ static void on_async(uv_async_t *async) {
     struct probe_resolver *resolver = async->data;
     struct pool *pool = resolver->pool;
     pthread_mutex_lock(&pool->mutex);
-    struct job_list done = pool->done;
+    struct probe_resolver_job *job = pool->done.first;
     pool->done = (struct job_list){0};
     pthread_mutex_unlock(&pool->mutex);
-    while (done.first != NULL) {
-        struct probe_resolver_job *job = done.first;
-        list_remove(&done, job);
+    while (job != NULL) {
+        struct probe_resolver_job *next = job->next;
         complete(resolver, job);
+        job = next;
     }
 }
 

@@ -75,40 +75,56 @@ static enum error_code check_targets(const struct probe_target *targets, size_t 
     return ERROR_OK;
 }
 
-/* An old check that probes just this, under the same keys if there is one: a new revision of the
- * spec may number services and regions anew without a change for most of them. */
-static struct probe_check *find_old(const struct probe_engine *engine, struct build *build,
-                                    const struct probe_target *target) {
-    struct probe_check key = {.hash = probe_target_hash(target)};
+/* The old check under the same keys, if it probes just this. */
+static struct probe_check *find_same(const struct probe_engine *engine,
+                                     const struct probe_target *target) {
     size_t low = 0;
     size_t high = engine->check_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        bool before = build->by_hash[middle]->hash < key.hash;
+        int order = probe_target_compare(&engine->checks[middle]->target, target);
+        if (order == 0) {
+            struct probe_check *check = engine->checks[middle];
+            return probe_target_same(&check->target, target) ? check : NULL;
+        }
+        *(order < 0 ? &low : &high) = order < 0 ? middle + 1 : middle;
+    }
+    return NULL;
+}
+
+/* Any old check that probes just this and that nobody has taken: a new revision of the spec may
+ * number services and regions anew without a change for most of them. */
+static struct probe_check *find_moved(const struct probe_engine *engine, const struct build *build,
+                                      const struct probe_target *target) {
+    uint64_t hash = probe_target_hash(target);
+    size_t low = 0;
+    size_t high = engine->check_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        assert(build->by_hash[middle] != NULL);
+        bool before = build->by_hash[middle]->hash < hash;
         *(before ? &low : &high) = before ? middle + 1 : middle;
     }
-    struct probe_check *other = NULL;
-    for (; low < engine->check_count && build->by_hash[low]->hash == key.hash; low++) {
+    for (; low < engine->check_count; low++) {
         struct probe_check *check = build->by_hash[low];
-        if (check->kept || !probe_target_same(&check->target, target)) {
-            continue;
+        assert(check != NULL);
+        if (check->hash != hash) {
+            break;
         }
-        if (probe_target_compare(&check->target, target) == 0) {
+        if (!check->kept && probe_target_same(&check->target, target)) {
             return check;
         }
-        other = check;
     }
-    return other;
+    return NULL;
 }
 
 /* First those whose keys fit, so that nobody else takes their check; then the rest. */
 static enum error_code fill_checks(struct probe_engine *engine, struct build *build,
                                    const struct probe_target *targets, struct error *error) {
     for (size_t i = 0; i < build->check_count; i++) {
-        struct probe_check *old = find_old(engine, build, build->sorted[i]);
-        if (old != NULL && probe_target_compare(&old->target, build->sorted[i]) == 0) {
-            old->kept = true;
-            build->checks[i] = old;
+        build->checks[i] = find_same(engine, build->sorted[i]);
+        if (build->checks[i] != NULL) {
+            build->checks[i]->kept = true;
         }
     }
     for (size_t i = 0; i < build->check_count; i++) {
@@ -116,7 +132,7 @@ static enum error_code fill_checks(struct probe_engine *engine, struct build *bu
             continue;
         }
         const struct probe_target *target = build->sorted[i];
-        struct probe_check *check = find_old(engine, build, target);
+        struct probe_check *check = find_moved(engine, build, target);
         if (check == NULL) {
             check = probe_check_create(engine, target, &build->endpoints[target - targets], error);
         }
@@ -129,23 +145,26 @@ static enum error_code fill_checks(struct probe_engine *engine, struct build *bu
     return ERROR_OK;
 }
 
-static void fill_groups(struct probe_engine *engine, struct build *build) {
+static struct probe_group make_group(const struct probe_engine *engine,
+                                     const struct probe_target *target, size_t first) {
+    const struct probe_group *old =
+        probe_engine_find_group(engine, target->service, target->region);
+    return (struct probe_group){.service = target->service,
+                                .region = target->region,
+                                .first = first,
+                                .value = old == NULL ? OPINION_UNKNOWN : old->value,
+                                .changed_at_ms =
+                                    old == NULL ? engine->last_seen_ms : old->changed_at_ms};
+}
+
+static void fill_groups(const struct probe_engine *engine, struct build *build) {
     for (size_t i = 0; i < build->check_count; i++) {
-        const struct probe_target *target = build->sorted[i];
-        struct probe_group *group =
-            build->group_count > 0 ? &build->groups[build->group_count - 1] : NULL;
-        if (group == NULL || group->service != target->service || group->region != target->region) {
-            const struct probe_group *old =
-                probe_engine_find_group(engine, target->service, target->region);
-            group = &build->groups[build->group_count++];
-            *group = (struct probe_group){.service = target->service,
-                                          .region = target->region,
-                                          .first = i,
-                                          .value = old == NULL ? OPINION_UNKNOWN : old->value,
-                                          .changed_at_ms = old == NULL ? engine->last_seen_ms
-                                                                       : old->changed_at_ms};
+        const struct probe_target *it = build->sorted[i];
+        const struct probe_target *before = i > 0 ? build->sorted[i - 1] : NULL;
+        if (before == NULL || before->service != it->service || before->region != it->region) {
+            build->groups[build->group_count++] = make_group(engine, it, i);
         }
-        group->count++;
+        build->groups[build->group_count - 1].count++;
     }
 }
 

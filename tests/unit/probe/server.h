@@ -21,14 +21,14 @@ enum server_mode {
 
 struct server {
     uv_tcp_t listener;
-    uint16_t port;
     enum server_mode mode;
+    uint16_t port;
+    bool closed;
     const char *answer;
     size_t answer_bytes; /* 0: strlen(answer) */
     struct connection *connections;
     uint32_t accept_count, request_count, open_count, open_peak;
     char request[2048]; /* the last one */
-    bool closed;
 };
 
 /* port 0: any. */

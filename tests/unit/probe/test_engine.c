@@ -218,6 +218,41 @@ static void test_stall(void **state) {
     scene_close(&scene);
 }
 
+static void send_answer(struct server *server) {
+    uv_os_fd_t fd = 0;
+    assert_int_equal(uv_fileno(server_newest(server), &fd), 0);
+    assert_true(send(fd, SERVER_OK, strlen(SERVER_OK), 0) > 0);
+}
+
+/* A stop within the timeout: the answer may be from before it, so a good one counts no more than a
+ * bad one. */
+static void test_stall_within_timeout(void **state) {
+    (void)state;
+    struct server server;
+    scene_open(&scene);
+    scene.options.stall_ms = 500;
+    scene_open_engine(&scene);
+    server_start(&server, &scene.loop, "127.0.0.1", 0, SERVER_SILENT, NULL);
+    struct probe_target target =
+        scene_target(PROBE_TYPE_HTTP, "web", "http://127.0.0.1:%u/", server.port);
+    target.timeout_ms = 10000;
+    scene_configure(&scene, &target, 1);
+    SCENE_WAIT(&scene, server.request_count == 1);
+    scene.clock_push_ms += 700;
+    send_answer(&server);
+    SCENE_WAIT(&scene, scene.record_count == 1);
+    assert_int_equal(scene.records[0].code, PROBE_STALLED);
+    assert_int_equal(opinion_of(0, 0).value, OPINION_UNKNOWN);
+    SCENE_WAIT(&scene, server.request_count == 2);
+    scene.clock_push_ms += 300; /* not long enough */
+    send_answer(&server);
+    SCENE_WAIT(&scene, scene.record_count == 2);
+    assert_int_equal(scene.records[1].code, PROBE_OK);
+    assert_int_equal(stats_now().stall_count, 1);
+    server_stop(&server);
+    scene_close(&scene);
+}
+
 /* A stop that is too short to be a stall: what came meanwhile is looked at before the timeout. */
 static void test_short_block_loses_no_answer(void **state) {
     (void)state;
@@ -231,10 +266,7 @@ static void test_short_block_loses_no_answer(void **state) {
     scene_configure(&scene, &target, 1);
     for (uint32_t round = 1; round <= 3; round++) {
         SCENE_WAIT(&scene, server.request_count == round);
-        uv_os_fd_t fd = 0;
-        uv_handle_t *peer = server_newest(&server);
-        assert_int_equal(uv_fileno(peer, &fd), 0);
-        assert_true(send(fd, SERVER_OK, strlen(SERVER_OK), 0) > 0);
+        send_answer(&server);
         /* The answer lies there; the loop doesn't turn until the timeout is over. */
         for (uint64_t end_ms = scene_now_ms() + 300; scene_now_ms() < end_ms;) {
         }
@@ -431,8 +463,7 @@ static void test_unusable(void **state) {
         "https://127.0.0.1:65536/",
         "https://[fe80::1%25eth0]/",
         "https://[::1/",
-        "https://b\xc3\xbc"
-        "cher.test/",
+        "https://\xc3\xbc.test/",
         "https://a b/",
     };
     enum { BAD_KINDS = 12 };
@@ -523,8 +554,8 @@ static void test_destroy_in_flight(void **state) {
     scene_configure(&scene, targets, 2); /* before the names below take all threads */
     SCENE_WAIT(&scene, server.request_count == 2);
     scene_configure(&scene, targets, ARRAY_LENGTH(targets));
-    SCENE_WAIT(&scene, stats_now().in_flight_count == ARRAY_LENGTH(targets) &&
-                           names_inside_count() == 4);
+    SCENE_WAIT(&scene,
+               stats_now().in_flight_count == ARRAY_LENGTH(targets) && names_inside_count() == 4);
     uint64_t start_ms = scene_now_ms();
     server_stop(&server);
     scene_close(&scene); /* closes while the lookups still hang, and asserts once */
@@ -554,6 +585,7 @@ int main(void) {
         cmocka_unit_test(test_no_overlap_and_jitter),
         cmocka_unit_test(test_first_probes_are_spread),
         cmocka_unit_test(test_stall),
+        cmocka_unit_test(test_stall_within_timeout),
         cmocka_unit_test(test_short_block_loses_no_answer),
         cmocka_unit_test(test_configure_keeps_state),
         cmocka_unit_test(test_configure_in_flight),
