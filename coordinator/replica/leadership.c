@@ -220,8 +220,9 @@ void replica_on_link(uint64_t id, bool up, const struct peer_hello *hello, void 
     }
 }
 
-/* Lets the election timer run out now. A follower that is writing stays one; and while another
- * still believes in the leader, pre-vote fails: so it is tried a few times. */
+/* Lets the election timer run out now. A follower that is writing stays one, while another still
+ * believes in the leader pre-vote fails, and votes may be split after all: so it is tried a few
+ * times, a heartbeat apart, which is about a round trip and so leaves time for the answers. */
 void replica_on_hasten(uv_timer_t *timer) {
     struct replica *replica = timer->data;
     struct raft *raft = &replica->raft;
@@ -233,9 +234,9 @@ void replica_on_hasten(uv_timer_t *timer) {
         replica->lost_leader = 0;
         return;
     }
-    bool waits_for_votes = raft_state(raft) == RAFT_CANDIDATE && !raft->candidate_state.in_pre_vote;
+    /* A follower without a leader has just voted for another. */
     bool has_voted = raft_state(raft) == RAFT_FOLLOWER && leader == 0;
-    if (!waits_for_votes && !has_voted) {
+    if (!has_voted) {
         LOG_EVENT(ELECTION_HASTENED, LOG_U64("term", raft_current_term(raft)),
                   LOG_U64("attempt", replica->hasten_count + 1));
         raft_set_election_timeout(raft, 1);

@@ -275,6 +275,17 @@ static enum error_code check_loaded(struct replica *replica, const struct raft_s
     return ERROR_OK;
 }
 
+/* The library elects a sole voter without a new term; but a term must have one LEADER, also after a
+ * restart. With nobody else to vote, taking the next one is safe. */
+static int begin_term_of_sole_voter(struct replica *replica, raft_term *term, raft_id *voted_for) {
+    if (replica->peer_count != 1 || *term == 0) {
+        return 0;
+    }
+    *term += 1;
+    *voted_for = 0;
+    return replica->disk.set_term(&replica->io, *term);
+}
+
 static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
                    struct raft_snapshot **snapshot, raft_index *start_index,
                    struct raft_entry **entries, size_t *count) {
@@ -287,6 +298,11 @@ static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
         ERROR_OK) {
         release_loaded(*snapshot, *entries, *count);
         return RAFT_CORRUPT;
+    }
+    code = begin_term_of_sole_voter(replica, term, voted_for);
+    if (code != 0) {
+        release_loaded(*snapshot, *entries, *count);
+        return code;
     }
     replica->next_index = *start_index + *count;
     return 0;
