@@ -17,6 +17,7 @@ def ctl_with(group, tls, *arguments):
 
 def foreign_user(group, tmp_path, cluster):
     directory = tmp_path / "foreign"
+    directory.mkdir(parents=True)
     for arguments in (["init", cluster], ["issue", "user", "eve", "--role", "admin", "--out",
                                           str(directory / "eve")]):
         done = subprocess.run([str(noctua.NOCTUACTL), "pki", *arguments, "--directory",

@@ -57,7 +57,7 @@ def test_zombie_leader_sends_late(bare_group, world):
     group.ctl("switchover", "nocturnal", "--to", NEW, "--yes", "--timeout", "20s")
     group.wait_for_leader(30, besides=[leader.name])
     others = [n for n in group.nodes if n != leader.name]
-    wait_done(group, others, 2)
+    group.wait_for_end(60, epoch=2, nodes=others)
     group.ctl("switchover", "nocturnal", "--to", DEAD, "--yes", "--wait", "40", nodes=others)
     assert world.dig() == [noctua.ADDRESSES[DEAD]]
     leader.resume()
@@ -79,14 +79,6 @@ def lead(group, wanted):
     return None
 
 
-def wait_done(group, names, epoch):
-    def done():
-        answer = group.ctl("history", "nocturnal", "-o", "json", nodes=names, check=False)
-        return answer.returncode == 0 and f'"epoch": {epoch}' in answer.stdout
-
-    noctua.wait_until(done, 60, f"epoch {epoch} in history")
-
-
 def test_clock_jumps_move_no_committed_time(bare_group, world):
     """One node whose wall clock is a day ahead: a veto of an hour still holds."""
     group = bare_group
@@ -106,9 +98,7 @@ def test_clock_jumps_move_no_committed_time(bare_group, world):
 
 
 def test_rejoins_by_snapshot(tmp_path, world):
-    group = noctua.Group(tmp_path / "g", world).make()
-    for node in group.nodes.values():
-        node.config.write_text(node.config.read_text() + "snapshot_threshold: 64\n")
+    group = noctua.Group(tmp_path / "g", world).make(threshold=64)
     try:
         group.start()
         group.apply_spec()

@@ -248,7 +248,7 @@ class Node:
         peers = "\n".join(
             f"  {n.name}: 127.0.0.1:{n.peer_port}" for n in self.group.nodes.values()
         )
-        settings = {"heartbeat": "50ms", "election": "500ms", **changes}
+        settings = {"heartbeat": "50ms", "election": "500ms", "threshold": 1024, **changes}
         self.config.write_text(
             f"""cluster: {self.group.cluster}
 node: {self.name}
@@ -262,7 +262,10 @@ listen:
   peer: 127.0.0.1:{self.peer_port}
   api: 127.0.0.1:{self.api_port}
   http: 127.0.0.1:{self.http_port}
-raft: {{heartbeat: {settings["heartbeat"]}, election: {settings["election"]}}}
+raft:
+  heartbeat: {settings["heartbeat"]}
+  election: {settings["election"]}
+  snapshot_threshold: {settings["threshold"]}
 log: {{level: info, format: json}}
 """
         )
@@ -460,11 +463,11 @@ class Group:
             f"{name} active in {region}: {self.service(name)}",
         )
 
-    def wait_for_end(self, seconds=40, name="nocturnal", epoch=None):
+    def wait_for_end(self, seconds=40, name="nocturnal", epoch=None, nodes=None):
         """The last execution, once it has ended."""
 
         def ended():
-            done = self.ctl("status", name, "-o", "json", check=False)
+            done = self.ctl("status", name, "-o", "json", check=False, nodes=nodes)
             if done.returncode != 0:
                 return None
             execution = json.loads(done.stdout).get("execution")
