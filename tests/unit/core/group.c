@@ -328,19 +328,45 @@ void group_report(struct group *group, uint32_t living, const enum opinion_value
     }
 }
 
-uint32_t group_policy(struct group *group) {
+/* One round; a DECIDE goes to *ret_decide, unapplied, unless that is NULL. */
+static uint32_t one_round(struct group *group, struct command **ret_decide) {
     static struct command commands[POLICY_COMMAND_MAX];
     struct policy_output output = {.commands = commands};
     group->input.now_ms = group->now_ms;
     group->input.wall_ms = group->wall_ms;
     policy_next(group->state, &group->input, &output);
     for (uint32_t i = 0; i < output.count; i++) {
+        if (ret_decide != NULL && commands[i].kind == COMMAND_DECIDE) {
+            *ret_decide = group_new(COMMAND_DECIDE);
+            **ret_decide = commands[i];
+            return i;
+        }
         enum core_error error = group_apply(group, &commands[i]);
         if (error == CORE_OK && commands[i].kind == COMMAND_TICK) {
             group->input.tick_proposed_ms = group->now_ms;
         }
     }
     return output.count;
+}
+
+uint32_t group_policy(struct group *group) {
+    return one_round(group, NULL);
+}
+
+struct command *group_await_decide(struct group *group, uint32_t living,
+                                   const enum opinion_value seen[REGION_MAX]) {
+    struct command *decide = NULL;
+    for (uint32_t round = 0; round < 200 && decide == NULL; round++) {
+        group_second(group);
+        group_report(group, living, seen);
+        for (uint32_t again = 0; again < 8 && decide == NULL; again++) {
+            if (one_round(group, &decide) == 0) {
+                break;
+            }
+        }
+    }
+    assert(decide != NULL);
+    return decide;
 }
 
 bool group_run(struct group *group, uint32_t living, const enum opinion_value seen[REGION_MAX],

@@ -78,6 +78,10 @@ uint32_t group_policy(struct group *group);
 bool group_run(struct group *group, uint32_t living, const enum opinion_value seen[REGION_MAX],
                uint32_t rounds, uint64_t step_ms, bool (*until)(const struct group *));
 
+/* The same until policy proposes DECIDE, which is handed out instead of applied (on the heap). */
+struct command *group_await_decide(struct group *group, uint32_t living,
+                                   const enum opinion_value seen[REGION_MAX]);
+
 struct service *group_service(struct group *group);
 const struct execution *group_execution(const struct group *group);
 /* The next command that carries the open execution of a service out, against a target that always
