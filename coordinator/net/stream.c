@@ -12,8 +12,7 @@
 
 enum {
     KEEPALIVE_SECONDS = 5,
-    RECORD_BYTES = 16 * 1024, /* plain bytes in a TLS record */
-    BUFFERS_MAX = 1024        /* of one write */
+    RECORD_BYTES = 16 * 1024 /* plain bytes in a TLS record */
 };
 
 struct write_request {
@@ -425,7 +424,6 @@ enum error_code tls_stream_write(struct tls_stream *stream, const uv_buf_t *buff
                                  size_t buffer_count, tls_stream_write_callback callback,
                                  void *context) {
     size_t size_bytes = 0;
-    assert(buffer_count <= BUFFERS_MAX);
     for (size_t i = 0; i < buffer_count; i++) {
         size_bytes += buffers[i].len;
     }
