@@ -1,0 +1,298 @@
+/* Snapshots: taken, loaded at a start, installed in mid-life and on an empty disk; who is let in
+ * and who must stop; and messages that only a broken peer would send. Over the mesh. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "group.h"
+#include "replica_private.h"
+
+static const struct group_options small_log = {.count = 3, .snapshot_threshold = 32};
+
+static void begin(struct group *group, const struct group_options *options) {
+    group_init(group, options);
+    group_bootstrap(group);
+    group_start(group);
+    (void)group_wait_leader(group);
+    group_wait_equal(group);
+}
+
+static void cut_off(struct group *group, uint32_t node, bool cut) {
+    for (uint32_t i = 0; i < group->options.count; i++) {
+        if (i != node) {
+            mesh_cut(group->mesh, group->nodes[node].id, group->nodes[i].id, cut);
+        }
+    }
+}
+
+static void test_restart_from_snapshot(void **state) {
+    struct group group;
+    (void)state;
+    begin(&group, &small_log);
+    group_write(&group, 300, 1);
+    group_wait_equal(&group);
+    for (uint32_t i = 0; i < 3; i++) {
+        group_stop_node(&group, i);
+    }
+    group_start(&group);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(group.nodes[i].restored_count, 1);
+    }
+    group_write(&group, 10, 1);
+    group_wait_equal(&group);
+    assert_int_equal(replica_state(group.nodes[0].replica)->time_ms, 310);
+    group_finish(&group);
+}
+
+/* A follower that missed more than the trailing entries gets a snapshot while it runs. */
+static void test_restore_in_mid_life(void **state) {
+    struct group group;
+    (void)state;
+    begin(&group, &small_log);
+    for (int round = 1; round <= 3; round++) {
+        uint32_t late = (group_wait_leader(&group) + 1) % 3;
+        uint64_t restored = group.nodes[late].restored_count;
+        cut_off(&group, late, true);
+        group_write(&group, 200, 1);
+        cut_off(&group, late, false);
+        group_wait_equal(&group);
+        assert_true(group.nodes[late].restored_count > restored);
+        group_write(&group, 20, 4);
+        group_wait_equal(&group);
+    }
+    group_finish(&group);
+}
+
+/* The group doesn't know the disk of a follower yet (NODES names the first leader's only), so an
+ * empty one may take its place. */
+static void test_empty_follower_joins(void **state) {
+    struct group group;
+    struct error error = {0};
+    (void)state;
+    begin(&group, &small_log);
+    uint32_t follower = (group_wait_leader(&group) + 1) % 3;
+    group_stop_node(&group, follower);
+    group_write(&group, 200, 1);
+    uint32_t leader = group_wait_leader(&group);
+    group_wipe_node(&group, follower);
+    /* The leader still remembers what the old disk acknowledged; another leader doesn't. */
+    assert_int_equal(group_start_node(&group, follower, &error), ERROR_OK);
+    group_run_ms(&group, 200);
+    assert_true(group.nodes[follower].failed);
+    assert_non_null(strstr(group.nodes[follower].failure.message, "had acknowledged"));
+    group_stop_node(&group, follower);
+    group_stop_node(&group, leader);
+    assert_int_equal(group_start_node(&group, leader, &error), ERROR_OK);
+    leader = group_wait_leader(&group);
+    group_write(&group, 100, 1);
+    group_wipe_node(&group, follower);
+    assert_int_equal(group_start_node(&group, follower, &error), ERROR_OK);
+    group_wait_equal(&group);
+    assert_int_equal(group.nodes[follower].restored_count, 1);
+    assert_false(group.nodes[follower].failed);
+    group_finish(&group);
+}
+
+static bool has_failed(struct group *group, void *context) {
+    (void)group;
+    return ((struct group_node *)context)->failed;
+}
+
+static void fill_nodes(struct group *group, struct command *command) {
+    struct replica_status status;
+    memset(command, 0, sizeof *command);
+    command->kind = COMMAND_NODES;
+    command->nodes.incarnation = replica_state(group->nodes[0].replica)->incarnation;
+    (void)strcpy(command->nodes.cluster, GROUP_CLUSTER);
+    command->nodes.count = 3;
+    for (uint32_t i = 0; i < 3; i++) {
+        replica_read_status(group->nodes[i].replica, &status);
+        command->nodes.nodes[i].id = group->nodes[i].id;
+        (void)strcpy(command->nodes.nodes[i].name, group->nodes[i].name);
+        (void)strcpy(command->nodes.nodes[i].region, group->nodes[i].name);
+        memcpy(command->nodes.nodes[i].storage, status.storage, 16);
+    }
+}
+
+static bool is_answered(struct group *group, void *context) {
+    (void)group;
+    return ((struct group_outcome *)context)->count > 0;
+}
+
+static void test_wiped_disk_is_refused(void **state) {
+    struct group group;
+    struct command command;
+    struct group_outcome outcome = {0};
+    struct error error = {0};
+    (void)state;
+    begin(&group, &small_log);
+    uint32_t leader = group_wait_leader(&group);
+    fill_nodes(&group, &command);
+    replica_propose(group.nodes[leader].replica, &command, group_on_proposed, &outcome);
+    group_wait(&group, is_answered, &outcome);
+    assert_int_equal(outcome.result, CORE_OK);
+    group_wait_equal(&group);
+    uint32_t wiped = (leader + 1) % 3;
+    group_stop_node(&group, wiped);
+    group_wipe_node(&group, wiped);
+    assert_int_equal(group_start_node(&group, wiped, &error), ERROR_OK);
+    group_wait(&group, has_failed, &group.nodes[wiped]);
+    assert_int_equal(group.nodes[wiped].failure.code, ERROR_REFUSED);
+    assert_non_null(strstr(group.nodes[wiped].failure.message, "under a new name"));
+    /* The others go on. */
+    group_stop_node(&group, wiped);
+    group_write(&group, 10, 1);
+    group_finish(&group);
+}
+
+static void test_hello(void **state) {
+    struct group group;
+    struct peer_hello hello = {0};
+    struct error reason = {0};
+    (void)state;
+    begin(&group, &small_log);
+    uint32_t leader = group_wait_leader(&group);
+    uint32_t follower = (leader + 1) % 3;
+    struct replica *replica = group.nodes[leader].replica;
+    replica_fill_hello(&hello, group.nodes[follower].replica);
+    (void)strcpy(hello.node, group.nodes[follower].name);
+    hello.numeric_id = group.nodes[follower].id;
+    assert_int_equal(hello.incarnation, replica_state(replica)->incarnation);
+    assert_int_equal(replica_check_hello(&hello, &reason, replica), PEERS_REFUSAL_NONE);
+    struct peer_hello changed = hello;
+    changed.last_log_index = 1;
+    assert_int_equal(replica_check_hello(&changed, &reason, replica), PEERS_REFUSAL_LOG_BEHIND);
+    changed = hello;
+    changed.incarnation--;
+    assert_int_equal(replica_check_hello(&changed, &reason, replica), PEERS_REFUSAL_INCARNATION);
+    changed.incarnation = 0; /* a node that joins */
+    assert_int_equal(replica_check_hello(&changed, &reason, replica), PEERS_REFUSAL_NONE);
+    changed = hello;
+    changed.numeric_id = group.nodes[leader].id;
+    changed.storage_uuid[3] ^= 1;
+    assert_int_equal(replica_check_hello(&changed, &reason, replica), PEERS_REFUSAL_STORAGE);
+    assert_false(group.nodes[leader].failed);
+    /* A higher incarnation: we are the old group. */
+    changed = hello;
+    changed.incarnation++;
+    assert_int_equal(replica_check_hello(&changed, &reason, replica), PEERS_REFUSAL_OTHER);
+    group_wait(&group, has_failed, &group.nodes[leader]);
+    assert_non_null(strstr(group.nodes[leader].failure.message, "newer incarnation"));
+    assert_false(group.nodes[leader].leads); /* told before it failed */
+    group_finish(&group);
+}
+
+static bool has_passed(struct group *group, void *context) {
+    (void)group;
+    return ((struct group_outcome *)context)->count > 0;
+}
+
+/* Once failed, a node is mute: its proposals end, and the others elect without it. */
+static void test_failed_is_mute(void **state) {
+    struct group group;
+    struct group_outcome outcome = {0};
+    struct command command;
+    (void)state;
+    begin(&group, &small_log);
+    uint32_t leader = group_wait_leader(&group);
+    group_write(&group, 10, 1);
+    replica_fail(group.nodes[leader].replica, ERROR_IO, "a test's reason");
+    group_fill_tick(&group, &command);
+    replica_propose(group.nodes[leader].replica, &command, group_on_proposed, &outcome);
+    group_wait(&group, has_passed, &outcome);
+    assert_int_equal(outcome.code, ERROR_NOT_LEADER);
+    group_wait(&group, has_failed, &group.nodes[leader]);
+    assert_string_equal(group.nodes[leader].failure.message, "a test's reason");
+    uint32_t next = group_wait_leader(&group);
+    assert_int_not_equal(next, leader);
+    uint64_t applied = group.nodes[leader].applied_count;
+    group_write(&group, 10, 1);
+    assert_int_equal(group.nodes[leader].applied_count, applied);
+    group_stop_node(&group, leader);
+    struct error error = {0};
+    assert_int_equal(group_start_node(&group, leader, &error), ERROR_OK);
+    group_wait_equal(&group);
+    group_finish(&group);
+}
+
+static void inject(struct group_node *to, uint64_t from, const struct raft_message *message) {
+    static struct wire_part part;
+    uint8_t bytes[1024];
+    size_t at = 0;
+    assert_true(wire_encode(message, 0, &part));
+    for (uint32_t i = 0; i < part.buffer_count; i++) {
+        assert_true(at + part.buffers[i].len <= sizeof bytes);
+        memcpy(bytes + at, part.buffers[i].base, part.buffers[i].len);
+        at += part.buffers[i].len;
+    }
+    buffer_finish(&part.head);
+    replica_on_message(from, PEERS_MESSAGE_RAFT, bytes, at, to->replica);
+}
+
+/* What the library would assert on. */
+static void test_impossible_messages_are_dropped(void **state) {
+    struct group group;
+    struct raft_message message;
+    (void)state;
+    begin(&group, &small_log);
+    uint32_t leader = group_wait_leader(&group);
+    struct group_node *node = &group.nodes[leader];
+    uint64_t peer = group.nodes[(leader + 1) % 3].id;
+    memset(&message, 0, sizeof message);
+    message.type = RAFT_APPEND_ENTRIES;
+    message.append_entries.term = node->term;
+    inject(node, peer, &message);
+    memset(&message, 0, sizeof message);
+    message.type = RAFT_REQUEST_VOTE_RESULT;
+    message.request_vote_result.term = node->term + 5;
+    message.request_vote_result.vote_granted = true;
+    inject(node, peer, &message);
+    memset(&message, 0, sizeof message);
+    message.type = RAFT_REQUEST_VOTE;
+    message.request_vote.term = node->term + 5;
+    message.request_vote.candidate_id = 4711;
+    inject(node, peer, &message);
+    replica_on_message(peer, PEERS_MESSAGE_RAFT, (const uint8_t *)"rubbish", 7, node->replica);
+    replica_on_message(peer, PEERS_MESSAGE_REPORT, (const uint8_t *)"rubbish", 7, node->replica);
+    replica_on_message(peer, PEERS_MESSAGE_NOTE, (const uint8_t *)"", 0, node->replica);
+    replica_on_message(4711, PEERS_MESSAGE_RAFT, (const uint8_t *)"", 0, node->replica);
+    assert_true(node->leads);
+    group_write(&group, 10, 1);
+    assert_int_equal(group_wait_leader(&group), leader);
+    group_finish(&group);
+}
+
+/* An entry of a newer version stops the node, with a line that says what to do. */
+static void test_newer_entry_stops_the_node(void **state) {
+    struct group group;
+    static uint8_t entry[32] = {9};
+    struct raft_buffer buffer = {entry, sizeof entry};
+    void *result = NULL;
+    (void)state;
+    begin(&group, &small_log);
+    struct replica *replica = group.nodes[0].replica;
+    assert_int_equal(replica->fsm.apply(&replica->fsm, &buffer, &result), 0);
+    group_wait(&group, has_failed, &group.nodes[0]);
+    assert_int_equal(group.nodes[0].failure.code, ERROR_UNSUPPORTED);
+    assert_non_null(strstr(group.nodes[0].failure.message, "upgrade this node"));
+    group_finish(&group);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_restart_from_snapshot),
+        cmocka_unit_test(test_restore_in_mid_life),
+        cmocka_unit_test(test_empty_follower_joins),
+        cmocka_unit_test(test_wiped_disk_is_refused),
+        cmocka_unit_test(test_hello),
+        cmocka_unit_test(test_failed_is_mute),
+        cmocka_unit_test(test_impossible_messages_are_dropped),
+        cmocka_unit_test(test_newer_entry_stops_the_node),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
