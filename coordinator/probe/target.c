@@ -147,6 +147,7 @@ static bool set_url(CURLU *url, const struct probe_target *t, const char *host,
            get_part(url, CURLUPART_URL, 0, endpoint->url, sizeof endpoint->url);
 }
 
+/* The messages don't show the URL: a password may be in it. */
 static enum error_code parse_url(CURLU *url, const struct probe_target *t,
                                  struct probe_endpoint *endpoint, struct error *error) {
     char text[PROBE_HOST_SIZE];
@@ -154,8 +155,8 @@ static enum error_code parse_url(CURLU *url, const struct probe_target *t,
     if (curl_url_set(url, CURLUPART_URL, t->url, flags) != CURLUE_OK ||
         !get_part(url, CURLUPART_SCHEME, 0, text, sizeof text) ||
         strcasecmp(text, schemes[t->type]) != 0) {
-        return error_set(error, ERROR_INVALID, "check '%s': '%.100s' is no %s:// URL", t->check,
-                         t->url, schemes[t->type]);
+        return error_set(error, ERROR_INVALID, "check '%s': not a good %s:// URL", t->check,
+                         schemes[t->type]);
     }
     if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD)) {
         return error_set(error, ERROR_INVALID, "check '%s': a URL must not carry a password",
@@ -167,15 +168,14 @@ static enum error_code parse_url(CURLU *url, const struct probe_target *t,
                  sizeof text) &&
         text_to_u64(text, 1, 65535, &port);
     if (!has_port) {
-        return error_set(error, ERROR_INVALID, "check '%s': '%.100s' has no port from 1 to 65535",
-                         t->check, t->url);
+        return error_set(error, ERROR_INVALID, "check '%s': its URL has no port from 1 to 65535",
+                         t->check);
     }
     endpoint->port = (uint16_t)port;
     if (has_part(url, CURLUPART_ZONEID) || !get_part(url, CURLUPART_HOST, 0, text, sizeof text) ||
         !is_host(text) || (t->server_name[0] != '\0' && !is_host(t->server_name)) ||
         !set_host(endpoint, text)) {
-        return error_set(error, ERROR_INVALID, "check '%s': '%.100s' has no usable host", t->check,
-                         t->url);
+        return error_set(error, ERROR_INVALID, "check '%s': its URL has no usable host", t->check);
     }
     if (t->type == PROBE_TYPE_TCP) {
         bool bare = get_part(url, CURLUPART_PATH, 0, text, sizeof text) &&
@@ -186,8 +186,8 @@ static enum error_code parse_url(CURLU *url, const struct probe_target *t,
     }
     return set_url(url, t, text, endpoint)
                ? ERROR_OK
-               : error_set(error, ERROR_INVALID, "check '%s': '%.100s' has no usable host",
-                           t->check, t->url);
+               : error_set(error, ERROR_INVALID, "check '%s': its URL has no usable host",
+                           t->check);
 }
 
 enum error_code probe_target_check(const struct probe_target *target,

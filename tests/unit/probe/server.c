@@ -232,9 +232,13 @@ void hang_close(struct hang *hang) {
     (void)close(hang->listener);
 }
 
+/* Bound, never listening: refused, and nobody else's as long as this process lives. */
 uint16_t closed_port(void) {
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    uint16_t port = bind_any(fd);
-    (void)close(fd);
+    static int fd = -1;
+    static uint16_t port;
+    if (fd < 0) {
+        fd = socket(AF_INET, SOCK_STREAM, 0);
+        port = bind_any(fd);
+    }
     return port;
 }
