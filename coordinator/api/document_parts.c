@@ -27,7 +27,11 @@ json_t *document_text(const char *text) {
     char plain[1024];
     size_t i = 0;
     for (; text[i] != '\0' && i + 1 < sizeof plain; i++) {
-        plain[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
+        bool is_ascii = (unsigned char)text[i] < 0x80;
+        plain[i] = '?';
+        if (is_ascii) {
+            plain[i] = text[i];
+        }
     }
     plain[i] = '\0';
     return json_string(plain);

@@ -134,18 +134,14 @@ static void on_rejected(struct tls_listener *listener, const char *address,
 }
 
 static void sweep_client(struct api_client *client, uint64_t now_ms) {
-    if (client->closing) {
-        return;
-    }
     struct api_request *request = client->request;
     if (request != NULL && now_ms - request->begun_ms >= API_REQUEST_MS) {
         api_request_fail(request, EXIT_CODE_UNREACHABLE, "TIMEOUT",
                          "no answer from the group in %d s; a command may yet be done: ask again "
                          "with the same id",
                          API_REQUEST_MS / 1000);
-    } else if (client->watch.open) {
-        api_watch_feed(client);
-    } else if (request == NULL && now_ms - client->active_ms >= API_IDLE_MS) {
+    } else if (request == NULL && !client->watch.open &&
+               now_ms - client->active_ms >= API_IDLE_MS) {
         api_client_close(client);
     }
 }
@@ -153,20 +149,26 @@ static void sweep_client(struct api_client *client, uint64_t now_ms) {
 static void on_sweep(uv_timer_t *timer) {
     struct api_server *server = timer->data;
     uint64_t now_ms = server_now_ms(server);
-    struct api_client *next = NULL;
-    for (struct api_client *c = server->clients; c != NULL; c = next) {
-        next = c->next;
-        sweep_client(c, now_ms);
+    for (struct api_client *c = server->clients; c != NULL; c = c->next) {
+        if (!c->closing) {
+            sweep_client(c, now_ms); /* a connection's memory goes later, in on_closed */
+        }
     }
+    api_server_on_applied(server); /* signs of life, and what was held back */
 }
 
 void api_server_on_applied(struct api_server *server) {
-    struct api_client *next = NULL;
-    for (struct api_client *c = server->clients; c != NULL; c = next) {
-        next = c->next;
-        if (c->watch.open && !c->closing) {
-            api_watch_feed(c);
+    struct api_facts facts;
+    bool gathered = false;
+    for (struct api_client *c = server->clients; c != NULL; c = c->next) {
+        if (!c->watch.open || c->closing) {
+            continue;
         }
+        if (!gathered) {
+            gathered = true;
+            server->calls.facts(server->calls.context, &facts);
+        }
+        api_watch_feed(c, &facts);
     }
 }
 

@@ -43,7 +43,6 @@ struct api_watch {
     char service[NAME_SIZE];  /* "": all */
     uint64_t epoch, sequence; /* sequence: of its Request */
     uint64_t said_ms;         /* when it was last given something */
-    bool held_back;           /* its output waits; goes on when it is written */
 };
 
 struct api_client {
@@ -127,6 +126,6 @@ json_t *api_result_moved(const struct api_facts *facts, uint32_t service, uint64
 /* server_watch.c */
 void api_watch_begin(struct api_request *request, const struct api_facts *facts, bool stale);
 /* Gives a watch what is new. */
-void api_watch_feed(struct api_client *client);
+void api_watch_feed(struct api_client *client, const struct api_facts *facts);
 
 #endif

@@ -61,16 +61,14 @@ static void end_behind(struct api_client *client, const struct api_facts *facts)
     api_session_send(client, client->watch.sequence, &answer);
 }
 
-static void feed(struct api_client *client, bool first) {
+static void feed(struct api_client *client, const struct api_facts *facts, bool first) {
     struct api_watch *watch = &client->watch;
-    struct api_facts facts;
-    client->server->calls.facts(client->server->calls.context, &facts);
-    const struct state *state = facts.state;
+    const struct state *state = facts->state;
     if (watch->next_number > state->event_count + 1) {
         watch->next_number = state->event_count + 1; /* an older snapshot was restored */
     }
     if (state->event_count >= watch->next_number + EVENT_MAX) {
-        end_behind(client, &facts);
+        end_behind(client, facts);
         return;
     }
     uint64_t now_ms = clock_boottime_ms(&client->server->clock);
@@ -84,7 +82,7 @@ static void feed(struct api_client *client, bool first) {
         bool due = first || ended || json_array_size(events) > 0 ||
                    now_ms - watch->said_ms >= API_WATCH_HEARTBEAT_MS;
         if (due) {
-            say(client, &facts, events, !ended);
+            say(client, facts, events, !ended);
         } else {
             json_decref(events);
         }
@@ -92,8 +90,8 @@ static void feed(struct api_client *client, bool first) {
     } while (watch->open && !client->closing && watch->next_number <= state->event_count);
 }
 
-void api_watch_feed(struct api_client *client) {
-    feed(client, false);
+void api_watch_feed(struct api_client *client, const struct api_facts *facts) {
+    feed(client, facts, false);
 }
 
 /* The first kept event of an entry behind `index`. */
@@ -131,5 +129,5 @@ void api_watch_begin(struct api_request *request, const struct api_facts *facts,
                                                  : first_behind(facts->state, wanted->from_index);
     watch->open = true;
     api_request_abandon(request);
-    feed(client, true);
+    feed(client, facts, true);
 }

@@ -15,10 +15,10 @@
 
 struct tester {
     struct tls_stream *stream;
-    struct frame_parser parser;
-    bool ready, closed;
     Noctua__Reply *replies[TESTER_REPLY_MAX];
+    struct frame_parser parser;
     uint32_t count;
+    bool ready, closed;
 };
 
 /* Begins to connect; events come on the loop. */

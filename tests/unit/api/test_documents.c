@@ -48,7 +48,7 @@ static const json_t *at(const char *path) {
     char *rest = text;
     (void)TEXT_COPY(text, path);
     for (char *key = strsep(&rest, "."); key != NULL; key = strsep(&rest, ".")) {
-        value = json_is_array(value) ? json_array_get(value, (size_t)atoi(key))
+        value = json_is_array(value) ? json_array_get(value, strtoul(key, NULL, 10))
                                      : json_object_get(value, key);
         if (value == NULL) {
             fail_msg("no %s", path);

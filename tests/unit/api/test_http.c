@@ -11,6 +11,7 @@
 
 #include "api/http_endpoints.h"
 #include "api/metrics.h"
+#include "base/buffer.h"
 #include "http_client.h"
 #include "scene.h"
 
@@ -276,13 +277,14 @@ static void test_pipeline(void **state) {
     static const char one[] = "GET /switch/nocturnal/us-east-1 HTTP/1.1\r\nHost: a\r\n\r\n";
     static const char two[] = "GET /nope HTTP/1.1\r\n\r\n";
     static const char last[] = "GET /leader HTTP/1.1\r\n" CLOSE;
-    char *requests = calloc(COUNT, sizeof one + sizeof two);
+    struct buffer requests;
+    buffer_init(&requests, 0);
     for (int i = 0; i < COUNT; i++) {
-        strcat(requests, i % 2 == 0 ? one : two);
+        (void)buffer_append_text(&requests, i % 2 == 0 ? one : two);
     }
-    strcat(requests, last);
-    client_ask(world.port, requests, world.text, TEXT_SIZE);
-    free(requests);
+    assert_true(buffer_append_text(&requests, last));
+    client_ask(world.port, requests.data, world.text, TEXT_SIZE);
+    buffer_finish(&requests);
     int keeps = 0;
     int misses = 0;
     const char *at = world.text;
@@ -409,7 +411,7 @@ static void test_status_and_metrics(void **state) {
     (void)state;
     metrics_count_events(world.metrics, world.group.state);
     metrics_count_probe(world.metrics, "nocturnal", "us-east-1", "ok", 12);
-    metrics_count_probe(world.metrics, "nocturnal", "us-east-1", "timeout", 500);
+    metrics_count_probe(world.metrics, "nocturnal", "us-east-1", "tls", 500);
     publish_as(1, NULL);
     const char *body = NULL;
     assert_int_equal(client_get(world.port, "/status", world.text, TEXT_SIZE, &body), 200);
@@ -421,8 +423,7 @@ static void test_status_and_metrics(void **state) {
         "noctua_service_active{service=\"nocturnal\",region=\"us-east-1\"} 1\n",
         "noctua_service_active{service=\"nocturnal\",region=\"us-west-2\"} 0\n",
         "noctua_http_requests_total{path=\"status\",code=\"200\"} 1\n",
-        "noctua_probe_results_total{service=\"nocturnal\",region=\"us-east-1\",code=\"timeout\"} "
-        "1\n",
+        "noctua_probe_results_total{service=\"nocturnal\",region=\"us-east-1\",code=\"tls\"} 1\n",
         "noctua_probe_duration_seconds_count{service=\"nocturnal\",region=\"us-east-1\"} 2\n",
     };
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {

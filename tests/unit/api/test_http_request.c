@@ -99,7 +99,7 @@ static void test_damage(void **state) {
         char bytes[512];
         const char *example = examples[next_random() % ARRAY_LENGTH(examples)];
         size_t size = strlen(example);
-        memcpy(bytes, example, size);
+        memcpy(bytes, example, size + 1);
         for (uint32_t n = next_random() % 4 + 1; n > 0; n--) {
             size_t at = next_random() % size;
             switch (next_random() % 3) {
