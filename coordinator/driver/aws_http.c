@@ -19,7 +19,7 @@ struct aws_http {
     uv_timer_t defer_timer; /* ends calls that never started, and the close */
     unsigned open_timers;
     unsigned open_polls;
-    struct call *calls; /* doubly linked */
+    struct call *calls;
     uint32_t call_count;
     char ca_file[1024];
     bool closing;
@@ -29,7 +29,7 @@ struct aws_http {
 
 struct call {
     struct aws_http *http;
-    struct call *next, *previous;
+    struct call *next;
     CURL *easy;
     struct curl_slist *headers;
     char curl_text[CURL_ERROR_SIZE];
@@ -51,18 +51,19 @@ struct watch {
 
 /* --- one call ------------------------------------------------------------------------------- */
 
+static void call_unlink(struct call *call) {
+    struct call **at = &call->http->calls;
+    while (*at != call) {
+        at = &(*at)->next;
+    }
+    *at = call->next;
+}
+
+/* The call is out of the list already. */
 static void call_finish(struct call *call) {
     struct aws_http *http = call->http;
     if (call->started) {
         curl_multi_remove_handle(http->multi, call->easy);
-    }
-    if (call->previous != NULL) {
-        call->previous->next = call->next;
-    } else {
-        http->calls = call->next;
-    }
-    if (call->next != NULL) {
-        call->next->previous = call->previous;
     }
     http->call_count--;
     call->response.sent = call->sent;
@@ -159,6 +160,7 @@ static void call_conclude(struct call *call, CURLcode result) {
     } else {
         curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &call->response.status);
     }
+    call_unlink(call);
     call_finish(call);
 }
 
@@ -395,9 +397,6 @@ void aws_http_send(struct aws_http *http, const struct aws_http_request *request
     call->deadline_boottime_ms = request->deadline_boottime_ms;
     buffer_init(&call->body, AWS_HTTP_RESPONSE_MAX);
     call->next = http->calls;
-    if (http->calls != NULL) {
-        http->calls->previous = call;
-    }
     http->calls = call;
     http->call_count++;
     call_start(call, request);
@@ -417,6 +416,7 @@ static void on_timer_closed(uv_handle_t *handle) {
 static void end_all(struct aws_http *http) {
     while (http->calls != NULL) { /* their callbacks may send again: those end here, too */
         struct call *call = http->calls;
+        http->calls = call->next;
         error_set(&call->response.error, ERROR_CANCELLED, "cancelled");
         call_finish(call);
     }
@@ -426,20 +426,27 @@ static void end_all(struct aws_http *http) {
     uv_close((uv_handle_t *)&http->defer_timer, on_timer_closed);
 }
 
+/* A call that could not be started, out of the list; NULL: none. */
+static struct call *take_stillborn(struct aws_http *http) {
+    struct call **at = &http->calls;
+    while (*at != NULL && (*at)->started) {
+        at = &(*at)->next;
+    }
+    struct call *call = *at;
+    if (call != NULL) {
+        *at = call->next;
+    }
+    return call;
+}
+
 static void on_defer(uv_timer_t *timer) {
     struct aws_http *http = timer->data;
+    struct call *call;
+    while (!http->closing && (call = take_stillborn(http)) != NULL) {
+        call_finish(call);
+    }
     if (http->closing) {
         end_all(http);
-        return;
-    }
-    struct call *call = http->calls;
-    while (call != NULL) {
-        if (call->started) {
-            call = call->next;
-        } else {
-            call_finish(call); /* may have changed the list */
-            call = http->closing ? NULL : http->calls;
-        }
     }
 }
 

@@ -1,4 +1,5 @@
 /* The shared files of the AWS tools: ~/.aws/credentials and ~/.aws/config. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -179,6 +180,7 @@ enum error_code aws_file_read(const char *path, size_t limit_bytes, char **ret_t
 cleanup:
     close(file);
     if (code == ERROR_OK) {
+        assert(text != NULL);
         *ret_text = text;
         *ret_size_bytes = size_bytes;
     } else if (text != NULL) {
@@ -214,6 +216,7 @@ static enum error_code add_file(const char *variable, const char *name, enum aws
     if (code != ERROR_OK) {
         return error_set(error, code, "%s", problem.message);
     }
+    assert(text != NULL);
     code = aws_profile_read(text, size_bytes, file, path, profile_name, profile, error);
     explicit_bzero(text, size_bytes);
     free(text);

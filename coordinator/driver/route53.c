@@ -32,7 +32,7 @@ enum call_state { CALL_WAITING, CALL_BUSY };
 
 struct call {
     struct route53 *owner;
-    struct call *next, *previous; /* in the order of their coming */
+    struct call *next; /* in the order of their coming */
     enum call_kind kind;
     enum call_state state;
     struct driver_target target;
@@ -58,7 +58,7 @@ struct route53 {
     struct aws_http *http;
     struct credentials *credentials;
     uv_timer_t timer;
-    struct call *first, *last;
+    struct call *first;
     uint32_t call_count;
     char endpoint[AWS_URL_SIZE];
     bool closing, ending;
@@ -76,20 +76,22 @@ static uint64_t now_ms(const struct route53 *route53) {
 /* --- the end of a call ---------------------------------------------------------------------- */
 
 static void call_unlink(struct call *call) {
-    struct route53 *owner = call->owner;
-    *(call->previous == NULL ? &owner->first : &call->previous->next) = call->next;
-    *(call->next == NULL ? &owner->last : &call->next->previous) = call->previous;
-    owner->call_count--;
+    struct call **at = &call->owner->first;
+    while (*at != call) {
+        at = &(*at)->next;
+    }
+    *at = call->next;
 }
 
 static void call_free(struct call *call) {
+    call->owner->call_count--;
     route53_reader_destroy(call->reader);
     buffer_finish(&call->body);
     free(call);
 }
 
+/* These three: the call is out of the line already. */
 static void end_read(struct call *call, const struct error *error) {
-    call_unlink(call);
     if (error != NULL) {
         call->on_read(call->context, error, NULL);
     } else {
@@ -101,7 +103,6 @@ static void end_read(struct call *call, const struct error *error) {
 }
 
 static void end_send(struct call *call, const struct driver_sent *sent) {
-    call_unlink(call);
     call->on_sent(call->context, sent);
     call_free(call);
 }
@@ -167,6 +168,7 @@ static void on_sent_reply(void *context, const struct aws_http_response *respons
         }
     }
     struct route53 *owner = call->owner;
+    call_unlink(call);
     end_send(call, &sent);
     schedule_soon(owner);
 }
@@ -206,6 +208,7 @@ static void read_refused(struct call *call, const struct aws_http_response *resp
     struct error error;
     describe_refusal(call, response, &refused, &error);
     error_prefix(&error, "Route 53");
+    call_unlink(call);
     end_read(call, &error);
     schedule_soon(owner);
 }
@@ -213,6 +216,7 @@ static void read_refused(struct call *call, const struct aws_http_response *resp
 static void read_failed(struct call *call, struct error *error) {
     struct route53 *owner = call->owner;
     error_prefix(error, "Route 53");
+    call_unlink(call);
     end_read(call, error);
     schedule_soon(owner);
 }
@@ -266,6 +270,7 @@ static void on_list_reply(void *context, const struct aws_http_response *respons
         read_failed(call, &error);
     } else if (done) {
         struct route53 *owner = call->owner;
+        call_unlink(call);
         end_read(call, NULL);
         schedule_soon(owner);
     } else {
@@ -332,7 +337,9 @@ static void send_request(struct call *call, const struct aws_keys *keys) {
     if (url.failed) {
         struct error error;
         error_set(&error, ERROR_LIMIT, "too long a request");
+        call_unlink(call);
         end_failed(call, &error);
+        schedule_soon(owner);
     } else {
         request.url = url.data;
         aws_http_send(owner->http, &request, on_reply, call);
@@ -352,6 +359,7 @@ static void on_keys(void *context, const struct error *error, const struct aws_k
         error_set(&problem, ERROR_TIMEOUT, "the deadline passed while waiting for credentials");
     }
     if (problem.code != ERROR_OK) {
+        call_unlink(call);
         end_failed(call, &problem);
         schedule_soon(owner);
         return;
@@ -385,13 +393,17 @@ static bool is_over(const struct call *call, struct error *error) {
     return true;
 }
 
-static struct call *find_over(struct route53 *route53, struct error *error) {
-    for (struct call *call = route53->first; call != NULL; call = call->next) {
-        if (call->state == CALL_WAITING && is_over(call, error)) {
-            return call;
-        }
+/* Takes such a call out of the line; NULL: there is none. */
+static struct call *take_over(struct route53 *route53, struct error *error) {
+    struct call **at = &route53->first;
+    while (*at != NULL && ((*at)->state != CALL_WAITING || !is_over(*at, error))) {
+        at = &(*at)->next;
     }
-    return NULL;
+    struct call *call = *at;
+    if (call != NULL) {
+        *at = call->next;
+    }
+    return call;
 }
 
 static struct call *find_startable(struct route53 *route53, enum call_kind kind) {
@@ -432,7 +444,7 @@ static void begin_close(struct route53 *route53);
 static void schedule(struct route53 *route53) {
     struct error error;
     struct call *call;
-    while ((call = find_over(route53, &error)) != NULL) {
+    while ((call = take_over(route53, &error)) != NULL) {
         end_failed(call, &error); /* its callback may add calls, or close */
     }
     if (route53->closing) {
@@ -456,9 +468,11 @@ static struct call *add_call(struct route53 *route53, enum call_kind kind,
     call->kind = kind;
     call->target = *target;
     call->context = context;
-    call->previous = route53->last;
-    *(route53->last == NULL ? &route53->first : &route53->last->next) = call;
-    route53->last = call;
+    struct call **at = &route53->first;
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    *at = call;
     route53->call_count++;
     if (route53->call_count > CALL_MAX) {
         error_set(&call->early, ERROR_UNAVAILABLE, "more than %d calls at once", CALL_MAX);

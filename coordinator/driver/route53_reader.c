@@ -235,8 +235,10 @@ static enum error_code describe_missing(const struct route53_reader *reader, uin
 
 static enum error_code take_snapshot(struct route53_reader *reader, struct error *error) {
     struct route53_records *records = route53_records_create();
-    enum error_code code =
-        records == NULL ? error_set(error, ERROR_NO_MEMORY, "out of memory") : ERROR_OK;
+    if (records == NULL) {
+        return error_set(error, ERROR_NO_MEMORY, "out of memory");
+    }
+    enum error_code code = ERROR_OK;
     struct buffer summary;
     buffer_init(&summary, 0);
     uint32_t fence = reader->target->record_count;

@@ -27,16 +27,18 @@ static void on_response(void *context, const struct aws_http_response *response)
     struct credential credential = {.expires = false};
     struct credential_result result = {.clock_wall_ms =
                                            response->has_date ? response->date_wall_ms : 0};
-    if (error.code != ERROR_OK) {
-        error_prefix(&error, "STS");
-    } else if (response->status != 200) {
+    if (error.code == ERROR_OK && response->status != 200) {
         struct aws_error refused;
         aws_error_read(response->status, response->body, response->body_size_bytes, &refused);
         result.keys_refused = refused.class == AWS_ERROR_CREDENTIALS;
-        error_set(&error, aws_error_code(refused.class), "STS: %s: %.200s", refused.code,
+        error_set(&error, aws_error_code(refused.class), "%s: %.200s", refused.code,
                   refused.message);
-    } else if (credential_read_sts(response->body, response->body_size_bytes, &credential,
-                                   &error) != ERROR_OK) {
+    }
+    if (error.code == ERROR_OK) {
+        error.code =
+            credential_read_sts(response->body, response->body_size_bytes, &credential, &error);
+    }
+    if (error.code != ERROR_OK) {
         error_prefix(&error, "STS");
     }
     result.error = error.code == ERROR_OK ? NULL : &error;

@@ -35,10 +35,10 @@ static struct {
 } test;
 
 struct outcome {
-    bool done;
     unsigned count;
     struct error error;
     struct aws_keys keys;
+    bool done;
 };
 
 static uint64_t test_boottime_ms(void *context) {
@@ -197,7 +197,8 @@ static void on_keys(void *context, const struct error *error, const struct aws_k
     outcome->count++;
     if (error != NULL) {
         outcome->error = *error;
-    } else {
+    }
+    if (keys != NULL) {
         outcome->keys = *keys;
     }
 }

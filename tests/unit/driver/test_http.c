@@ -24,10 +24,11 @@ static struct {
     unsigned hanging;
 } resolver = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
-int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
-                struct addrinfo **ret_list) {
+/* The parameters are called as in netdb.h. */
+int getaddrinfo(const char *__name, const char *__service, const struct addrinfo *__req,
+                struct addrinfo **__pai) {
     static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
-    if (node != NULL && text_starts_with(node, "hang")) {
+    if (__name != NULL && text_starts_with(__name, "hang")) {
         pthread_mutex_lock(&resolver.mutex);
         resolver.hanging++;
         while (!resolver.released) {
@@ -41,7 +42,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     if (real == NULL) {
         *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
     }
-    return real(node, service, hints, ret_list);
+    return real(__name, __service, __req, __pai);
 }
 
 static void release_resolver(void) {
@@ -131,7 +132,7 @@ static bool answer(void *context, const struct stub_request *request, struct buf
     } else if (text_equal(request->path, "/redirect")) {
         buffer_append_text(reply, "HTTP/1.1 307 x\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n");
     } else if (text_starts_with(request->path, "/status/")) {
-        stub_reply(reply, atoi(request->path + 8), "status");
+        stub_reply(reply, (int)strtol(request->path + 8, NULL, 10), "status");
     } else {
         stub_reply(reply, 200, request->method);
     }

@@ -181,13 +181,16 @@ static void test_invalid_change_batch_in_both_shapes(void **state) {
 
 static void test_long_messages_are_cut_between_characters(void **state) {
     (void)state;
-    char body[2048] = "<ErrorResponse><Error><Code>InvalidInput</Code><Message>x";
+    struct buffer body;
+    buffer_init(&body, 0);
+    buffer_append_text(&body, "<ErrorResponse><Error><Code>InvalidInput</Code><Message>x");
     for (int i = 0; i < 300; i++) {
-        strcat(body, "\xc3\xbc");
+        buffer_append_text(&body, "\xc3\xbc");
     }
-    strcat(body, "</Message></Error></ErrorResponse>");
+    buffer_append_text(&body, "</Message></Error></ErrorResponse>");
     struct aws_error error;
-    aws_error_read(400, body, strlen(body), &error);
+    aws_error_read(400, body.data, body.size_bytes, &error);
+    buffer_finish(&body);
     assert_true(strlen(error.message) >= 250);
     assert_true(text_is_utf8(error.message, strlen(error.message)));
 }
