@@ -289,7 +289,7 @@ static enum error_code add_alternative(struct buffer *to, const char *name, stru
 enum error_code pki_issue_node(const struct pki *pki, const char *id, const char *const *names,
                                size_t name_count, unsigned days, const char *out_directory,
                                char ret_serial[PKI_SERIAL_SIZE], struct error *error) {
-    struct pki_authority authority;
+    struct pki_authority authority = {NULL, NULL};
     char cluster[NAME_MAX_BYTES + 1];
     enum error_code code = check_name("node", id, error);
     if (code == ERROR_OK && name_count > PKI_NAMES_MAX) {
@@ -324,7 +324,7 @@ enum error_code pki_issue_node(const struct pki *pki, const char *id, const char
 enum error_code pki_issue_user(const struct pki *pki, const char *name, const char *role,
                                unsigned days, const char *out_directory,
                                char ret_serial[PKI_SERIAL_SIZE], struct error *error) {
-    struct pki_authority authority;
+    struct pki_authority authority = {NULL, NULL};
     char cluster[NAME_MAX_BYTES + 1];
     enum error_code code = check_name("user", name, error);
     if (code == ERROR_OK && !text_equal(role, "viewer") && !text_equal(role, "operator") &&
@@ -391,7 +391,7 @@ static enum error_code read_serial(const struct pki_authority *authority, const 
 /* `what` NULL: only a new list. `days` 0: as long as the CA. */
 static enum error_code renew_crl(const struct pki *pki, const char *what, unsigned days,
                                  struct error *error) {
-    struct pki_authority authority;
+    struct pki_authority authority = {NULL, NULL};
     char path[PATH_MAX];
     X509_CRL *old = NULL;
     ASN1_INTEGER *serial = NULL;

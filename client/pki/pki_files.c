@@ -169,7 +169,7 @@ static enum error_code open_bio(const char *path, BIO **ret_bio, struct error *e
 
 enum error_code pki_read_certificate(const char *path, X509 **ret_certificate,
                                      struct error *error) {
-    BIO *bio;
+    BIO *bio = NULL;
     enum error_code code = open_bio(path, &bio, error);
     if (code != ERROR_OK) {
         return code;
@@ -192,7 +192,7 @@ static int refuse_passphrase(char *to, int size, int writing, void *context) {
 }
 
 enum error_code pki_read_key(const char *path, EVP_PKEY **ret_key, struct error *error) {
-    BIO *bio;
+    BIO *bio = NULL;
     enum error_code code = open_bio(path, &bio, error);
     if (code != ERROR_OK) {
         return code;
@@ -207,7 +207,7 @@ enum error_code pki_read_key(const char *path, EVP_PKEY **ret_key, struct error 
 }
 
 enum error_code pki_read_crl(const char *path, X509_CRL **ret_crl, struct error *error) {
-    BIO *bio;
+    BIO *bio = NULL;
     enum error_code code = open_bio(path, &bio, error);
     if (code == ERROR_NOT_FOUND) {
         *ret_crl = NULL;

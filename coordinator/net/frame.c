@@ -3,30 +3,37 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/text.h"
+
 /* Memory that a parser keeps between frames; after a longer frame it is given back. */
 enum { KEEP_BYTES = 64 * 1024 };
 
-uint32_t frame_max_bytes(enum frame_type type) {
-    switch (type) {
-#define X(name, number, limit)                                                                     \
-    case FRAME_##name:                                                                             \
-        return (limit);
-        FRAME_TYPE_TABLE(X)
+static const struct {
+    const char *text;
+    unsigned type;
+    uint32_t max_bytes;
+} frame_table[] = {
+#define X(name, number, limit) {#name, number, limit},
+    FRAME_TYPE_TABLE(X)
 #undef X
+};
+
+uint32_t frame_max_bytes(enum frame_type type) {
+    for (size_t i = 0; i < ARRAY_LENGTH(frame_table); i++) {
+        if (frame_table[i].type == type) {
+            return frame_table[i].max_bytes;
+        }
     }
     return 0;
 }
 
 const char *frame_type_text(unsigned type) {
-    switch (type) {
-#define X(name, number, limit)                                                                     \
-    case (number):                                                                                 \
-        return #name;
-        FRAME_TYPE_TABLE(X)
-#undef X
-    default:
-        return "?";
+    for (size_t i = 0; i < ARRAY_LENGTH(frame_table); i++) {
+        if (frame_table[i].type == type) {
+            return frame_table[i].text;
+        }
     }
+    return "?";
 }
 
 void frame_encode_header(enum frame_type type, size_t payload_bytes,

@@ -122,7 +122,7 @@ static enum error_code find_uri(const GENERAL_NAMES *names, char ret_uri[URI_MAX
 enum error_code tls_certificate_read(X509 *certificate, struct tls_peer *ret_peer,
                                      struct error *error) {
     char uri[URI_MAX_BYTES + 1];
-    struct tls_peer peer;
+    struct tls_peer peer = {.role = TLS_ROLE_NONE};
     GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
     enum error_code code;
     if (names == NULL) {

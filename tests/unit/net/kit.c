@@ -177,6 +177,23 @@ void kit_drain(void) {
     assert_true(loop_is_empty(NULL));
 }
 
+static uint64_t random_state;
+
+void kit_seed(uint64_t seed) {
+    const char *wanted = getenv("TEST_SEED");
+    random_state = wanted != NULL ? strtoull(wanted, NULL, 10) : seed;
+    print_message("seed %llu\n", (unsigned long long)random_state);
+}
+
+/* splitmix64 (Steele, Lea, Flood 2014) */
+uint64_t kit_random(uint64_t below) {
+    random_state += UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t value = random_state;
+    value = (value ^ (value >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    value = (value ^ (value >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (value ^ (value >> 31)) % below;
+}
+
 /* --- nodes --- */
 
 uint64_t kit_sum(const void *bytes, size_t size_bytes) {
@@ -225,7 +242,7 @@ static void on_link(uint64_t peer, bool up, const struct peer_hello *hello, void
     assert_true((hello != NULL) == up);
     node->up[peer] = up;
     (up ? node->ups : node->downs)[peer]++;
-    if (up) {
+    if (hello != NULL) {
         assert_int_equal(hello->numeric_id, peer);
     }
 }

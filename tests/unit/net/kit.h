@@ -45,28 +45,32 @@ struct kit_node {
     struct peers *peers;
     const char *id;
     uint64_t numeric_id;
+    struct peer_hello hello; /* told to others: boot and so on */
     uint16_t port;
     bool closed;
-    /* told to others */
-    struct peer_hello hello;
-    /* what it answers in check_hello, to which node (NULL: all are welcome) */
-    enum peers_refusal refusal;
     /* heard, by numeric id of the other */
     bool up[KIT_NODES_MAX + 1];
     unsigned ups[KIT_NODES_MAX + 1], downs[KIT_NODES_MAX + 1];
+    /* its answer in check_hello; PEERS_REFUSAL_NONE: all are welcome */
+    enum peers_refusal refusal;
     unsigned refusals;
     enum peers_refusal refused;
-    char refused_reason[PEERS_REASON_SIZE];
     unsigned messages;
     enum peers_message message_type;
     size_t message_bytes;
     uint64_t message_sum;
+    char refused_reason[PEERS_REASON_SIZE];
 };
+
+/* Numbers of a test's own world: the seed is printed, and TEST_SEED=N runs that world again. */
+void kit_seed(uint64_t seed);
+uint64_t kit_random(uint64_t below);
 
 uint64_t kit_sum(const void *bytes, size_t size_bytes);
 
-/* Nodes 1..count (ids n1..), each knowing all; not started. identities[i] NULL: "n<i>". */
-void kit_create_nodes(struct kit_node *nodes, unsigned count, const char *const *identities);
+/* Nodes 1..count (ids n1..), each knowing all; not started. names[i], of their identities; NULL:
+ * "n<i>". */
+void kit_create_nodes(struct kit_node *nodes, unsigned count, const char *const *names);
 void kit_start_nodes(struct kit_node *nodes, unsigned count);
 void kit_close_nodes(struct kit_node *nodes, unsigned count);
 /* Makes one again, at the same port (a restart). */

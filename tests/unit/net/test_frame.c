@@ -67,15 +67,15 @@ static void test_any_pieces(void **state) {
     struct buffer stream;
     (void)state;
     fill(&stream);
-    srand(7600);
+    kit_seed(7600);
     for (unsigned run = 0; run < PIECE_RUNS; run++) {
         struct frame_parser parser;
         struct seen seen = {0};
         struct error error;
         frame_parser_init(&parser, FRAME_SET_PEER, 0);
-        size_t longest = run == 0 ? 1 : run == 1 ? stream.size_bytes : 1 + (size_t)rand() % 20000;
+        size_t longest = run == 0 ? 1 : run == 1 ? stream.size_bytes : 1 + kit_random(20000);
         for (size_t at = 0; at < stream.size_bytes;) {
-            size_t piece = run < 2 ? longest : 1 + (size_t)rand() % longest;
+            size_t piece = run < 2 ? longest : 1 + kit_random(longest);
             piece = piece < stream.size_bytes - at ? piece : stream.size_bytes - at;
             /* Its own memory, so that reading beyond the piece is found out. */
             uint8_t *copy = malloc(piece);
@@ -193,14 +193,14 @@ static void test_stop(void **state) {
 
 static void test_noise(void **state) {
     (void)state;
-    srand(4711);
+    kit_seed(4711);
     for (unsigned run = 0; run < 20000; run++) {
         struct frame_parser parser;
         struct seen seen = {.stop_after = 8};
         struct error error;
         uint8_t noise[256];
         for (size_t i = 0; i < sizeof noise; i++) {
-            noise[i] = (uint8_t)(rand() >> 7);
+            noise[i] = (uint8_t)kit_random(256);
         }
         if (run % 2 == 0) { /* past the first checks */
             noise[0] = FRAME_VERSION;

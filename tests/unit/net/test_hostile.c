@@ -478,12 +478,12 @@ static void test_replaced(void **state) {
 
 static void test_noise_on_the_port(void **state) {
     (void)state;
-    srand(SEED);
+    kit_seed(SEED);
     for (unsigned run = 0; run < NOISE_RUNS; run++) {
         uint8_t noise[2048];
-        size_t size_bytes = 1 + (size_t)rand() % sizeof noise;
+        size_t size_bytes = 1 + kit_random(sizeof noise);
         for (size_t i = 0; i < size_bytes; i++) {
-            noise[i] = (uint8_t)(rand() >> 7);
+            noise[i] = (uint8_t)kit_random(256);
         }
         if (run % 2 == 0) { /* looks like a TLS record */
             memcpy(noise, "\x16\x03\x01", 3);
@@ -508,7 +508,7 @@ static void test_mutations(void **state) {
     uint8_t header[FRAME_HEADER_BYTES];
     unsigned up = 0;
     (void)state;
-    srand(SEED);
+    kit_seed(SEED);
     buffer_init(&good, 0);
     hello_encode(&hello, &good);
     struct buffer bytes;
@@ -523,7 +523,7 @@ static void test_mutations(void **state) {
         assert_true(bytes.size_bytes <= sizeof copy);
         memcpy(copy, bytes.data, bytes.size_bytes);
         for (unsigned i = 0; i < 1 + run % 3; i++) {
-            copy[(size_t)rand() % bytes.size_bytes] = (uint8_t)(rand() >> 7);
+            copy[kit_random(bytes.size_bytes)] = (uint8_t)kit_random(256);
         }
         fake_connect("n1");
         fake_write(copy, bytes.size_bytes);

@@ -201,7 +201,7 @@ static void test_uris(void **state) {
     struct tls_peer peer;
     struct error error;
     assert_int_equal(tls_peer_parse_uri(long_name, &peer, &error), ERROR_OK);
-    strcat(long_name, "n");
+    long_name[strlen(long_name)] = 'n';
     assert_int_equal(tls_peer_parse_uri(long_name, &peer, &error), ERROR_INVALID);
 }
 

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <openssl/ssl.h>
 
@@ -360,6 +362,37 @@ static void test_silent_server(void **state) {
     uv_run(kit_loop(), UV_RUN_NOWAIT);
 }
 
+/* Nobody answers the SYN: a listener whose queue is full. */
+static void test_no_answer(void **state) {
+    enum { FILLERS = 4 };
+    struct end client;
+    struct sockaddr_in address;
+    socklen_t length = sizeof address;
+    int fillers[FILLERS];
+    (void)state;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(uv_ip4_addr("127.0.0.1", 0, &address), 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 0), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+    for (unsigned i = 0; i < FILLERS; i++) {
+        fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)connect(fillers[i], (struct sockaddr *)&address, sizeof address);
+    }
+    uint64_t before = uv_hrtime();
+    dial(&client, "n2", ntohs(address.sin_port));
+    assert_true(kit_run_until(is_closed, &client, WAIT_MS));
+    uint64_t took_ms = (uv_hrtime() - before) / 1000000;
+    assert_int_equal(client.error.code, ERROR_TIMEOUT);
+    assert_non_null(strstr(client.error.message, "no connection within 1 s"));
+    assert_in_range(took_ms, TLS_STREAM_CONNECT_DEADLINE_MS - 50,
+                    TLS_STREAM_CONNECT_DEADLINE_MS + 1500);
+    for (unsigned i = 0; i < FILLERS; i++) {
+        (void)close(fillers[i]);
+    }
+    (void)close(listener);
+}
+
 /* --- amounts --- */
 
 static bool server_has_all(void *context) {
@@ -586,6 +619,7 @@ int main(void) {
         TEST(test_silent_client),
         TEST(test_nobody_listens),
         TEST(test_silent_server),
+        TEST(test_no_answer),
         TEST(test_big_write),
         TEST(test_output_limit),
         TEST(test_pauses),
