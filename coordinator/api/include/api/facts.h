@@ -16,7 +16,7 @@
 /* This process's link to one node, by that node's place in state->nodes. */
 struct link_facts {
     bool up;              /* true for the node itself */
-    uint64_t match_index; /* known only on a leader; 0: not known */
+    uint64_t match_index; /* Raft's log index; known only on a leader; 0: not known */
 };
 
 /* One check of one region, as this node sees it. */
