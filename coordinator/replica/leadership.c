@@ -20,6 +20,7 @@
 #define HASTEN_RANK_MS 20 /* between one follower and the next */
 #define HASTEN_SPREAD_MS 15
 #define HASTEN_MAX 8 /* attempts a broken link */
+#define SNAPSHOT_RETRY_MS 1000
 
 static void end_leadership(struct replica *replica) {
     struct leadership *leadership = &replica->leadership;
@@ -146,6 +147,8 @@ static void begin_leadership(struct replica *replica) {
     };
     for (uint32_t i = 0; i < replica->peer_count; i++) {
         replica->peers[i].contact_ms = 0;
+        replica->peers[i].snapshot_sent_ms = 0;
+        replica->peers[i].snapshot_lost = false;
     }
     /* A majority has just voted for us. */
     replica->heard_ms = clock_boottime_ms(replica->clock);
@@ -209,6 +212,9 @@ void replica_on_link(uint64_t id, bool up, const struct peer_hello *hello, void 
         return;
     }
     peer->up = up;
+    if (!up && peer->snapshot_sent_ms != 0) {
+        peer->snapshot_lost = true;
+    }
     if (up && id == replica->lost_leader) {
         replica->lost_leader = 0;
     }
@@ -245,5 +251,32 @@ void replica_on_hasten(uv_timer_t *timer) {
     }
     if (++replica->hasten_count < HASTEN_MAX) {
         start_hasten_timer(replica, replica->heartbeat_ms);
+    }
+}
+
+/* A snapshot that was lost with its link, the library would send again only after half a minute.
+ * Letting that time run out for a moment concerns all followers; one that got its snapshot after
+ * all answers as if nothing had been. */
+void replica_resend_snapshots(struct replica *replica) {
+    uint64_t now_ms = clock_boottime_ms(replica->clock);
+    bool due = false;
+    if (raft_state(&replica->raft) != RAFT_LEADER) {
+        return;
+    }
+    for (uint32_t i = 0; i < replica->peer_count; i++) {
+        struct peer *peer = &replica->peers[i];
+        if (peer->snapshot_lost && peer->up &&
+            now_ms - peer->snapshot_sent_ms >= SNAPSHOT_RETRY_MS) {
+            LOG_EVENT(SNAPSHOT_SENT_AGAIN, LOG_TEXT("peer", peer->config.name));
+            peer->snapshot_lost = false;
+            peer->snapshot_sent_ms = 0;
+            due = true;
+        }
+    }
+    if (due) {
+        unsigned timeout_ms = replica->raft.install_snapshot_timeout;
+        raft_set_install_snapshot_timeout(&replica->raft, 1);
+        replica->tick(&replica->io);
+        raft_set_install_snapshot_timeout(&replica->raft, timeout_ms);
     }
 }

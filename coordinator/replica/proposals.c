@@ -86,19 +86,23 @@ struct batch *replica_find_batch(struct replica *replica, uint64_t proposer, uin
     return NULL;
 }
 
+static void finish_batch(struct replica *replica, struct batch *batch) {
+    struct proposal *proposal;
+    while ((proposal = TAILQ_FIRST(&batch->proposals)) != NULL) {
+        TAILQ_REMOVE(&batch->proposals, proposal, link);
+        finish_proposal(replica, proposal, batch->applied ? ERROR_OK : ERROR_UNKNOWN);
+    }
+}
+
 /* The library's answer: applied, or leadership was lost before it knew. Where we have seen the
  * entry applied after all, that is the better answer. */
 static void on_batch_done(struct raft_apply *request, int status, void *result) {
     struct batch *batch = CONTAINER_OF(request, struct batch, request);
     struct replica *replica = batch->replica;
-    struct proposal *proposal;
     (void)status;
     (void)result;
     TAILQ_REMOVE(&replica->batches, batch, link);
-    while ((proposal = TAILQ_FIRST(&batch->proposals)) != NULL) {
-        TAILQ_REMOVE(&batch->proposals, proposal, link);
-        finish_proposal(replica, proposal, batch->applied ? ERROR_OK : ERROR_UNKNOWN);
-    }
+    finish_batch(replica, batch);
     free(batch);
 }
 
@@ -222,6 +226,23 @@ void replica_cancel_queued(struct replica *replica) {
         finish_proposal(replica, proposal, ERROR_NOT_LEADER);
     }
     finish_readers(replica, &replica->waiting, ERROR_NOT_LEADER);
+}
+
+/* The library keeps the requests until it is closed; their callers needn't wait for that. */
+void replica_abandon(struct replica *replica) {
+    struct batch *batch;
+    struct barrier *barrier;
+    replica_cancel_queued(replica);
+    TAILQ_FOREACH(batch, &replica->batches, link) {
+        finish_batch(replica, batch);
+    }
+    TAILQ_FOREACH(barrier, &replica->barriers, link) {
+        finish_readers(replica, &barrier->readers, ERROR_UNKNOWN);
+    }
+    if (replica->transfer_raft) {
+        replica->transfer_code = ERROR_UNKNOWN;
+        replica->transfer_done = true;
+    }
 }
 
 void replica_flush(struct replica *replica) {

@@ -46,7 +46,9 @@ static void finish_append(struct append *append, int status) {
     struct raft_io_append *outer = append->outer;
     raft_io_append_cb callback = append->callback;
     if (append->refused) {
-        append->finished = true; /* raft_uv may have kept it: it stays until the process ends */
+        /* raft_uv may have kept it: it stays until that is closed. */
+        append->finished = true;
+        TAILQ_INSERT_TAIL(&append->replica->refused, append, link);
     } else {
         free(append);
     }
@@ -359,6 +361,9 @@ static void on_sent(enum error_code code, void *context) {
     struct outgoing *outgoing = context;
     if (code != ERROR_OK) {
         outgoing->status = RAFT_NOCONNECTION;
+        if (outgoing->snapshot_to != 0) {
+            replica_find_peer(outgoing->replica, outgoing->snapshot_to)->snapshot_lost = true;
+        }
     }
     if (--outgoing->parts_left == 0) {
         outgoing->replica->outgoing_count--;
@@ -405,6 +410,11 @@ static int io_send(struct raft_io *io, struct raft_io_send *request,
     outgoing->request = request;
     outgoing->callback = callback;
     outgoing->replica = replica;
+    struct peer *peer = replica_find_peer(replica, message->server_id);
+    if (message->type == RAFT_INSTALL_SNAPSHOT && peer != NULL) {
+        outgoing->snapshot_to = message->server_id;
+        peer->snapshot_sent_ms = clock_boottime_ms(replica->clock);
+    }
     if (replica->failed) {
         outgoing->status = RAFT_CANCELED;
     } else if (!send_parts(replica, message, outgoing)) {
@@ -426,6 +436,14 @@ void replica_io_complete_unsent(struct replica *replica) {
     while ((outgoing = TAILQ_FIRST(&replica->unsent)) != NULL) {
         TAILQ_REMOVE(&replica->unsent, outgoing, link);
         finish_outgoing(outgoing);
+    }
+}
+
+void replica_io_free_refused(struct replica *replica) {
+    struct append *append;
+    while ((append = TAILQ_FIRST(&replica->refused)) != NULL) {
+        TAILQ_REMOVE(&replica->refused, append, link);
+        free(append);
     }
 }
 

@@ -101,6 +101,8 @@ static void take_turn(struct replica *replica) {
     if (replica->failed && !replica->failure_told) {
         replica->failure_told = true;
         replica_observe(replica);
+        replica_abandon(replica);
+        replica_complete(replica);
         if (replica->callbacks.on_failed != NULL) {
             replica->callbacks.on_failed(replica->callbacks.context, &replica->failure);
         }
@@ -162,6 +164,7 @@ static void close_handles(struct replica *replica) {
 static void on_raft_closed(struct raft *raft) {
     struct replica *replica = raft->data;
     raft_uv_close(&replica->io);
+    replica_io_free_refused(replica);
     close_handles(replica);
 }
 
@@ -263,6 +266,7 @@ static struct replica *allocate_replica(void) {
     replica->storage.lock_fd = -1;
     replica->mark.fd = -1;
     TAILQ_INIT(&replica->appends);
+    TAILQ_INIT(&replica->refused);
     TAILQ_INIT(&replica->unsent);
     TAILQ_INIT(&replica->queued);
     TAILQ_INIT(&replica->done);

@@ -109,6 +109,7 @@ struct outgoing {
     struct replica *replica;
     uint32_t parts_left;
     int status;
+    uint64_t snapshot_to; /* 0: no snapshot */
 };
 TAILQ_HEAD(outgoing_list, outgoing);
 
@@ -117,6 +118,8 @@ struct peer {
     bool up;
     uint64_t contact_ms;                    /* of a leader's follower: last answer in this term */
     uint64_t complaint_ms, complaint_count; /* rate limit of the log */
+    uint64_t snapshot_sent_ms;              /* to it, in this term as leader; 0: none */
+    bool snapshot_lost;                     /* it can't have got that one */
 };
 
 struct disk_calls { /* raft_uv's own, behind ours */
@@ -182,7 +185,7 @@ struct replica {
     raft_io_close_cb io_closed;
 
     /* disk requests (raft_io.c, watch.c) */
-    struct append_list appends;
+    struct append_list appends, refused;
     struct snapshot_put put;
     uint64_t next_index;  /* of the next entry to append */
     uint64_t truncations; /* an append that began before one doesn't raise the mark */
@@ -261,6 +264,7 @@ enum error_code replica_raft_error(struct error *error, int code, const char *wo
 /* raft_io.c */
 void replica_io_override(struct replica *replica);
 void replica_io_complete_unsent(struct replica *replica);
+void replica_io_free_refused(struct replica *replica); /* raft_uv is closed */
 void replica_no_transport_init(struct raft_uv_transport *transport);
 
 /* receive.c */
@@ -279,6 +283,7 @@ void replica_propose_internal(struct replica *replica, const struct command *com
 void replica_flush(struct replica *replica);
 void replica_complete(struct replica *replica);
 void replica_cancel_queued(struct replica *replica);
+void replica_abandon(struct replica *replica); /* failed: answers what is under way */
 struct batch *replica_find_batch(struct replica *replica, uint64_t proposer, uint64_t number);
 
 /* leadership.c */
@@ -288,6 +293,7 @@ void replica_on_leader_applied(struct replica *replica, const struct command *co
                                enum core_error result);
 void replica_on_link(uint64_t id, bool up, const struct peer_hello *hello, void *context);
 void replica_on_hasten(uv_timer_t *timer);
+void replica_resend_snapshots(struct replica *replica);
 
 /* hello.c */
 void replica_fill_hello(struct peer_hello *hello, void *context);

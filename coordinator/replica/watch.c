@@ -94,6 +94,7 @@ void replica_on_watch(uv_timer_t *timer) {
         replica_fail(replica, ERROR_IO, "data directory %s: can't sync high-water",
                      replica->storage.directory);
     }
+    replica_resend_snapshots(replica);
     check_appends(replica, now_ms);
     check_segments(replica, now_ms);
     check_snapshot(replica, now_ms);
