@@ -73,7 +73,7 @@ static int complain_of_command(const struct connection *connection, const struct
 
 int ask_query(const struct options *options, const char *what, const char *service, bool stale,
               view_function view) {
-    int status;
+    int status = EXIT_INTERNAL;
     struct connection *connection = ask_connect(options, &status);
     if (connection == NULL) {
         return status;
@@ -166,7 +166,7 @@ static enum error_code watch(const struct options *options, struct connection *c
 }
 
 int ask_watch(const struct options *options) {
-    int status;
+    int status = EXIT_INTERNAL;
     struct connection *connection = ask_connect(options, &status);
     if (connection == NULL) {
         return status;
@@ -295,7 +295,7 @@ static int go(const struct options *options, struct connection *connection,
 }
 
 int ask_move(const struct options *options, Noctua__MoveRequest__Kind kind) {
-    int status;
+    int status = EXIT_INTERNAL;
     struct connection *connection = ask_connect(options, &status);
     if (connection == NULL) {
         return status;

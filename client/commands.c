@@ -53,7 +53,7 @@ static int run_adopt(const struct options *options) {
 }
 
 static int send_command(const struct options *options, Noctua__Request *request) {
-    int status;
+    int status = EXIT_INTERNAL;
     struct connection *connection = ask_connect(options, &status);
     if (connection != NULL) {
         status = ask_command(options, connection, request, NULL);

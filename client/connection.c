@@ -252,6 +252,7 @@ static enum error_code ask(struct connection *c, Noctua__Request *request, bool 
         request->allow_stale = allow_stale && misses >= 2 * c->endpoint_count;
         request->wall_ms = clock_wall_ms(&clock_system);
         enum error_code code = ask_once(c, request, error);
+        assert(code != ERROR_OK || c->reply != NULL);
         if (code == ERROR_OK && !is_not_leader(c->reply)) {
             return ERROR_OK;
         }
@@ -327,6 +328,7 @@ enum error_code connection_watch(struct connection *c, Noctua__Request *request,
         fill_envelope(c, request, false);
         enum error_code code = ask(c, request, true, error);
         while (code == ERROR_OK) {
+            assert(c->reply != NULL);
             if (!on_reply(context, c->reply) || !c->reply->more) {
                 disconnect(c);
                 return ERROR_OK;

@@ -67,7 +67,7 @@ int run_spec_validate(const struct options *options) {
 }
 
 static int apply(const struct options *options, const struct buffer *text) {
-    int status;
+    int status = EXIT_INTERNAL;
     struct connection *connection = ask_connect(options, &status);
     if (connection == NULL) {
         return status;
@@ -107,7 +107,7 @@ static void view_spec(const json_t *document, FILE *out) {
 }
 
 int run_spec_get(const struct options *options) {
-    int status;
+    int status = EXIT_INTERNAL;
     struct connection *connection = ask_connect(options, &status);
     if (connection == NULL) {
         return status;

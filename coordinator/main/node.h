@@ -52,7 +52,8 @@ struct noctuad {
 
     struct report report; /* the last one sent */
     struct seen_window windows[SERVICE_MAX];
-    uint64_t probed_spec_index; /* what the probes are configured for */
+    uint64_t probed_spec_index;   /* what the probes are configured for; UINT64_MAX: nothing */
+    uint64_t unprobed_spec_index; /* the one that couldn't be, and was complained of */
     uint32_t probed_active[SERVICE_MAX];
     uint64_t documents_ms; /* CLOCK_BOOTTIME when /status and /metrics were rendered */
     bool was_caught_up;

@@ -108,8 +108,12 @@ void node_configure_probes(struct noctuad *node) {
     if (targets == NULL ||
         probe_engine_configure(node->probes, targets, count, &error) != ERROR_OK) {
         /* Nothing is known then: its opinions stay unknown, which moves nothing. */
-        LOG_EVENT(PROBES_NOT_CONFIGURED, LOG_TEXT("why", error.message),
-                  LOG_U64("spec", state->spec_index));
+        if (node->unprobed_spec_index != state->spec_index) {
+            LOG_EVENT(PROBES_NOT_CONFIGURED, LOG_TEXT("why", error.message),
+                      LOG_U64("spec", state->spec_index));
+        }
+        node->unprobed_spec_index = state->spec_index;
+        node->probed_spec_index = UINT64_MAX;
         free(targets);
         return;
     }
