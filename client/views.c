@@ -34,8 +34,11 @@ void view_status(const json_t *document, FILE *out) {
                   field_text(document, "cluster"), leader[0] == '\0' ? "none" : leader,
                   field_u64(nodes, "seen"), field_u64(nodes, "total"),
                   field_text(document, "automation"));
-    if (!field_is_null(document, "spare_observers")) {
-        (void)fprintf(out, "  spare observers %" PRIu64, field_u64(document, "spare_observers"));
+    const json_t *spare = json_object_get(document, "spare_observers");
+    if (json_is_integer(spare) && json_integer_value(spare) < 0) {
+        (void)fprintf(out, "  observers TOO FEW");
+    } else if (json_is_integer(spare)) {
+        (void)fprintf(out, "  spare observers %" JSON_INTEGER_FORMAT, json_integer_value(spare));
     }
     char cell[CELL_SIZE];
     if (field_true(document, "stale")) {

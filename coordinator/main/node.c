@@ -73,6 +73,9 @@ static void on_applied(void *context, uint64_t index, const struct command *comm
     uint64_t oldest = state->event_count > EVENT_MAX ? state->event_count - EVENT_MAX : 0;
     log_events(state, logged > oldest ? logged : oldest);
     logged = state->event_count;
+    if (node->stopping) {
+        return; /* the parts are closing or gone */
+    }
     node_note_windows(node);
     node_configure_probes(node);
     metrics_count_events(node->metrics, state);
@@ -85,6 +88,9 @@ static void on_applied(void *context, uint64_t index, const struct command *comm
 static void on_leadership(void *context, bool leads, uint64_t term) {
     struct noctuad *node = context;
     LOG_EVENT(LEADERSHIP, LOG_BOOL("leads", leads), LOG_U64("term", term));
+    if (node->stopping) {
+        return;
+    }
     leader_lead(node->leader, leads, term);
     executor_lead(node->executor, leads, term);
     if (leads) {
@@ -95,13 +101,15 @@ static void on_leadership(void *context, bool leads, uint64_t term) {
 
 static void on_report(void *context, const struct report *report) {
     struct noctuad *node = context;
-    leader_on_report(node->leader, report);
+    if (!node->stopping) {
+        leader_on_report(node->leader, report);
+    }
 }
 
 static void on_restored(void *context) {
     struct noctuad *node = context;
     node->probed_spec_index = UINT64_MAX;
-    if (node->probes != NULL) {
+    if (node->probes != NULL && !node->stopping) {
         node_note_windows(node);
         node_configure_probes(node);
     }
