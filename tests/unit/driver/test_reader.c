@@ -22,6 +22,7 @@ static struct {
     } sets[ZONE_MAX];
     unsigned count;
     unsigned page_size;
+    unsigned missing_start; /* where a listing from a name that isn't there begins */
     unsigned queries;
     void (*on_query)(unsigned number);
 } zone;
@@ -43,6 +44,7 @@ static int set_up(void **state) {
     (void)state;
     memset(&zone, 0, sizeof zone);
     zone.page_size = 300;
+    zone.missing_start = ZONE_MAX;
     records_make_target(&target);
     return 0;
 }
@@ -58,8 +60,7 @@ static void write_set(struct buffer *body, unsigned i) {
                          zone.sets[i].value);
 }
 
-/* The place where a query begins. This zone's names sort as they stand in the table, so a name that
- * is missing begins at the end. */
+/* The place where a query begins. */
 static unsigned find_start(const struct route53_query *query) {
     for (unsigned i = 0; i < zone.count; i++) {
         if (strcmp(zone.sets[i].name, query->name) == 0 &&
@@ -68,7 +69,7 @@ static unsigned find_start(const struct route53_query *query) {
             return i;
         }
     }
-    return zone.count;
+    return zone.missing_start;
 }
 
 static void answer(const struct route53_query *query, struct route53_page *page) {
@@ -239,8 +240,7 @@ static void test_a_zone_that_never_rests(void **state) {
 
 static void remove_half_seen(unsigned number) {
     if (number == 1) { /* the page ended in the middle of w: its sets a, b were seen */
-        zone.sets[4].name = zone.sets[5].name = "v.nocturnal.com.";
-        zone.sets[4].type = zone.sets[5].type = "AAAA";
+        zone.sets[4].name = zone.sets[5].name = zone.sets[6].name = "v.nocturnal.com.";
     }
 }
 
@@ -253,6 +253,23 @@ static void test_half_of_a_name_is_not_believed(void **state) {
     zone.on_query = remove_half_seen;
     assert_int_equal(read_all(), ERROR_NOT_FOUND);
     assert_non_null(strstr(error.message, "w.nocturnal.com"));
+}
+
+/* The half is listed again, in the page of another name, before the name itself is asked for. */
+static void test_half_of_a_name_is_replaced(void **state) {
+    (void)state;
+    zone_add("nocturnal.com.", "A", "", "192.0.2.1");
+    zone_add("api.nocturnal.com.", "A", "", "192.0.2.3");
+    zone_add("w.nocturnal.com.", "A", "a", "192.0.2.4");
+    zone_add("w.nocturnal.com.", "A", "b", "192.0.2.5");
+    zone_add("w.nocturnal.com.", "A", "c", "192.0.2.6");
+    zone_add("z.nocturnal.com.", "A", "", "192.0.2.7");
+    want_all();
+    zone.page_size = 3;
+    zone.missing_start = 1; /* the fence is not there */
+    assert_int_equal(read_all(), ERROR_OK);
+    assert_false(reading.fence_present);
+    assert_non_null(strstr((const char *)reading.state.bytes, "192.0.2.6"));
 }
 
 static void test_listed_twice(void **state) {
@@ -309,6 +326,7 @@ int main(void) {
         cmocka_unit_test_setup(test_a_change_between_pages, set_up),
         cmocka_unit_test_setup(test_a_zone_that_never_rests, set_up),
         cmocka_unit_test_setup(test_half_of_a_name_is_not_believed, set_up),
+        cmocka_unit_test_setup(test_half_of_a_name_is_replaced, set_up),
         cmocka_unit_test_setup(test_listed_twice, set_up),
         cmocka_unit_test_setup(test_targets_that_cant_be_read, set_up),
         cmocka_unit_test_setup(test_as_many_records_as_fit, set_up),
