@@ -125,7 +125,10 @@ enum core_error apply_nodes(struct apply *a) {
     event_add(a, EVENT_NODES)->value = c->count;
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
         unsuspect(a, s, "the configured nodes changed");
-        lapse(a, s, "the configured nodes changed");
+        /* What a person asked for doesn't rest on who observes. */
+        if (state->services[s].execution.automatic) {
+            lapse(a, s, "the configured nodes changed");
+        }
     }
     return CORE_OK;
 }

@@ -144,6 +144,15 @@ static void test_nodes_change_in_mid_move(void **state) {
     assert_int_equal(group_execution(group)->result, RESULT_DONE);
 }
 
+static void test_nodes_change_before_an_operators_move_begins(void **state) {
+    struct group *group = *state;
+    assert_int_equal(group_move(group, "us-west-2", EXECUTION_SWITCHOVER, 0), CORE_OK);
+    assert_int_equal(nodes_again(group, 3), CORE_OK);
+    assert_int_equal(group_execution(group)->phase, EXECUTION_DECIDED);
+    group_carry_out(group);
+    assert_int_equal(group_execution(group)->result, RESULT_DONE);
+}
+
 static void test_nodes_keep_region_and_storage(void **state) {
     struct group *group = *state;
     struct state *s = group->state;
@@ -439,6 +448,7 @@ int main(void) {
         ADOPTED(test_spec_keeps_what_has_begun),
         ADOPTED(test_nodes_change_ends_the_window),
         ADOPTED(test_nodes_change_in_mid_move),
+        ADOPTED(test_nodes_change_before_an_operators_move_begins),
         ADOPTED(test_nodes_keep_region_and_storage),
         ADOPTED(test_maintenance_ends_and_holds_the_window),
         ADOPTED(test_overrides_end_exactly),
