@@ -68,6 +68,7 @@ void task_propose(struct task *task, enum command_kind kind, const struct comman
                   propose_cb on_done) {
     struct executor *executor = task->executor;
     struct command command;
+    task->proposed = kind;
     memset(&command, 0, sizeof command);
     command.kind = kind;
     command.term = executor->term;

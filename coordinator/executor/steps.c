@@ -36,6 +36,7 @@ static void on_proposed(void *context, enum error_code error, enum core_error an
     struct task *task = context;
     (void)index;
     if (error == ERROR_OK && answer == CORE_OK) {
+        TEST_POINT_COMMITTED(task->proposed);
         task->delay_ms = 0;
         task_end(task, 0);
         return;
@@ -335,6 +336,7 @@ static void act(struct task *task, uint32_t service, enum step_action action, co
         break;
     case ACTION_CLOSE:
         (void)snprintf(fields.detail, sizeof fields.detail, "%s", why);
+        TEST_POINT("before-closing");
         task_propose(task, COMMAND_CLOSING, &fields, on_proposed);
         break;
     case ACTION_BURN:

@@ -112,8 +112,12 @@ enum error_code target_desired(const struct state *state, uint32_t service, uint
     if (code == ERROR_OK && diff_size > 0) {
         (void)snprintf(diff, diff_size, "%s", whole_diff);
         for (char *at = diff; *at != '\0'; at++) {
-            bool last = at[1] == '\0';
-            *at = *at != '\n' ? *at : last ? '\0' : ';'; /* one line, for history */
+            if (*at == '\n') {
+                *at = at[1] == '\0' ? (char)'\0' : (char)';'; /* one line, for history */
+            }
+            if (*at == '\0') {
+                break;
+            }
         }
     }
     return code;

@@ -23,6 +23,7 @@ struct task {
     bool busy;                           /* a read, a send or a proposal is under way */
     uint64_t next_ms;                    /* CLOCK_BOOTTIME: not before */
     uint32_t delay_ms;                   /* of the next back-off */
+    enum command_kind proposed;          /* last */
     uint64_t proposed_ms;                /* when the ATTEMPT under way was proposed */
     char sync_change_id[CHANGE_ID_SIZE]; /* of a touch or a burn: what its INSYNC proves */
     enum step_action sending;            /* BURN, TOUCH or ATTEMPT */
