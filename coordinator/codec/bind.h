@@ -42,17 +42,17 @@ enum bind_kind {
 struct bind_table;
 
 struct bind_row {
-    const char *name; /* of the protobuf field */
-    enum bind_shape shape;
-    enum bind_kind kind;
+    const char *name;   /* of the protobuf field */
     size_t core;        /* offset in the struct */
     size_t size;        /* of one element there */
     size_t count;       /* offset of the count (RING: uint64_t, else uint32_t) or size */
-    uint32_t max;       /* elements */
     uint64_t low, high; /* NUMBER, ENUM: both included */
-    bool or_none;       /* NUMBER: NONE_INDEX as well. NAME: "" as well */
-    bool utf8;          /* BYTES */
     const struct bind_table *table; /* MESSAGE */
+    uint32_t max;                   /* elements */
+    enum bind_shape shape;
+    enum bind_kind kind;
+    bool or_none; /* NUMBER: NONE_INDEX as well. NAME: "" as well */
+    bool utf8;    /* BYTES */
 };
 
 struct bind_table {

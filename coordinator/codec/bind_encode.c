@@ -158,7 +158,7 @@ static enum error_code write_element(const struct bind_row *row,
                                      const ProtobufCFieldDescriptor *field, struct arena *arena,
                                      const char *core, const char *at, bool check, void *to,
                                      struct error *error) {
-    ProtobufCMessage *message;
+    ProtobufCMessage *message = NULL;
     enum error_code code;
     switch (row->kind) {
     case BIND_NUMBER:

@@ -35,7 +35,7 @@ static enum error_code encode_spec(const struct command_spec *c, struct arena *a
         (c->text_size > 0 && (c->text == NULL || !text_is_utf8(c->text, c->text_size)))) {
         return error_set(error, ERROR_INVALID, "a spec without content, or its text is no text");
     }
-    ProtobufCMessage *spec;
+    ProtobufCMessage *spec = NULL;
     enum error_code code = bind_to_wire(&spec_table, arena, c->spec, true, &spec, error);
     if (code != ERROR_OK) {
         return code;
@@ -63,14 +63,14 @@ static enum error_code encode_command(const struct command *command, struct aren
     wire->wall_ms = command->wall_ms;
     enum error_code code = check_envelope(wire, error);
     if (code == ERROR_OK && !bind_is_default(&origin_table, &command->origin)) {
-        ProtobufCMessage *origin;
+        ProtobufCMessage *origin = NULL;
         code = bind_to_wire(&origin_table, arena, &command->origin, true, &origin, error);
         wire->origin = code == ERROR_OK ? (Noctua__Origin *)origin : NULL;
     }
     if (code != ERROR_OK) {
         return code;
     }
-    ProtobufCMessage *body;
+    ProtobufCMessage *body = NULL;
     code = command->kind == COMMAND_SPEC
                ? encode_spec(&command->spec, arena, &body, error)
                : bind_to_wire(table, arena, &command->nodes, true, &body, error);
@@ -117,7 +117,7 @@ enum error_code codec_encode_batch(const struct command *const *commands, uint32
     struct error detail;
     error = error != NULL ? error : &detail;
     arena_init(&arena, BATCH_MEMORY_MAX);
-    const ProtobufCMessage *batch;
+    const ProtobufCMessage *batch = NULL;
     enum error_code code = encode_commands(commands, count, &arena, &batch, error);
     if (code == ERROR_OK) {
         code = bind_pack(batch, CODEC_BATCH_SIZE_MAX, out, error);
@@ -218,7 +218,7 @@ static enum error_code decode_commands(const Noctua__Batch *wire, struct command
 static enum error_code check_canonical(const struct command_batch *batch, const void *bytes,
                                        size_t size_bytes, struct arena *arena,
                                        struct error *error) {
-    const ProtobufCMessage *again;
+    const ProtobufCMessage *again = NULL;
     enum error_code code = encode_commands((const struct command *const *)batch->commands,
                                            batch->count, arena, &again, error);
     return code != ERROR_OK ? code : bind_check_canonical(again, bytes, size_bytes, error);
@@ -235,7 +235,7 @@ enum error_code codec_decode_batch(const void *bytes, size_t size_bytes, struct 
     error = error != NULL ? error : &detail;
     arena_init(&arena, BATCH_MEMORY_MAX);
     struct command_batch batch = {0};
-    const ProtobufCMessage *wire;
+    const ProtobufCMessage *wire = NULL;
     enum error_code code =
         bind_unpack(&noctua__batch__descriptor, &arena, bytes, size_bytes, &wire, error);
     if (code == ERROR_OK) {
@@ -269,7 +269,7 @@ void codec_batch_finish(struct command_batch *batch) {
 void codec_plan_digest(const struct plan *plan, uint8_t digest[32]) {
     struct arena arena;
     arena_init(&arena, BATCH_MEMORY_MAX);
-    ProtobufCMessage *message;
+    ProtobufCMessage *message = NULL;
     if (bind_to_wire(&plan_table, &arena, plan, false, &message, NULL) != ERROR_OK) {
         abort(); /* only memory can be short here */
     }

@@ -66,7 +66,7 @@ static enum error_code add_windows(const struct report *report, struct arena *ar
         }
         noctua__report_window__init(window);
         window->service = s;
-        ProtobufCMessage *content;
+        ProtobufCMessage *content = NULL;
         enum error_code code =
             bind_to_wire(&report_window_table, arena, &report->windows[s], true, &content, error);
         if (code != ERROR_OK) {
@@ -92,7 +92,7 @@ static enum error_code add_opinion(const struct report *report, uint32_t service
     noctua__report_opinion__init(opinion);
     opinion->service = service;
     opinion->region = region;
-    ProtobufCMessage *content;
+    ProtobufCMessage *content = NULL;
     enum error_code code = bind_to_wire(&report_opinion_table, arena, from, true, &content, error);
     if (code != ERROR_OK) {
         error_prefix(error, "opinions[%" PRIu32 "][%" PRIu32 "]", service, region);
@@ -127,7 +127,7 @@ static enum error_code make_report(const struct report *report, struct arena *ar
     }
     noctua__node_report__init(wire);
     wire->version = CODEC_REPORT_VERSION;
-    ProtobufCMessage *head;
+    ProtobufCMessage *head = NULL;
     /* Checks service_count and region_count, on which the loops rely. */
     enum error_code code = bind_to_wire(&report_head_table, arena, report, true, &head, error);
     if (code != ERROR_OK) {
@@ -146,7 +146,7 @@ enum error_code codec_encode_report(const struct report *report, struct buffer *
     struct error detail;
     error = error != NULL ? error : &detail;
     arena_init(&arena, REPORT_MEMORY_MAX);
-    const ProtobufCMessage *wire;
+    const ProtobufCMessage *wire = NULL;
     enum error_code code = make_report(report, &arena, &wire, error);
     code = code == ERROR_OK ? bind_pack(wire, CODEC_REPORT_SIZE_MAX, out, error) : code;
     arena_finish(&arena);
@@ -225,7 +225,7 @@ enum error_code codec_decode_report(const void *bytes, size_t size_bytes, struct
     enum error_code code = report == NULL
                                ? error_set(error, ERROR_NO_MEMORY, "no memory for a report")
                                : read_report(bytes, size_bytes, &arena, report, error);
-    if (code == ERROR_OK) {
+    if (report != NULL && code == ERROR_OK) {
         memcpy(ret, report, sizeof *ret);
     }
     free(report);

@@ -197,9 +197,8 @@ static void on_set(void *context, uint32_t region, const struct yaml_node *node)
     if (text != NULL && strlen(text) > SET_IDENTIFIER_MAX) {
         find_error(findings_of(r), node, "sets: at most %d characters", SET_IDENTIFIER_MAX);
     } else if (text != NULL) {
-        char *to = r->record.value[region].set_identifier;
-        memset(to, 0, sizeof r->record.value[region].set_identifier);
-        memcpy(to, text, strlen(text));
+        memset(r->record.value[region].set_identifier, 0, REASON_SIZE);
+        (void)TEXT_COPY(r->record.value[region].set_identifier, text);
     }
 }
 

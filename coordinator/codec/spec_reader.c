@@ -173,6 +173,13 @@ bool reader_expand(const char *text, const char *region, const char *service, ch
     return true;
 }
 
+static char lower_case(char c) {
+    if (c >= 'A' && c <= 'Z') {
+        return (char)(c - 'A' + 'a');
+    }
+    return c;
+}
+
 static bool is_dns_name(const char *name) {
     size_t label = 0;
     size_t dots = 0;
@@ -201,7 +208,7 @@ bool reader_dns_name(const struct spec_reader *reader, const struct yaml_node *n
     }
     bool fits = length < sizeof name;
     for (size_t i = 0; fits && i < length; i++) {
-        name[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] - 'A' + 'a') : text[i];
+        name[i] = lower_case(text[i]);
     }
     name[fits ? length : 0] = '\0';
     if (text_starts_with(name, "*.")) {
@@ -244,8 +251,7 @@ static const char *parse_authority(const char *text, size_t length, struct url *
     }
     ret->port = has_port ? address.port : 0;
     for (size_t i = 0; i < sizeof ret->host; i++) {
-        char c = address.host[i];
-        ret->host[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+        ret->host[i] = lower_case(address.host[i]);
     }
     return NULL;
 }

@@ -21,7 +21,7 @@ static enum error_code make_snapshot(const struct state *state, bool check, stru
     noctua__snapshot__init(snapshot);
     snapshot->version = CODEC_SNAPSHOT_VERSION;
     snapshot->feature_level = state->feature_level;
-    ProtobufCMessage *content;
+    ProtobufCMessage *content = NULL;
     enum error_code code = bind_to_wire(&state_table, arena, state, check, &content, error);
     if (code == ERROR_OK) {
         snapshot->state = (Noctua__State *)content;
@@ -36,7 +36,7 @@ enum error_code codec_encode_state(const struct state *state, struct buffer *out
     struct error detail;
     error = error != NULL ? error : &detail;
     arena_init(&arena, STATE_MEMORY_MAX);
-    const ProtobufCMessage *snapshot;
+    const ProtobufCMessage *snapshot = NULL;
     enum error_code code = make_snapshot(state, true, &arena, &snapshot, error);
     if (code == ERROR_OK) {
         code = bind_pack(snapshot, CODEC_SNAPSHOT_SIZE_MAX, out, error);
@@ -52,7 +52,7 @@ enum error_code codec_encode_state(const struct state *state, struct buffer *out
 void codec_state_digest(const struct state *state, uint8_t digest[32]) {
     struct arena arena;
     arena_init(&arena, STATE_MEMORY_MAX);
-    const ProtobufCMessage *snapshot;
+    const ProtobufCMessage *snapshot = NULL;
     if (make_snapshot(state, false, &arena, &snapshot, NULL) != ERROR_OK) {
         abort(); /* only memory can be short here, and a wrong digest would stop the group */
     }
@@ -126,7 +126,7 @@ static enum error_code check_whole(const struct state *state, struct error *erro
 
 static enum error_code decode_into(const void *bytes, size_t size_bytes, struct arena *arena,
                                    struct state *into, struct error *error) {
-    const ProtobufCMessage *wire;
+    const ProtobufCMessage *wire = NULL;
     enum error_code code =
         bind_unpack(&noctua__snapshot__descriptor, arena, bytes, size_bytes, &wire, error);
     if (code == ERROR_OK) {
@@ -157,7 +157,7 @@ enum error_code codec_decode_state(const void *bytes, size_t size_bytes, struct 
     if (code == ERROR_OK) {
         arena_finish(&arena);
         arena_init(&arena, STATE_MEMORY_MAX);
-        const ProtobufCMessage *again;
+        const ProtobufCMessage *again = NULL;
         code = make_snapshot(into, true, &arena, &again, error);
         if (code == ERROR_OK) {
             code = bind_check_canonical(again, bytes, size_bytes, error);

@@ -29,11 +29,11 @@ enum value_type {
 struct value_row {
     const char *key; /* "listen.peer": inside the mapping `listen` */
     enum value_type type;
+    bool required, reloadable;
     size_t offset, size;
     uint64_t low, high;       /* DURATION, NUMBER: both included */
     const char *const *words; /* WORD: NULL-terminated, in the enum's order */
     const char *standard;     /* the default; NULL: none, and it stays zero */
-    bool required, reloadable;
     const char *doc; /* OTHER: may begin with its form in backquotes; LATER: what to do now */
 };
 

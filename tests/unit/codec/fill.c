@@ -56,7 +56,8 @@ static void fill_text(const struct bind_row *row, char *at, uint64_t *seed) {
         at[i] = name_characters[random_below(seed, sizeof name_characters - 1)];
     }
     if (row->kind == BIND_TEXT && length >= 2) {
-        memcpy(at, "\xc3\xa9", 2); /* é */
+        at[0] = '\xc3'; /* é */
+        at[1] = '\xa9';
     }
     if (row->kind == BIND_NAME && length > 2) {
         at[length / 2] = '-';

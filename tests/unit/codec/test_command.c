@@ -288,6 +288,46 @@ static void more_than_fits_is_refused(void **state) {
     free(large);
 }
 
+static void a_spec_text_ends_at_its_limit(void **state) {
+    (void)state;
+    char *text = malloc(SPEC_TEXT_MAX + 1);
+    assert_non_null(text);
+    memset(text, 'a', SPEC_TEXT_MAX + 1);
+    Noctua__Spec spec = NOCTUA__SPEC__INIT;
+    Noctua__SpecCommand body = NOCTUA__SPEC_COMMAND__INIT;
+    Noctua__Command command = NOCTUA__COMMAND__INIT;
+    Noctua__Command *commands[] = {&command};
+    Noctua__Batch batch = NOCTUA__BATCH__INIT;
+    batch.version = 1;
+    batch.n_commands = 1;
+    batch.commands = commands;
+    command.body_case = NOCTUA__COMMAND__BODY_SPEC;
+    command.spec = &body;
+    body.spec = &spec;
+    body.text.data = (uint8_t *)text;
+    uint8_t *bytes = malloc(SPEC_TEXT_MAX + 100);
+    assert_non_null(bytes);
+    struct command_batch decoded;
+    body.text.len = SPEC_TEXT_MAX;
+    assert_int_equal(codec_decode_batch(bytes, noctua__batch__pack(&batch, bytes), &decoded, NULL),
+                     ERROR_OK);
+    assert_int_equal(decoded.commands[0]->spec.text_size, SPEC_TEXT_MAX);
+    codec_batch_finish(&decoded);
+    body.text.len = SPEC_TEXT_MAX + 1;
+    assert_int_equal(codec_decode_batch(bytes, noctua__batch__pack(&batch, bytes), &decoded, NULL),
+                     ERROR_INVALID);
+    text[7] = '\r';
+    body.text.len = SPEC_TEXT_MAX;
+    assert_int_equal(codec_decode_batch(bytes, noctua__batch__pack(&batch, bytes), &decoded, NULL),
+                     ERROR_INVALID);
+    body.spec = NULL;
+    body.text.len = 1;
+    assert_int_equal(codec_decode_batch(bytes, noctua__batch__pack(&batch, bytes), &decoded, NULL),
+                     ERROR_INVALID);
+    free(bytes);
+    free(text);
+}
+
 /* Two bytes a command, a thousand times as much in memory: refused, not allocated. */
 static void empty_messages_are_bounded(void **state) {
     (void)state;
@@ -299,7 +339,18 @@ static void empty_messages_are_bounded(void **state) {
     }
     struct command_batch batch;
     struct error error;
-    assert_true(codec_decode_batch(bytes, size, &batch, &error) != ERROR_OK);
+    bytes[0] = 0x08;
+    bytes[1] = 0x01;
+    /* The parser itself gave up at the arena's limit: a batch that parsed would have too many
+     * commands (ERROR_LIMIT), as the shorter one here has. */
+    assert_int_equal(codec_decode_batch(bytes, size, &batch, &error), ERROR_PROTOCOL);
+    uint8_t some[2 + 2 * (CODEC_BATCH_COMMAND_MAX + 1)] = {0x08, 0x01};
+    for (size_t i = 2; i < sizeof some; i += 2) {
+        some[i] = 0x12;
+    }
+    assert_int_equal(codec_decode_batch(some, sizeof some, &batch, &error), ERROR_LIMIT);
+    assert_int_equal(codec_decode_batch(some, sizeof some - 2, &batch, &error), ERROR_PROTOCOL);
+    assert_string_equal(error.message, "command 0: a command without a kind");
     free(bytes);
 }
 
@@ -383,6 +434,7 @@ int main(void) {
         cmocka_unit_test(nobody_writes_what_nobody_reads),
         cmocka_unit_test(strange_bytes_are_refused),
         cmocka_unit_test(more_than_fits_is_refused),
+        cmocka_unit_test(a_spec_text_ends_at_its_limit),
         cmocka_unit_test(empty_messages_are_bounded),
         cmocka_unit_test(damaged_batches_never_crash),
         cmocka_unit_test(plans_have_a_digest),

@@ -231,6 +231,24 @@ static void many_mistakes_are_told_in_order(void **state) {
     buffer_finish(&told);
 }
 
+static void findings_are_kept_once(void **state) {
+    (void)state;
+    findings_init(&findings, "f");
+    findings_add(&findings, FINDING_ERROR, 2, 1, "%s", "b");
+    findings_add(&findings, FINDING_ERROR, 2, 1, "%s", "b");
+    findings_add(&findings, FINDING_WARNING, 1, 7, "a");
+    findings_add(&findings, FINDING_ERROR, 2, 1, "c");
+    findings_add(&findings, FINDING_ERROR, 2, 2, "b");
+    assert_int_equal(findings.count, 4);
+    assert_int_equal(findings.error_count, 3);
+    assert_int_equal(findings.warning_count, 1);
+    findings_sort(&findings);
+    static const char order[] = "abcb";
+    for (uint32_t i = 0; i < findings.count; i++) {
+        assert_int_equal(findings.items[i].message[0], order[i]);
+    }
+}
+
 static void findings_are_bounded(void **state) {
     (void)state;
     struct buffer text;
@@ -396,6 +414,7 @@ int main(void) {
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(each_mistake_is_told_once),
         cmocka_unit_test(many_mistakes_are_told_in_order),
+        cmocka_unit_test(findings_are_kept_once),
         cmocka_unit_test(findings_are_bounded),
         cmocka_unit_test(files_are_read),
         cmocka_unit_test(only_some_keys_can_be_reloaded),

@@ -495,6 +495,12 @@ static void each_mistake_is_told_once(void **state) {
          "other.org can't lie in the zone of nocturnal.com"},
         {ALIAS, ALIAS "        NOCTURNAL.com.:\n" ALIAS, 27, 9,
          "record nocturnal.com belongs to service 'nocturnal' already (line 23)"},
+        {"    dns:\n      zone: Z1234567890ABC\n      role: "
+         "arn:aws:iam::111122223333:role/noctua-dns\n"
+         "      mode: [records]\n      records:\n        nocturnal.com:\n" ALIAS,
+         "    dns:\n      - {zone: Z1, records: {a.b: {cname: {us-east-1: a.c, us-west-2: b.c}}}}\n"
+         "      - {zone: Z1, records: {c.b: {cname: {us-east-1: a.c, us-west-2: b.c}}}}\n",
+         20, 16, "zone Z1 stands twice in this service; put its records together"},
         {"",
          SECOND_SERVICE("    dns:\n      zone: Z1234567890ABC\n      fence: f.nocturnal.com\n      "
                         "records: {nocturnal.com: {alias: {us-east-1: a.b, us-west-2: b.b}}}\n"),

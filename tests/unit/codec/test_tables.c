@@ -125,7 +125,9 @@ static void each_kind_has_its_field(void **state) {
         char word[NAME_SIZE];
         assert_true(TEXT_COPY(word, command_kind_text((enum command_kind)kind)));
         for (char *at = word; *at != '\0'; at++) {
-            *at = *at == '-' ? '_' : *at;
+            if (*at == '-') {
+                *at = '_';
+            }
         }
         assert_string_equal(field->name, word);
         if (kind != COMMAND_SPEC) {
