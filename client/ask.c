@@ -100,13 +100,13 @@ int ask_query(const struct options *options, const char *what, const char *servi
 }
 
 int ask_command(const struct options *options, struct connection *connection,
-                Noctua__Request *request, uint64_t *ret_index) {
+                Noctua__Request *request, view_function refused, uint64_t *ret_index) {
     Noctua__Reply *reply = NULL;
     struct error error = {ERROR_OK, ""};
     if (connection_call(connection, request, true, false, &reply, &error) != ERROR_OK) {
         return complain_of_command(connection, &error);
     }
-    show(options, reply, reply->exit_code == EXIT_REFUSED ? view_explain : NULL);
+    show(options, reply, reply->exit_code == EXIT_REFUSED ? refused : NULL);
     int status = (int)reply->exit_code;
     if (ret_index != NULL) {
         *ret_index = reply->index;
@@ -287,7 +287,7 @@ static int go(const struct options *options, struct connection *connection,
               Noctua__Request *request, const struct shown_plan *plan) {
     uint64_t index = 0;
     request->move->plan_hash = (char *)plan->hash;
-    int status = ask_command(options, connection, request, &index);
+    int status = ask_command(options, connection, request, view_explain, &index);
     if (status != EXIT_DONE || !options->wait) {
         return status;
     }

@@ -56,7 +56,7 @@ static int send_command(const struct options *options, Noctua__Request *request)
     int status = EXIT_INTERNAL;
     struct connection *connection = ask_connect(options, &status);
     if (connection != NULL) {
-        status = ask_command(options, connection, request, NULL);
+        status = ask_command(options, connection, request, NULL, NULL);
         connection_destroy(connection);
     }
     return status;

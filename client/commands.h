@@ -77,9 +77,11 @@ extern const uint32_t client_command_count;
 /* ask.c: a command is one request and its answer; returns the exit code. */
 int ask_query(const struct options *options, const char *what, const char *service, bool stale,
               void (*view)(const json_t *document, FILE *out));
-/* Sends a command; prints the answer's sentence. ret_index (may be NULL): the entry it became. */
+/* Sends a command; prints the answer's sentence, and its document by `refused` (may be NULL) when a
+ * gate refused it. ret_index (may be NULL): the entry that it became. */
 int ask_command(const struct options *options, struct connection *connection,
-                Noctua__Request *request, uint64_t *ret_index);
+                Noctua__Request *request, void (*refused)(const json_t *document, FILE *out),
+                uint64_t *ret_index);
 int ask_move(const struct options *options, Noctua__MoveRequest__Kind kind);
 int ask_watch(const struct options *options);
 /* Opens the connection, or says why not; NULL then, with *ret_exit. */

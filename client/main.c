@@ -143,7 +143,7 @@ static bool begins_a_command(const char *word) {
 
 static const char *nearest_command(const char *words) {
     const char *nearest = NULL;
-    unsigned best = 4;
+    unsigned best = strlen(words) < 5 ? 2 : 3; /* further away it is another word */
     for (uint32_t i = 0; i < client_command_count; i++) {
         unsigned distance = text_distance(words, client_commands[i].words);
         if (distance < best) {

@@ -83,7 +83,7 @@ static int apply(const struct options *options, const struct buffer *text) {
     wanted.reason = (char *)(options->reason == NULL ? "" : options->reason);
     request.body_case = NOCTUA__REQUEST__BODY_SPEC_APPLY;
     request.spec_apply = &wanted;
-    status = ask_command(options, connection, &request, NULL);
+    status = ask_command(options, connection, &request, NULL, NULL);
     connection_destroy(connection);
     return status;
 }

@@ -207,9 +207,10 @@ void view_plan(const json_t *document, FILE *out) {
     const json_t *epoch = json_object_get(document, "epoch");
     const json_t *steps = json_object_get(document, "steps");
     char rto[CELL_SIZE];
-    (void)fprintf(out, "%s -> %s  epoch %" PRIu64 " -> %" PRIu64 "  plan %s",
-                  field_text(document, "from"), field_text(document, "to"), field_u64(epoch, "old"),
-                  field_u64(epoch, "new"), field_text(document, "plan"));
+    const char *from = field_text(document, "from");
+    (void)fprintf(out, "%s%s%s  epoch %" PRIu64 " -> %" PRIu64 "  plan %s", from,
+                  from[0] == '\0' ? "" : " -> ", field_text(document, "to"),
+                  field_u64(epoch, "old"), field_u64(epoch, "new"), field_text(document, "plan"));
     if (field_u64(document, "rto_ms") != 0) {
         (void)fprintf(out, "  RTO %s", cell_duration(json_object_get(document, "rto_ms"), rto));
     }

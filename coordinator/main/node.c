@@ -10,6 +10,7 @@
 #include "driver/route53.h"
 
 #define PUBLISH_EVERY_MS 1000
+#define PREPARE_EVERY_MS 60000
 
 /* --- the log, as the leader, the executor and the API use it --- */
 
@@ -47,6 +48,9 @@ static void publish_soon(struct noctuad *node) {
     }
 }
 
+static void report_soon(struct noctuad *node);
+static void on_prepare_timer(uv_timer_t *timer);
+
 static void log_events(const struct state *state, uint64_t first) {
     for (uint64_t i = first; i < state->event_count; i++) {
         const struct event *event = &state->events[i % EVENT_MAX];
@@ -82,6 +86,12 @@ static void on_applied(void *context, uint64_t index, const struct command *comm
     api_server_on_applied(node->server);
     leader_poke(node->leader);
     executor_poke(node->executor);
+    if (command->kind == COMMAND_LEADER) {
+        report_soon(node); /* a new leader knows nothing of us yet */
+    }
+    if (command->kind == COMMAND_SPEC && result == CORE_OK) {
+        (void)uv_timer_start(&node->prepare_timer, on_prepare_timer, 0, PREPARE_EVERY_MS);
+    }
     publish_soon(node);
 }
 
@@ -181,6 +191,29 @@ static void on_publish_timer(uv_timer_t *timer) {
     node_publish(timer->data);
 }
 
+/* Every node keeps the credentials of every zone fresh: whoever leads next must not need STS in the
+ * middle of an outage. */
+static void prepare_credentials(struct noctuad *node) {
+    const struct state *state = replica_state(node->replica);
+    for (uint32_t s = 0; s < state->spec.service_count; s++) {
+        const struct spec_service *service = &state->spec.services[s];
+        for (uint32_t z = 0; z < service->zone_count; z++) {
+            struct driver_target target;
+            memset(&target, 0, sizeof target);
+            (void)TEXT_COPY(target.service, service->name);
+            (void)TEXT_COPY(target.zone, service->zones[z].id);
+            (void)TEXT_COPY(target.role_arn, service->zones[z].role);
+            (void)TEXT_COPY(target.external_id, service->zones[z].external_id);
+            (void)TEXT_COPY(target.fence_name, service->zones[z].fence_name);
+            route53_prepare(node->driver, &target);
+        }
+    }
+}
+
+static void on_prepare_timer(uv_timer_t *timer) {
+    prepare_credentials(timer->data);
+}
+
 static void on_signal(uv_signal_t *signal, int number) {
     struct noctuad *node = signal->data;
     LOG_EVENT(NODE_STOPPED, LOG_U64("signal", (uint64_t)number));
@@ -204,6 +237,7 @@ static void stop(struct noctuad *node) {
     uv_close((uv_handle_t *)&node->report_timer, NULL);
     uv_close((uv_handle_t *)&node->soon_timer, NULL);
     uv_close((uv_handle_t *)&node->publish_timer, NULL);
+    uv_close((uv_handle_t *)&node->prepare_timer, NULL);
     uv_close((uv_handle_t *)&node->terminate, NULL);
     uv_close((uv_handle_t *)&node->interrupt, NULL);
     http_endpoints_destroy(node->endpoints);
@@ -334,7 +368,8 @@ static enum error_code start_api(struct noctuad *node, struct error *error) {
 }
 
 static void start_timers(struct noctuad *node) {
-    uv_timer_t *timers[] = {&node->report_timer, &node->soon_timer, &node->publish_timer};
+    uv_timer_t *timers[] = {&node->report_timer, &node->soon_timer, &node->publish_timer,
+                            &node->prepare_timer};
     for (size_t i = 0; i < ARRAY_LENGTH(timers); i++) {
         (void)uv_timer_init(node->loop, timers[i]);
         timers[i]->data = node;
@@ -351,6 +386,7 @@ static enum error_code start(struct noctuad *node, struct error *error) {
         .clock = node->clock,
         .entropy = node->entropy,
         .node = node->config.node,
+        .region = node->config.region,
     };
     start_timers(node);
     enum error_code code = tls_identity_load(node->config.tls, TLS_KIND_NODE, node->config.cluster,
@@ -387,6 +423,7 @@ static void begin(struct noctuad *node) {
     node_configure_probes(node);
     (void)uv_timer_start(&node->report_timer, on_report_timer, 0, REPORT_INTERVAL_MS);
     (void)uv_timer_start(&node->publish_timer, on_publish_timer, 0, PUBLISH_EVERY_MS);
+    (void)uv_timer_start(&node->prepare_timer, on_prepare_timer, 0, PREPARE_EVERY_MS);
     (void)uv_signal_start(&node->terminate, on_signal, SIGTERM);
     (void)uv_signal_start(&node->interrupt, on_signal, SIGINT);
     LOG_EVENT(NODE_STARTED, LOG_TEXT("version", NOCTUA_VERSION),

@@ -48,6 +48,7 @@ struct noctuad {
     uv_timer_t report_timer;  /* each second */
     uv_timer_t soon_timer;    /* a report out of turn, coalesced */
     uv_timer_t publish_timer; /* the view, coalesced */
+    uv_timer_t prepare_timer; /* credentials, kept fresh */
     uv_signal_t terminate, interrupt;
 
     struct report report; /* the last one sent */
