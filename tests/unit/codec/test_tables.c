@@ -136,6 +136,13 @@ static void each_kind_has_its_field(void **state) {
     }
 }
 
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_clear_padding)
+#define CAN_SEE_PADDING 1
+#endif
+#endif
+
+#ifdef CAN_SEE_PADDING
 /* Bytes of the struct that are bound by the table, set in `covered`. */
 static void cover(const struct bind_table *table, unsigned char *covered) {
     for (uint32_t i = 0; i < table->row_count; i++) {
@@ -177,13 +184,6 @@ static void assert_covers(const struct bind_table *table, const unsigned char *u
 }
 
 /* A struct of ones whose padding is then cleared shows which bytes are members'. */
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_clear_padding)
-#define CAN_SEE_PADDING 1
-#endif
-#endif
-
-#ifdef CAN_SEE_PADDING
 #define ASSERT_COVERS(type, table) ASSERT_COVERS_AS(type, table, false)
 #define ASSERT_COVERS_LARGE(type, table) ASSERT_COVERS_AS(type, table, true)
 #define ASSERT_COVERS_AS(type, table, large)                                                       \
