@@ -83,7 +83,11 @@ static const char *execution_broken_invariant(const struct state *state,
             return "a step was attempted without an intent";
         }
     }
-    (void)state;
+    bool waits = execution->automatic && execution->phase == EXECUTION_DECIDED;
+    if (waits && (state_override(state, OVERRIDE_VETO, service->name, NULL) != NULL ||
+                  state_override(state, OVERRIDE_PAUSE, service->name, NULL) != NULL)) {
+        return "an automatic move waits under a veto or a pause";
+    }
     return NULL;
 }
 

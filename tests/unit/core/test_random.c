@@ -295,6 +295,24 @@ static void check_unchanged(struct world *w) {
     }
 }
 
+/* Every blob in use is some open step's, and no two steps share one. */
+static void check_blobs(const struct state *s) {
+    uint32_t used = 0;
+    uint32_t named = 0;
+    for (uint32_t i = 0; i < BLOB_MAX; i++) {
+        used += s->blobs[i].used;
+    }
+    for (uint32_t i = 0; i < s->spec.service_count; i++) {
+        const struct execution *execution = &s->services[i].execution;
+        for (uint32_t j = 0; j < execution->step_count; j++) {
+            const struct step *step = &execution->steps[j];
+            assert_true(execution_is_open(execution) || step->state_before == NONE_INDEX);
+            named += (step->state_before != NONE_INDEX) + (step->state_after != NONE_INDEX);
+        }
+    }
+    assert_int_equal(used, named);
+}
+
 static void check_after(struct world *w, const struct command *command, enum core_error error) {
     struct state *s = w->group.state;
     assert_int_not_equal(error, CORE_INVARIANT);
@@ -307,6 +325,7 @@ static void check_after(struct world *w, const struct command *command, enum cor
     w->accepted_by_kind[command->kind]++;
     assert_true(s->time_ms >= w->time_ms);
     w->time_ms = s->time_ms;
+    check_blobs(s);
     for (uint32_t i = 0; i < s->spec.service_count && i < SERVICES; i++) {
         uint32_t name = s->services[i].name[0] == 'n' ? 0 : 1;
         assert_true(s->services[i].epoch >= w->epochs[name]);
