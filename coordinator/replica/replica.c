@@ -10,12 +10,15 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "io_destroy.h"
 #include "replica_private.h"
 
 #define MAX_INFLIGHT_ENTRIES                                                                       \
     128                        /* a peer; measured: 32, the library's default, halves throughput */
 #define LIBRARY_HEARTBEAT_MS 1 /* raft_io.c, io_start */
 #define DISK_RETRY_NEVER_MS (24 * 3600 * 1000) /* watch.c ends the process instead */
+
+bool replica_keeps_io_destroy;
 
 uint64_t replica_node_id(const char *cluster, const char *name) {
     uint8_t digest[EVP_MAX_MD_SIZE];
@@ -78,6 +81,7 @@ void replica_fail(struct replica *replica, enum error_code code, const char *for
     replica->failed = true;
     replica->failure.code = code;
     va_start(arguments, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): the line above has set it */
     (void)vsnprintf(replica->failure.message, sizeof replica->failure.message, format, arguments);
     va_end(arguments);
     replica_wake(replica);
@@ -308,6 +312,9 @@ enum error_code replica_create(const struct replica_options *options, struct rep
     struct replica *replica = allocate_replica();
     if (replica == NULL) {
         return error_set(error, ERROR_NO_MEMORY, "no memory for the state");
+    }
+    if (!replica_keeps_io_destroy) {
+        io_destroy_offload(true);
     }
     state_init(replica->state);
     copy_options(replica, options);

@@ -154,6 +154,7 @@ struct leadership {
 
 enum stop_phase { STOP_NO, STOP_WANTED, STOP_CLOSING };
 
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): by subject, and there is only one */
 struct replica {
     /* as given */
     uv_loop_t *loop;
@@ -242,7 +243,6 @@ struct replica {
     void (*closed)(void *);
     void *closed_context;
     uint32_t handles_open;
-    bool in_turn;
 
     uv_prepare_t prepare;
     uv_check_t check;
@@ -251,6 +251,7 @@ struct replica {
 };
 
 /* replica.c */
+extern bool replica_keeps_io_destroy;       /* for measurements: true leaves it on the loop */
 void replica_wake(struct replica *replica); /* a turn is due now */
 void replica_fail(struct replica *replica, enum error_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -268,7 +269,7 @@ void replica_io_free_refused(struct replica *replica); /* raft_uv is closed */
 void replica_no_transport_init(struct raft_uv_transport *transport);
 
 /* receive.c */
-void replica_on_message(uint64_t peer, enum peers_message type, const uint8_t *payload,
+void replica_on_message(uint64_t id, enum peers_message type, const uint8_t *payload,
                         size_t size_bytes, void *context);
 void replica_deliver_held(struct replica *replica);
 void replica_drop_held(struct replica *replica);

@@ -53,11 +53,11 @@ void group_finish(struct group *group);
 
 void group_bootstrap(struct group *group); /* all nodes */
 /* ERROR_OK, or what replica_create or replica_start said; then the node doesn't run. */
-enum error_code group_start_node(struct group *group, uint32_t node, struct error *error);
-void group_start(struct group *group);                    /* all nodes; asserts that they do */
-void group_stop_node(struct group *group, uint32_t node); /* and waits until it is closed */
+enum error_code group_start_node(struct group *group, uint32_t place, struct error *error);
+void group_start(struct group *group);                     /* all nodes; asserts that they do */
+void group_stop_node(struct group *group, uint32_t place); /* and waits until it is closed */
 /* An empty directory for it, as a node that joins. */
-void group_wipe_node(struct group *group, uint32_t node);
+void group_wipe_node(struct group *group, uint32_t place);
 
 /* Runs the loop until the condition holds; asserts that it does within GROUP_WAIT_MS. */
 void group_wait(struct group *group, bool (*condition)(struct group *group, void *context),
@@ -76,7 +76,7 @@ struct group_outcome {
     enum core_error result;
     uint64_t index;
 };
-void group_on_proposed(void *outcome, enum error_code code, enum core_error result, uint64_t index);
+void group_on_proposed(void *context, enum error_code code, enum core_error result, uint64_t index);
 /* A TICK that moves committed time on. */
 void group_fill_tick(struct group *group, struct command *command);
 /* Proposes so many ticks on the leader, `outstanding` at a time, and waits for them; asserts that

@@ -146,6 +146,19 @@ static void deliver(struct mesh *mesh, struct message *message) {
     finish_message(message, linked ? ERROR_OK : ERROR_UNAVAILABLE);
 }
 
+/* False when it was the last of those that were there when the turn began. */
+static bool deliver_next(struct mesh *mesh, const struct message *last) {
+    struct message *message = TAILQ_FIRST(&mesh->queue);
+    if (message == NULL) {
+        return false;
+    }
+    bool more = message != last; /* what is sent meanwhile waits for the next turn */
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): a message is freed after it left the queue */
+    TAILQ_REMOVE(&mesh->queue, message, link);
+    deliver(mesh, message);
+    return more;
+}
+
 static bool has_messages(const struct mesh *mesh, const struct endpoint *from) {
     const struct message *message;
     TAILQ_FOREACH(message, &mesh->queue, link) {
@@ -159,12 +172,7 @@ static bool has_messages(const struct mesh *mesh, const struct endpoint *from) {
 static void on_idle(uv_idle_t *idle) {
     struct mesh *mesh = idle->data;
     struct message *last = TAILQ_LAST(&mesh->queue, message_list);
-    struct message *message;
-    bool more = true;
-    while (more && (message = TAILQ_FIRST(&mesh->queue)) != NULL) {
-        TAILQ_REMOVE(&mesh->queue, message, link);
-        more = message != last; /* what is sent meanwhile waits for the next turn */
-        deliver(mesh, message);
+    while (deliver_next(mesh, last)) {
     }
     for (uint32_t i = 0; i < mesh->count; i++) {
         struct endpoint *endpoint = mesh->endpoints[i];

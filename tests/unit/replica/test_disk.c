@@ -216,7 +216,8 @@ static void test_full_disk(void **state) {
         skip();
     }
     (void)snprintf(filler, sizeof filler, "%s/filler", group.nodes[0].directory);
-    (void)strcat(directory, "/data");
+    size_t length = strlen(directory);
+    (void)snprintf(directory + length, sizeof group.nodes[0].directory - length, "/data");
     group_bootstrap(&group);
     group_start(&group);
     if (group_wait_leader(&group) == 0) { /* let another lead, so that writes go on */

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "group.h"
 
 static void test_elects_and_applies_alike(void **state) {
@@ -137,8 +138,8 @@ static void test_reports_reach_the_leader(void **state) {
         report->node_id = group.nodes[i].id;
         report->boot = 1;
         report->sequence = 7;
-        (void)strcpy(report->region, group.nodes[i].name);
-        (void)strcpy(report->version, "test");
+        (void)TEXT_COPY(report->region, group.nodes[i].name);
+        (void)TEXT_COPY(report->version, "test");
         replica_send_report(group.nodes[i].replica, report);
     }
     free(report);

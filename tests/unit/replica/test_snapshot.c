@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "group.h"
 #include "replica_private.h"
 
@@ -88,7 +89,6 @@ static void test_empty_follower_joins(void **state) {
     group_stop_node(&group, follower);
     group_stop_node(&group, leader);
     assert_int_equal(group_start_node(&group, leader, &error), ERROR_OK);
-    leader = group_wait_leader(&group);
     group_write(&group, 100, 1);
     group_wipe_node(&group, follower);
     assert_int_equal(group_start_node(&group, follower, &error), ERROR_OK);
@@ -108,13 +108,13 @@ static void fill_nodes(struct group *group, struct command *command) {
     memset(command, 0, sizeof *command);
     command->kind = COMMAND_NODES;
     command->nodes.incarnation = replica_state(group->nodes[0].replica)->incarnation;
-    (void)strcpy(command->nodes.cluster, GROUP_CLUSTER);
+    (void)TEXT_COPY(command->nodes.cluster, GROUP_CLUSTER);
     command->nodes.count = 3;
     for (uint32_t i = 0; i < 3; i++) {
         replica_read_status(group->nodes[i].replica, &status);
         command->nodes.nodes[i].id = group->nodes[i].id;
-        (void)strcpy(command->nodes.nodes[i].name, group->nodes[i].name);
-        (void)strcpy(command->nodes.nodes[i].region, group->nodes[i].name);
+        (void)TEXT_COPY(command->nodes.nodes[i].name, group->nodes[i].name);
+        (void)TEXT_COPY(command->nodes.nodes[i].region, group->nodes[i].name);
         memcpy(command->nodes.nodes[i].storage, status.storage, 16);
     }
 }
@@ -160,7 +160,7 @@ static void test_hello(void **state) {
     uint32_t follower = (leader + 1) % 3;
     struct replica *replica = group.nodes[leader].replica;
     replica_fill_hello(&hello, group.nodes[follower].replica);
-    (void)strcpy(hello.node, group.nodes[follower].name);
+    (void)TEXT_COPY(hello.node, group.nodes[follower].name);
     hello.numeric_id = group.nodes[follower].id;
     assert_int_equal(hello.incarnation, replica_state(replica)->incarnation);
     assert_int_equal(replica_check_hello(&hello, &reason, replica), PEERS_REFUSAL_NONE);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "entry.h"
 #include "group.h"
 #include "mark.h"
@@ -76,7 +77,7 @@ static void test_bootstrap_is_once(void **state) {
     group_bootstrap(&group);
     memset(&peer, 0, sizeof peer);
     peer.id = group.nodes[0].id;
-    (void)strcpy(peer.name, "n1");
+    (void)TEXT_COPY(peer.name, "n1");
     assert_int_equal(
         replica_bootstrap(group.nodes[0].directory, GROUP_CLUSTER, "n1", &peer, 1, &error),
         ERROR_EXISTS);

@@ -58,7 +58,7 @@ static uint8_t *encode(const struct raft_message *message, uint32_t first, size_
     for (uint32_t i = 0; i < part.buffer_count; i++) {
         size += part.buffers[i].len;
     }
-    uint8_t *bytes = malloc(size);
+    uint8_t *bytes = calloc(1, size + 1);
     size_t at = 0;
     for (uint32_t i = 0; i < part.buffer_count; i++) {
         memcpy(bytes + at, part.buffers[i].base, part.buffers[i].len);
