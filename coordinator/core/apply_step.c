@@ -374,14 +374,12 @@ static bool can_never_start(const struct execution *execution, uint32_t step) {
 }
 
 static enum execution_result result_of(const struct execution *execution) {
-    uint32_t done = 0;
     uint32_t released = 0;
     uint32_t failed = 0;
     bool stands = false; /* something of the move can be seen by users */
     for (uint32_t i = 0; i < execution->step_count; i++) {
         const struct step *step = &execution->steps[i];
         bool is_done = step->phase == STEP_DONE;
-        done += is_done;
         released += step->phase == STEP_RELEASED;
         failed += (step->phase == STEP_REFUSED || step->phase == STEP_UNKNOWN) &&
                   !step->continue_on_failure;

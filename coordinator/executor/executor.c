@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "codec/command_codec.h"
 #include "task.h"
 
 #define LOOK_AGAIN_MS 100
@@ -74,6 +75,7 @@ void task_propose(struct task *task, enum command_kind kind, const struct comman
     command.term = executor->term;
     command.wall_ms = clock_wall_ms(executor->options.clock);
     command.step = *fields;
+    codec_clean_text(command.step.detail); /* a target's words may hold anything */
     executor->options.proposer.propose(executor->options.proposer.context, &command, on_done, task);
 }
 
