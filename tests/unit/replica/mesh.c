@@ -18,6 +18,7 @@ struct endpoint {
     const struct peers_callbacks *callbacks;
     void *context;
     bool running, refused;
+    uint32_t queued_count; /* messages from it */
     struct endpoint *up[ENDPOINT_MAX]; /* by place: the endpoint that it is linked to, or NULL */
     void (*closed)(void *context);
     void *closed_context;
@@ -126,6 +127,7 @@ static void on_timer(uv_timer_t *timer) {
 }
 
 static void finish_message(struct message *message, enum error_code code) {
+    message->from->queued_count--;
     if (message->sent != NULL) {
         message->sent(code, message->sent_context);
     }
@@ -159,16 +161,6 @@ static bool deliver_next(struct mesh *mesh, const struct message *last) {
     return more;
 }
 
-static bool has_messages(const struct mesh *mesh, const struct endpoint *from) {
-    const struct message *message;
-    TAILQ_FOREACH(message, &mesh->queue, link) {
-        if (message->from == from) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void on_idle(uv_idle_t *idle) {
     struct mesh *mesh = idle->data;
     struct message *last = TAILQ_LAST(&mesh->queue, message_list);
@@ -176,7 +168,7 @@ static void on_idle(uv_idle_t *idle) {
     }
     for (uint32_t i = 0; i < mesh->count; i++) {
         struct endpoint *endpoint = mesh->endpoints[i];
-        if (endpoint->closed != NULL && !has_messages(mesh, endpoint)) {
+        if (endpoint->closed != NULL && endpoint->queued_count == 0) {
             void (*closed)(void *) = endpoint->closed;
             endpoint->closed = NULL;
             closed(endpoint->closed_context);
@@ -209,6 +201,7 @@ static void endpoint_send(struct replica_transport *transport, uint64_t peer,
     struct mesh *mesh = endpoint->mesh;
     struct message *message = calloc(1, sizeof *message);
     message->from = endpoint;
+    endpoint->queued_count++;
     message->type = type;
     message->sent = sent;
     message->sent_context = context;
