@@ -265,6 +265,20 @@ static void test_operator_moves_are_made_for_what_is(void **state) {
     assert_int_equal(group_move(group, "us-west-2", EXECUTION_FAILOVER, 0), CORE_GATE);
 }
 
+static void test_room_holds_people_too(void **state) {
+    struct group *group = *state;
+    struct state *s = group->state;
+    s->spec.regions[WEST].max_active = 1;
+    s->spec.service_count = 2;
+    (void)TEXT_COPY(s->spec.services[1].name, "reports");
+    (void)TEXT_COPY(s->services[1].name, "reports");
+    s->services[1].adopted = true;
+    s->services[1].active = WEST;
+    assert_int_equal(group_move(group, "us-west-2", EXECUTION_FAILOVER, 0), CORE_GATE);
+    assert_int_equal(
+        group_move(group, "us-west-2", EXECUTION_FAILOVER, GATE_BIT(GATE_TARGET_READY)), CORE_OK);
+}
+
 static void test_not_adopted_does_not_move(void **state) {
     struct group *group = *state;
     assert_int_equal(group_move(group, "us-west-2", EXECUTION_FAILOVER, UINT32_MAX),
@@ -285,6 +299,7 @@ int main(void) {
         ADOPTED(test_moves_skip_gates_by_name),
         ADOPTED(test_pause_holds_between_steps),
         ADOPTED(test_operator_moves_are_made_for_what_is),
+        ADOPTED(test_room_holds_people_too),
         OPENED(test_not_adopted_does_not_move),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

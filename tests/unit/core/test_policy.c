@@ -1,6 +1,7 @@
 /* What a leader proposes beside moves: NODES, FEATURE, HALT, EXPIRE; a full output; plans; and that
  * each broken invariant is named, and stops automation. */
 #include "core_test.h"
+#include "plan_rules.h"
 
 static struct command commands[POLICY_COMMAND_MAX];
 
@@ -118,6 +119,46 @@ static void test_plans(void **state) {
     assert_int_equal(policy_plan(group->state, 0, EXECUTION_FAILOVER, WEST, &plan), CORE_OK);
     assert_string_equal(plan.steps[2].name, "dns-2");
     assert_int_equal(plan.steps[2].needs, 1);
+}
+
+/* Each derived plan is sound; one thing changed in it isn't. */
+static void test_unsound_plans(void **state) {
+    struct group *group = *state;
+    struct state *s = group->state;
+    struct service *service = group_service(group);
+    service->debt_count = 2;
+    struct plan plan;
+#define SOUND(kind) plan_is_sound(s, 0, kind, 0, &plan)
+    assert_int_equal(policy_plan(s, 0, EXECUTION_FAILOVER, WEST, &plan), CORE_OK);
+    assert_true(SOUND(EXECUTION_FAILOVER)); /* settle, settle-2, switch, dns */
+    assert_false(SOUND(EXECUTION_ADOPT));
+    plan.steps[1].debt = 0;
+    assert_false(SOUND(EXECUTION_FAILOVER)); /* one debt twice */
+    plan.steps[1].debt = 1;
+    plan.steps[2].needs = 1;
+    assert_false(SOUND(EXECUTION_FAILOVER)); /* moves before all is settled */
+    plan.steps[2].needs = 3;
+    plan.steps[3].needs = 3;
+    assert_false(SOUND(EXECUTION_FAILOVER)); /* traffic before the switch */
+    plan.steps[3].needs = 7;
+    assert_true(SOUND(EXECUTION_FAILOVER));
+    plan.count = 3;
+    assert_false(SOUND(EXECUTION_FAILOVER)); /* a zone is left out */
+    assert_int_equal(policy_plan(s, 0, EXECUTION_ADOPT, EAST, &plan), CORE_OK);
+    assert_true(SOUND(EXECUTION_ADOPT)); /* settle, settle-2, adopt, switch */
+    plan.steps[3].needs = 3;
+    assert_false(SOUND(EXECUTION_ADOPT)); /* a switch without its fence */
+    plan.steps[3].needs = 7;
+    plan.steps[2].continue_on_failure = true;
+    assert_false(SOUND(EXECUTION_ADOPT));
+    plan.steps[2].continue_on_failure = false;
+    plan.steps[4] = plan.steps[2];
+    (void)TEXT_COPY(plan.steps[4].name, "adopt-2");
+    plan.count = 5;
+    assert_false(SOUND(EXECUTION_ADOPT)); /* a zone twice */
+    plan.steps[4].zone = 1;
+    assert_false(SOUND(EXECUTION_ADOPT)); /* no such zone */
+    service->debt_count = 0;
 }
 
 static void test_zone_of_a_step(void **state) {
@@ -258,11 +299,11 @@ static void test_malformed_nodes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        ADOPTED(test_tells_regions),          ADOPTED(test_raises_no_unknown_feature),
-        ADOPTED(test_different_digests_halt), ADOPTED(test_expires_silent_nodes_once),
-        cmocka_unit_test(test_full_output),   OPENED(test_plans),
-        ADOPTED(test_zone_of_a_step),         cmocka_unit_test(test_each_invariant),
-        ADOPTED(test_malformed_nodes),
+        ADOPTED(test_tells_regions),           ADOPTED(test_raises_no_unknown_feature),
+        ADOPTED(test_different_digests_halt),  ADOPTED(test_expires_silent_nodes_once),
+        cmocka_unit_test(test_full_output),    OPENED(test_plans),
+        ADOPTED(test_unsound_plans),           ADOPTED(test_zone_of_a_step),
+        cmocka_unit_test(test_each_invariant), ADOPTED(test_malformed_nodes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
