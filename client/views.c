@@ -80,7 +80,8 @@ static void print_steps(const json_t *execution, FILE *out) {
         char took[CELL_SIZE];
         char tries[CELL_SIZE];
         char words[512];
-        const char *detail = field_text(step, "detail");
+        const char *trouble = field_text(step, "trouble");
+        const char *detail = trouble[0] != '\0' ? trouble : field_text(step, "detail");
         (void)snprintf(words, sizeof words, "%s%s%s", field_text(step, "target"),
                        detail[0] == '\0' ? "" : "  ", detail);
         table_add(&table,

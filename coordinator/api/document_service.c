@@ -246,7 +246,18 @@ static json_t *took(uint64_t start_ms, uint64_t end_ms) {
     return start_ms == 0 || end_ms < start_ms ? json_null() : document_number(end_ms - start_ms);
 }
 
-static json_t *step_row(const struct state *state, uint32_t service, uint32_t i) {
+/* What this leader's executor last met with, while the step is open; "" otherwise. */
+static const char *trouble_of(const struct api_facts *facts, uint32_t service, uint32_t i) {
+    const struct service *s = &facts->state->services[service];
+    if (facts->trouble == NULL || !execution_is_open(&s->execution) ||
+        step_is_ended(s->execution.steps[i].phase)) {
+        return "";
+    }
+    return facts->trouble(facts->trouble_context, s->name, i);
+}
+
+static json_t *step_row(const struct api_facts *facts, uint32_t service, uint32_t i) {
+    const struct state *state = facts->state;
     const struct execution *execution = &state->services[service].execution;
     const struct step *step = &execution->steps[i];
     char eid[EID_SIZE];
@@ -263,6 +274,7 @@ static json_t *step_row(const struct state *state, uint32_t service, uint32_t i)
     document_set(row, "eid", document_text(eid));
     document_set(row, "change_id", document_text(step->change_id));
     document_set(row, "detail", document_text(step->detail));
+    document_set(row, "trouble", document_text(trouble_of(facts, service, i)));
     document_set(row, "started_at", document_time(step->started_wall_ms));
     document_set(row, "ended_at", document_time(step->ended_wall_ms));
     document_set(row, "took_ms", took(step->started_wall_ms, step->ended_wall_ms));
@@ -278,7 +290,7 @@ json_t *document_execution(const struct api_facts *facts, uint32_t service) {
     json_t *object = json_object();
     json_t *steps = json_array();
     for (uint32_t i = 0; i < execution->step_count; i++) {
-        document_append(steps, step_row(state, service, i));
+        document_append(steps, step_row(facts, service, i));
     }
     document_set(object, "epoch", document_number(execution->epoch));
     document_set(object, "kind", document_text(execution_kind_text(execution->kind)));

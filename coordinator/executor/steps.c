@@ -283,6 +283,7 @@ static void on_sent(void *context, const struct driver_sent *sent) {
         task_end(task, TASK_WAIT_MS);
         return;
     }
+    task->trouble[0] = '\0';
     struct command_step fields = fields_of(task, service);
     fields.attempt = step->attempts;
     (void)TEXT_COPY(fields.change_id, sent->change_id);

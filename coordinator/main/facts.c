@@ -45,6 +45,11 @@ static void gather_probes(struct noctuad *node, struct api_facts *ret) {
     ret->probe_count = node->probe_count;
 }
 
+static const char *trouble(const void *context, const char *service, uint32_t step) {
+    const struct noctuad *node = context;
+    return executor_trouble(node->executor, service, step);
+}
+
 void node_facts(struct noctuad *node, struct api_facts *ret) {
     const struct state *state = replica_state(node->replica);
     struct replica_status status;
@@ -72,6 +77,10 @@ void node_facts(struct noctuad *node, struct api_facts *ret) {
                     (struct link_facts){status.peers[p].up, status.peers[p].match_log_index};
             }
         }
+    }
+    if (leads) {
+        ret->trouble = trouble;
+        ret->trouble_context = node;
     }
     gather_probes(node, ret);
 }

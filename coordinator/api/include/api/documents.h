@@ -18,7 +18,7 @@
  *           rejected, approved_by}, execution, overrides [], debts [], sentence}
  * execution {epoch, kind, phase, result, from, to, actor, reason, automatic, began_at, ended_at,
  *           took_ms, skipped [], steps [{index, name, kind, target, phase, attempts, needs [], eid,
- *           detail, started_at, ended_at, took_ms}]}
+ *           detail, trouble, started_at, ended_at, took_ms}]}
  * explain  {service, state, headline, to, gates [{gate, value, limit, result, doc}], passing,
  * failing [], evidence [index], cited [{node, boot, sequence, down, first_index, last_index,
  *           suspect_age_ms}], choices [command], execution, sent, plan (of the move asked for)}

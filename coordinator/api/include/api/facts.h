@@ -48,6 +48,10 @@ struct api_facts {
     uint64_t quorum_contact_ms; /* CLOCK_BOOTTIME of the last contact with a majority (leader) or
                                    with the leader; 0: never since the start */
     struct link_facts links[NODE_MAX];
+    /* Why an open step of a service doesn't get on, in words; "" when nothing is known. NULL: this
+     * node carries nothing out. */
+    const char *(*trouble)(const void *context, const char *service, uint32_t step);
+    const void *trouble_context;
     const struct probe_facts *probes;
     uint32_t probe_count;
 };
