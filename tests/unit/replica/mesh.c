@@ -18,7 +18,7 @@ struct endpoint {
     const struct peers_callbacks *callbacks;
     void *context;
     bool running, refused;
-    uint32_t queued_count; /* messages from it */
+    uint32_t queued_count;             /* messages from it */
     struct endpoint *up[ENDPOINT_MAX]; /* by place: the endpoint that it is linked to, or NULL */
     void (*closed)(void *context);
     void *closed_context;
