@@ -99,6 +99,7 @@ static const struct bind_row opinion_command_rows[] = {
     ROW_NUMBER(struct command_opinion, service, SERVICE_MAX - 1),
     ROW_NUMBER(struct command_opinion, region, REGION_MAX - 1),
     ROW_ENUM(struct command_opinion, value, OPINION_VALUE_COUNT),
+    ROW_INDEX(struct command_opinion, spec_index),
 };
 static const struct bind_table opinion_command_table =
     BIND_TABLE(struct command_opinion, noctua__opinion_command__descriptor, opinion_command_rows);

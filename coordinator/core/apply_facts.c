@@ -246,6 +246,9 @@ enum core_error apply_opinion(struct apply *a) {
     if (n == NONE_INDEX) {
         return CORE_NO_NODE;
     }
+    if (c->spec_index != state->spec_index) {
+        return CORE_CHANGED; /* its places may be other services' now */
+    }
     if (c->service >= state->spec.service_count) {
         return CORE_NO_SERVICE;
     }

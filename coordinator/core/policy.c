@@ -135,7 +135,8 @@ static void propose_opinions_of(struct round *r, uint32_t n) {
                                                         .sequence = report->sequence,
                                                         .service = s,
                                                         .region = g,
-                                                        .value = report->opinions[s][g].value};
+                                                        .value = report->opinions[s][g].value,
+                                                        .spec_index = report->spec_index};
             proposed = true;
         }
     }
@@ -143,8 +144,10 @@ static void propose_opinions_of(struct round *r, uint32_t n) {
         /* Nothing to say, but the old boot's opinions must go, and it is heard again. */
         struct command *command = propose(r, COMMAND_OPINION);
         if (command != NULL) {
-            command->opinion = (struct command_opinion){
-                .node_id = node->id, .boot = report->boot, .sequence = report->sequence};
+            command->opinion = (struct command_opinion){.node_id = node->id,
+                                                        .boot = report->boot,
+                                                        .sequence = report->sequence,
+                                                        .spec_index = report->spec_index};
         }
     }
 }

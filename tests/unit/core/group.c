@@ -147,7 +147,8 @@ enum core_error group_opinion(struct group *group, uint32_t node, uint32_t regio
                                                 .boot = n->boot == 0 ? 1 : n->boot,
                                                 .sequence = n->sequence + 1,
                                                 .region = region,
-                                                .value = value};
+                                                .value = value,
+                                                .spec_index = group->state->spec_index};
     return group_do(group, command);
 }
 

@@ -169,7 +169,8 @@ static void test_opinion_after_the_report(void **state) {
                                                 .boot = cited->boot,
                                                 .sequence = cited->sequence + 1,
                                                 .region = EAST,
-                                                .value = OPINION_UNKNOWN};
+                                                .value = OPINION_UNKNOWN,
+                                                .spec_index = good.group->state->spec_index};
     assert_int_equal(group_do(good.group, command), CORE_OK);
     assert_true(has_suspect(good.group)); /* a missing vote only pauses */
     assert_int_equal(decide(&good), CORE_STALE_REPORT);

@@ -69,7 +69,8 @@ static void any_fact(struct world *w, struct command *c) {
             .sequence = node->sequence + below(w, 2),
             .service = near32(w, (uint32_t)below(w, SERVICES)),
             .region = near32(w, (uint32_t)below(w, 3)),
-            .value = (enum opinion_value)below(w, OPINION_VALUE_COUNT + 1)};
+            .value = (enum opinion_value)below(w, OPINION_VALUE_COUNT + 1),
+            .spec_index = near(w, s->spec_index)};
         break;
     case COMMAND_EXPIRE:
         c->expire = (struct command_expire){near(w, node->id), near(w, node->boot),

@@ -33,7 +33,8 @@ static void test_newer_boot_drops_opinions(void **state) {
                                                 .boot = node->boot + 1,
                                                 .sequence = 1,
                                                 .region = WEST,
-                                                .value = OPINION_UP};
+                                                .value = OPINION_UP,
+                                                .spec_index = group->state->spec_index};
     assert_int_equal(group_do(group, command), CORE_OK);
     assert_int_equal(group_service(group)->opinions[EAST][EU].value, OPINION_UNKNOWN);
     assert_true(has_suspect(group));
@@ -43,7 +44,8 @@ static void test_newer_boot_drops_opinions(void **state) {
                                             .boot = node->boot - 1,
                                             .sequence = 99999,
                                             .region = EAST,
-                                            .value = OPINION_DOWN};
+                                            .value = OPINION_DOWN,
+                                            .spec_index = group->state->spec_index};
     assert_int_equal(group_do(group, old), CORE_STALE_REPORT);
 }
 
@@ -64,12 +66,12 @@ static void test_expire_is_refused_when_older(void **state) {
     assert_int_equal(group_do(group, command), CORE_OK);
     /* An opinion of the very report that fell silent came too late; the next one doesn't. */
     command = group_new(COMMAND_OPINION);
-    command->opinion =
-        (struct command_opinion){node->id, node->boot, node->sequence, 0, WEST, OPINION_UP};
+    command->opinion = (struct command_opinion){node->id, node->boot, node->sequence,          0,
+                                                WEST,     OPINION_UP, group->state->spec_index};
     assert_int_equal(group_do(group, command), CORE_STALE_REPORT);
     command = group_new(COMMAND_OPINION);
-    command->opinion =
-        (struct command_opinion){node->id, node->boot, node->sequence + 1, 0, WEST, OPINION_UP};
+    command->opinion = (struct command_opinion){node->id, node->boot, node->sequence + 1,      0,
+                                                WEST,     OPINION_UP, group->state->spec_index};
     assert_int_equal(group_do(group, command), CORE_OK);
     assert_false(node->expired);
 }
@@ -438,9 +440,28 @@ static void test_note_is_kept_once_a_window(void **state) {
     assert_int_equal(group->state->move_count, moves + 1);
 }
 
+/* Places are of a spec: a report that was made under the last one may mean another service. */
+static void test_opinion_of_another_spec_is_refused(void **state) {
+    struct group *group = *state;
+    struct command *command = calloc(1, sizeof *command);
+    const struct node *node = &group->state->nodes[EU];
+    assert_non_null(command);
+    command->kind = COMMAND_OPINION;
+    command->opinion = (struct command_opinion){.node_id = node->id,
+                                                .boot = node->boot,
+                                                .sequence = node->sequence + 1,
+                                                .region = EAST,
+                                                .value = OPINION_DOWN,
+                                                .spec_index = group->state->spec_index - 1};
+    assert_int_equal(group_apply(group, command), CORE_CHANGED);
+    assert_int_equal(group_service(group)->opinions[EAST][EU].value, OPINION_UP);
+    free(command);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         ADOPTED(test_expired_voter_pauses_and_returns),
+        ADOPTED(test_opinion_of_another_spec_is_refused),
         ADOPTED(test_newer_boot_drops_opinions),
         ADOPTED(test_expire_is_refused_when_older),
         ADOPTED(test_spec_change_ends_the_window),

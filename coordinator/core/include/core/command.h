@@ -56,6 +56,7 @@ struct command_opinion {
     uint64_t node_id, boot, sequence;
     uint32_t service, region;
     enum opinion_value value;
+    uint64_t spec_index; /* the spec whose places these are */
 };
 
 struct command_expire {
