@@ -39,7 +39,8 @@ static void apply_command(struct replica *replica, const struct command *command
         (*proposal)->code = ERROR_OK;
         (*proposal)->result = result;
         (*proposal)->index = index;
-        if (batch->term == replica->leadership.term) {
+        if (replica->leadership.phase != LEADERSHIP_NONE &&
+            batch->term == replica->leadership.term) {
             proposed_ms = (*proposal)->proposed_ms;
         }
         *proposal = TAILQ_NEXT(*proposal, link);

@@ -11,6 +11,7 @@
 #include "replica_private.h"
 
 #define WRITE_STALL_MS 30000
+#define ERROR_PATIENCE_MS 500
 #define SNAPSHOT_STALL_MS 120000
 #define NO_ROOM_PATIENCE_MS 1000 /* a short lack may be a snapshot's temporary file */
 #define SEGMENT_KIB (8 * 1024)   /* raft_uv's size of a segment; io.capacity counts KiB */
@@ -56,7 +57,8 @@ static void check_appends(struct replica *replica, uint64_t now_ms) {
     if (oldest == NULL || oldest->withheld) {
         return;
     }
-    if (replica->io.errmsg[0] != '\0') {
+    /* Not at once: the words may be of something else, and this write is about to end. */
+    if (replica->io.errmsg[0] != '\0' && now_ms - oldest->begun_ms >= ERROR_PATIENCE_MS) {
         replica_fail(replica, ERROR_IO, "data directory %s: can't write the log: %s",
                      replica->storage.directory, replica->io.errmsg);
     } else if (now_ms - oldest->begun_ms >= WRITE_STALL_MS) {

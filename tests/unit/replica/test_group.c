@@ -77,7 +77,7 @@ static void test_next_leader_and_restart(void **state) {
     group_finish(&group);
 }
 
-/* The election timeout is 5 s here, so that only a hastened election can be quick. */
+/* The election timeout is 3 to 6 s here, so that only a hastened election can be quick. */
 static void test_broken_link_hastens_the_election(void **state) {
     struct group group;
     const struct group_options options = {
@@ -190,6 +190,25 @@ static void test_transfer_and_barrier(void **state) {
     group_finish(&group);
 }
 
+/* A start that fails half-way leaves nothing behind. */
+static void test_port_is_taken(void **state) {
+    struct group group;
+    const struct group_options options = {.count = 3, .tls = true};
+    struct error error = {0};
+    (void)state;
+    group_init(&group, &options);
+    group_bootstrap(&group);
+    uint16_t port = group.nodes[0].port;
+    assert_int_equal(group_start_node(&group, 1, &error), ERROR_OK);
+    group.nodes[0].port = group.nodes[1].port;
+    assert_int_not_equal(group_start_node(&group, 0, &error), ERROR_OK);
+    print_message("%s\n", error.message);
+    group.nodes[0].port = port;
+    assert_int_equal(group_start_node(&group, 0, &error), ERROR_OK);
+    group_write(&group, 10, 1);
+    group_finish(&group);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_elects_and_applies_alike),
@@ -197,6 +216,7 @@ int main(void) {
         cmocka_unit_test(test_broken_link_hastens_the_election),
         cmocka_unit_test(test_reports_reach_the_leader),
         cmocka_unit_test(test_transfer_and_barrier),
+        cmocka_unit_test(test_port_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
