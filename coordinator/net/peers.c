@@ -18,22 +18,6 @@ uint64_t peers_now_ms(const struct peers *peers) {
     return clock_boottime_ms(peers->clock);
 }
 
-bool log_limit_allows(struct log_limit *limit, uint64_t now_ms, const char *text,
-                      uint64_t *ret_held_back) {
-    bool news = limit->logged_ms == 0 || !text_equal(limit->text, text);
-    /* Texts that come from outside may differ each time, so news has a limit as well. */
-    uint64_t wait_ms = news ? LOG_REPEAT_MS / 60 : LOG_REPEAT_MS;
-    if (limit->logged_ms != 0 && now_ms - limit->logged_ms < wait_ms) {
-        limit->held_back++;
-        return false;
-    }
-    *ret_held_back = limit->held_back;
-    limit->held_back = 0;
-    limit->logged_ms = now_ms;
-    TEXT_COPY(limit->text, text);
-    return true;
-}
-
 struct link *peers_find(const struct peers *peers, uint64_t numeric_id) {
     for (size_t i = 0; i < peers->link_count; i++) {
         if (peers->links[i].numeric_id == numeric_id) {

@@ -3,6 +3,7 @@
 #ifndef NET_PEERS_PRIVATE_H
 #define NET_PEERS_PRIVATE_H
 
+#include "log_limit.h"
 #include "net/frame.h"
 #include "net/peers.h"
 #include "resolver.h"
@@ -12,15 +13,7 @@ enum {
     REPORT_ROOM_BYTES = 256 * 1024,
     PEER_CONNECTIONS_MAX = 128, /* at the peer port, at once */
     /* A link that broke sooner hasn't earned a fresh, short backoff. */
-    LINK_PROVEN_MS = 1000,
-    LOG_REPEAT_MS = 60000
-};
-
-/* How often a line about the same thing is logged. */
-struct log_limit {
-    uint64_t logged_ms; /* 0: never */
-    uint64_t held_back; /* lines since */
-    char text[ERROR_MESSAGE_MAX];
+    LINK_PROVEN_MS = 1000
 };
 
 struct completion {
@@ -88,9 +81,6 @@ void peers_complete_later(struct peers *peers, enum error_code code, peers_sent_
                           void *context);
 /* Memory of a fixed small size; its lack ends the process. */
 void *peers_allocate(size_t size_bytes);
-/* Should a line with this text be written now? *ret_held_back: how many were not, since. */
-bool log_limit_allows(struct log_limit *limit, uint64_t now_ms, const char *text,
-                      uint64_t *ret_held_back);
 uint64_t peers_now_ms(const struct peers *peers);
 
 /* link.c */
