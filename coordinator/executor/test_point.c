@@ -11,7 +11,7 @@
 struct setting {
     char name[64];
     char action[16];
-    unsigned long nth;
+    char nth[16]; /* the N-th time; "": the first */
 };
 
 static bool read_setting(const char *path, struct setting *ret) {
@@ -19,8 +19,7 @@ static bool read_setting(const char *path, struct setting *ret) {
     if (file == NULL) {
         return false; /* nothing is wanted, or another process took it */
     }
-    ret->nth = 1;
-    int fields = fscanf(file, "%63s %15s %lu", ret->name, ret->action, &ret->nth);
+    int fields = fscanf(file, "%63s %15s %15s", ret->name, ret->action, ret->nth);
     (void)fclose(file);
     return fields >= 2;
 }
@@ -38,7 +37,8 @@ void test_point(const char *name) {
         last = setting;
         seen = 0;
     }
-    if (++seen != setting.nth || unlink(path) != 0) {
+    unsigned long nth = setting.nth[0] == '\0' ? 1 : strtoul(setting.nth, NULL, 10);
+    if (++seen != nth || unlink(path) != 0) {
         return;
     }
     seen = 0;

@@ -91,6 +91,7 @@ uint64_t io_destroy_offload_count(void) {
 
 /* As declared in unistd.h. A system call takes up to six numbers; those that the caller didn't pass
  * are whatever was there, as in libc's own. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): libc calls it __sysno */
 long syscall(long number, ...) {
     long arguments[6];
     va_list list;
