@@ -67,6 +67,16 @@ static void read_peers(struct replica *replica, struct replica_status *status) {
     }
 }
 
+/* A new leader doesn't know how much was committed before its term until an entry of its own is:
+ * what it says of commits counts from its LEADER on. */
+static bool follower_is_caught_up(const struct replica *replica,
+                                  const struct replica_status *status) {
+    return status->role == REPLICA_FOLLOWER && status->leader_id != 0 &&
+           replica->heard_leader == status->leader_id &&
+           replica->state->leader_term == status->term && replica->heard_commit > 0 &&
+           status->applied_log_index >= replica->heard_commit;
+}
+
 void replica_read_status(struct replica *replica, struct replica_status *ret_status) {
     struct replica_status *status = ret_status;
     memset(status, 0, sizeof *status);
@@ -89,12 +99,8 @@ void replica_read_status(struct replica *replica, struct replica_status *ret_sta
             replica->leadership.phase == LEADERSHIP_ANNOUNCED && status->role == REPLICA_LEADER;
         status->quorum_contact_ms =
             status->role == REPLICA_LEADER ? majority_contact_ms(replica) : replica->heard_ms;
-        status->caught_up = status->role == REPLICA_LEADER
-                                ? status->leads
-                                : status->role == REPLICA_FOLLOWER && leader != 0 &&
-                                      replica->heard_leader == leader &&
-                                      replica->heard_commit > 0 &&
-                                      status->applied_log_index >= replica->heard_commit;
+        status->caught_up =
+            status->role == REPLICA_LEADER ? status->leads : follower_is_caught_up(replica, status);
     }
     read_peers(replica, status);
 }

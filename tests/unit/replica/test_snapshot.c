@@ -50,6 +50,43 @@ static void test_restart_from_snapshot(void **state) {
     group_finish(&group);
 }
 
+struct history {
+    uint64_t index; /* committed before the restart */
+    bool lied;
+};
+
+/* Looks in every turn of the loop at what each node says of itself. */
+static bool all_know_history(struct group *group, void *context) {
+    struct history *history = context;
+    uint32_t caught_up = 0;
+    for (uint32_t i = 0; i < group->options.count; i++) {
+        struct replica_status status;
+        replica_read_status(group->nodes[i].replica, &status);
+        history->lied =
+            history->lied || (status.caught_up && status.applied_index < history->index);
+        caught_up += status.caught_up;
+    }
+    return caught_up == group->options.count;
+}
+
+/* A new leader doesn't know yet how much was committed before it: after a restart of all, its first
+ * messages name what the snapshot holds. Nobody is caught up on that word. */
+static void test_caught_up_knows_what_was_committed(void **state) {
+    struct group group;
+    (void)state;
+    begin(&group, &small_log);
+    group_write(&group, 50, 1);
+    group_wait_equal(&group);
+    struct history history = {.index = replica_state(group.nodes[0].replica)->applied_index};
+    for (uint32_t i = 0; i < 3; i++) {
+        group_stop_node(&group, i);
+    }
+    group_start(&group);
+    group_wait(&group, all_know_history, &history);
+    assert_false(history.lied);
+    group_finish(&group);
+}
+
 /* A follower that missed more than the trailing entries gets a snapshot while it runs. */
 static void test_restore_in_mid_life(void **state) {
     struct group group;
@@ -286,6 +323,7 @@ static void test_newer_entry_stops_the_node(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_restart_from_snapshot),
+        cmocka_unit_test(test_caught_up_knows_what_was_committed),
         cmocka_unit_test(test_restore_in_mid_life),
         cmocka_unit_test(test_empty_follower_joins),
         cmocka_unit_test(test_wiped_disk_is_refused),
