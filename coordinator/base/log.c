@@ -9,8 +9,16 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/text.h"
 
-enum { LOG_LINE_MAX_BYTES = 8192 };
+enum {
+    LOG_LINE_MAX_BYTES = 8192,
+    LOG_LINE_END_BYTES = 64,    /* kept free for how a line ends */
+    LOG_FIELD_MAX_BYTES = 1024, /* of one text, as written; then it is cut */
+};
+
+#define CUT_MARK "..."
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
 static const struct {
     const char *name;
@@ -40,18 +48,37 @@ const char *log_event_name(enum log_event event) {
     return catalogue[event].name;
 }
 
+/* Writes one character of a quoted text; returns how many bytes of `text` it was. What isn't UTF-8,
+ * or would steer a terminal, doesn't get through: a line must stay readable, and JSON. */
+static size_t append_character(struct buffer *line, const char *text) {
+    unsigned char c = (unsigned char)text[0];
+    if (c == '"' || c == '\\') {
+        buffer_append_format(line, "\\%c", c);
+        return 1;
+    }
+    if (c < 0x20 || c == 0x7f) {
+        buffer_append_format(line, "\\u%04x", c);
+        return 1;
+    }
+    size_t length = text_utf8_length(text, strnlen(text, 4));
+    if (length == 0) {
+        buffer_append_text(line, REPLACEMENT);
+        return 1;
+    }
+    buffer_append(line, text, length);
+    return length;
+}
+
 /* Both forms quote alike; a text that needs no quotes stays bare in the text form. */
 static void append_quoted(struct buffer *line, const char *text) {
+    size_t end = line->size_bytes + LOG_FIELD_MAX_BYTES;
     buffer_append_text(line, "\"");
-    for (const char *p = text; *p != '\0'; p++) {
-        unsigned char c = (unsigned char)*p;
-        if (c == '"' || c == '\\') {
-            buffer_append_format(line, "\\%c", c);
-        } else if (c < 0x20 || c == 0x7f) {
-            buffer_append_format(line, "\\u%04x", c);
-        } else {
-            buffer_append(line, p, 1);
+    for (const char *at = text; *at != '\0';) {
+        if (line->size_bytes >= end || line->failed) {
+            buffer_append_text(line, CUT_MARK);
+            break;
         }
+        at += append_character(line, at);
     }
     buffer_append_text(line, "\"");
 }
@@ -66,7 +93,8 @@ static bool is_bare(const char *text) {
 }
 
 static void append_text(struct buffer *line, const char *text) {
-    if (settings.format == LOG_FORMAT_TEXT && is_bare(text)) {
+    if (settings.format == LOG_FORMAT_TEXT && is_bare(text) &&
+        strlen(text) <= LOG_FIELD_MAX_BYTES) {
         buffer_append_text(line, text);
     } else {
         append_quoted(line, text);
@@ -115,26 +143,38 @@ static void append_head(struct buffer *line, enum log_event event) {
     append_field(line, &LOG_TEXT("event", name));
 }
 
+/* A field that doesn't fit is left out as a whole, so that the line keeps its form. */
+static bool append_field_if_it_fits(struct buffer *line, const struct log_field *field) {
+    size_t size_bytes = line->size_bytes;
+    append_field(line, field);
+    if (!line->failed) {
+        return true;
+    }
+    line->size_bytes = size_bytes;
+    line->failed = line->data == NULL;
+    return false;
+}
+
 void log_write(enum log_event event, const struct log_field *fields, size_t field_count) {
     assert((unsigned)event < LOG_EVENT_COUNT);
     if (catalogue[event].level < settings.level) {
         return;
     }
     struct buffer line;
-    buffer_init(&line, LOG_LINE_MAX_BYTES);
+    uint64_t left_out = 0;
+    buffer_init(&line, LOG_LINE_MAX_BYTES - LOG_LINE_END_BYTES);
     if (settings.format == LOG_FORMAT_JSON) {
         buffer_append_text(&line, "{");
     }
     append_head(&line, event);
     for (size_t i = 0; i < field_count; i++) {
-        append_field(&line, &fields[i]);
+        left_out += !append_field_if_it_fits(&line, &fields[i]);
     }
-    if (settings.format == LOG_FORMAT_JSON) {
-        buffer_append_text(&line, "}");
+    line.limit_bytes = LOG_LINE_MAX_BYTES;
+    if (left_out > 0) {
+        append_field(&line, &LOG_U64("left_out", left_out));
     }
-    line.limit_bytes = 0;
-    line.failed = false;
-    buffer_append_text(&line, "\n");
+    buffer_append_text(&line, settings.format == LOG_FORMAT_JSON ? "}\n" : "\n");
     if (line.data != NULL) {
         ssize_t written = write(STDERR_FILENO, line.data, line.size_bytes);
         (void)written; /* there is nowhere to complain to */

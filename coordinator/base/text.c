@@ -61,12 +61,19 @@ static size_t utf8_sequence(const uint8_t *p, size_t left) {
     return overlong || surrogate || too_high ? 0 : length;
 }
 
+size_t text_utf8_length(const void *bytes, size_t size_bytes) {
+    const uint8_t *p = bytes;
+    size_t length = size_bytes == 0 ? 0 : utf8_sequence(p, size_bytes);
+    bool low = length == 1 && (p[0] < 0x20 || p[0] == 0x7f) && p[0] != '\t' && p[0] != '\n';
+    bool high = length == 2 && p[0] == 0xc2 && p[1] < 0xa0; /* U+0080 to U+009F */
+    return low || high ? 0 : length;
+}
+
 bool text_is_utf8(const void *bytes, size_t size_bytes) {
     const uint8_t *p = bytes;
     while (size_bytes > 0) {
-        size_t length = utf8_sequence(p, size_bytes);
-        bool control = p[0] < 0x20 && p[0] != '\t' && p[0] != '\n';
-        if (length == 0 || control || p[0] == 0x7f) {
+        size_t length = text_utf8_length(p, size_bytes);
+        if (length == 0) {
             return false;
         }
         p += length;
@@ -117,7 +124,11 @@ static bool read_with_unit(const char *text, const struct unit *units, size_t un
     }
     for (size_t i = 0; i < unit_count; i++) {
         if (text_equal(end, units[i].suffix)) {
-            return !__builtin_mul_overflow(value, units[i].factor, ret_value);
+            if (value > UINT64_MAX / units[i].factor) {
+                return false;
+            }
+            *ret_value = value * units[i].factor;
+            return true;
         }
     }
     return false;
@@ -201,14 +212,14 @@ bool text_from_hex(const char *hex, void *bytes, size_t size_bytes) {
     if (strlen(hex) != 2 * size_bytes) {
         return false;
     }
-    uint8_t *p = bytes;
-    for (size_t i = 0; i < size_bytes; i++) {
-        int high = hex_value(hex[2 * i]);
-        int low = hex_value(hex[2 * i + 1]);
-        if (high < 0 || low < 0) {
+    for (const char *at = hex; *at != '\0'; at++) {
+        if (hex_value(*at) < 0) {
             return false;
         }
-        p[i] = (uint8_t)(high << 4 | low);
+    }
+    uint8_t *p = bytes;
+    for (size_t i = 0; i < size_bytes; i++) {
+        p[i] = (uint8_t)(hex_value(hex[2 * i]) << 4 | hex_value(hex[2 * i + 1]));
     }
     return true;
 }

@@ -1,6 +1,7 @@
 /* One line an event, from one catalogue (log_events.def): `event=move_started service=nocturnal
  * epoch=7 index=812 why="..."`, or a JSON object a line. Written to standard error by one write(2),
- * so that lines of threads don't mix. Never pass a secret. Safe from any thread. */
+ * so that lines of threads don't mix. A long text is cut, and fields that don't fit into a line are
+ * left out and counted (left_out). Never pass a secret. Safe from any thread. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 

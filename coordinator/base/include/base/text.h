@@ -1,4 +1,5 @@
-/* Small checks and conversions of text that comes from outside. None of them allocates. */
+/* Small checks and conversions of text that comes from outside. None of them allocates. A result is
+ * untouched when the text isn't taken. */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
 
@@ -22,6 +23,8 @@ bool text_is_name(const char *text, size_t max);
 /* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms), without control characters but
  * tab and newline. */
 bool text_is_utf8(const void *bytes, size_t size_bytes);
+/* Bytes of the first character; 0 where text_is_utf8 would say no, and for an empty text. */
+size_t text_utf8_length(const void *bytes, size_t size_bytes);
 
 /* Whole decimal number in [low, high], nothing before or behind it. */
 bool text_to_u64(const char *text, uint64_t low, uint64_t high, uint64_t *ret_value);
