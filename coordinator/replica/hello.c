@@ -78,13 +78,22 @@ enum peers_refusal replica_check_hello(const struct peer_hello *hello, struct er
     return PEERS_REFUSAL_NONE;
 }
 
+/* One that leads an older term than ours and doesn't know: what we had acknowledged to it and was
+ * not committed, its successor had us truncate. */
+static bool is_deposed(struct replica *replica, uint64_t id) {
+    raft_id leader = 0;
+    const char *address = NULL;
+    raft_leader(&replica->raft, &leader, &address);
+    return leader != 0 && leader != id;
+}
+
 void replica_on_refused(uint64_t id, enum peers_refusal refusal, const char *reason,
                         void *context) {
     struct replica *replica = context;
     const struct peer *peer = replica_find_peer(replica, id);
     const char *name = peer != NULL ? peer->config.name : "?";
-    if (refusal == PEERS_REFUSAL_STORAGE || refusal == PEERS_REFUSAL_LOG_BEHIND ||
-        refusal == PEERS_REFUSAL_INCARNATION) {
+    bool log_behind = refusal == PEERS_REFUSAL_LOG_BEHIND && !is_deposed(replica, id);
+    if (refusal == PEERS_REFUSAL_STORAGE || log_behind || refusal == PEERS_REFUSAL_INCARNATION) {
         replica_fail(replica, ERROR_REFUSED, "node %s refuses this one: %s", name, reason);
     }
 }

@@ -224,6 +224,26 @@ static void test_hello(void **state) {
     group_finish(&group);
 }
 
+/* A leader that was deposed and doesn't know it remembers acknowledgements that its successor had
+ * truncated: nobody's disk has lost anything. Of the present leader the same word is the end. */
+static void test_refusal_of_a_deposed_leader(void **state) {
+    struct group group;
+    (void)state;
+    begin(&group, &small_log);
+    uint32_t leader = group_wait_leader(&group);
+    struct group_node *follower = &group.nodes[(leader + 1) % 3];
+    uint64_t deposed = group.nodes[(leader + 2) % 3].id;
+    replica_on_refused(deposed, PEERS_REFUSAL_LOG_BEHIND, "shorter", follower->replica);
+    group_write(&group, 10, 1);
+    group_wait_equal(&group);
+    assert_false(follower->failed);
+    leader = group_wait_leader(&group);
+    replica_on_refused(group.nodes[leader].id, PEERS_REFUSAL_LOG_BEHIND, "shorter",
+                       follower->replica);
+    group_wait(&group, has_failed, follower);
+    group_finish(&group);
+}
+
 static bool has_passed(struct group *group, void *context) {
     (void)group;
     return ((struct group_outcome *)context)->count > 0;
@@ -328,6 +348,7 @@ int main(void) {
         cmocka_unit_test(test_empty_follower_joins),
         cmocka_unit_test(test_wiped_disk_is_refused),
         cmocka_unit_test(test_hello),
+        cmocka_unit_test(test_refusal_of_a_deposed_leader),
         cmocka_unit_test(test_failed_is_mute),
         cmocka_unit_test(test_impossible_messages_are_dropped),
         cmocka_unit_test(test_newer_entry_stops_the_node),
