@@ -280,6 +280,7 @@ static void on_sent(void *context, const struct driver_sent *sent) {
     task->delay_ms = 0;
     if (step->phase == STEP_CLOSING) {
         (void)TEXT_COPY(task->sync_change_id, sent->change_id);
+        memcpy(task->sync_fence, task->fence_sent, sizeof task->sync_fence);
         task_end(task, TASK_WAIT_MS);
         return;
     }
@@ -311,6 +312,7 @@ static void send_fence(struct task *task, uint32_t service, enum step_action act
         .deadline_boottime_ms = executor_now(task->executor) + SEND_DEADLINE_MS,
     };
     task->sending = action;
+    (void)TEXT_COPY(task->fence_sent, change.fence_after);
     if (action == ACTION_BURN) {
         TEST_POINT("before-burn");
     }
@@ -361,6 +363,20 @@ static bool state_is_as_before(const struct state *state, const struct step *ste
            memcmp(before->bytes, read->bytes, read->size_bytes) == 0;
 }
 
+/* A change in sync proves the fence that it wrote. When another one is there (an attempt landed in
+ * front of a burn, another leader burnt), nothing is known of the change that put it there. */
+static bool change_wrote(const struct task *task, uint32_t service, const char *fence) {
+    char eid[EID_SIZE];
+    char wanted[FENCE_SIZE];
+    if (task->sync_change_id[0] != '\0') {
+        return text_equal(task->sync_fence, fence);
+    }
+    const struct state *state = executor_state(task->executor);
+    step_eid(state, service, task->step, eid);
+    fence_format(wanted, state->cluster, eid);
+    return text_equal(wanted, fence);
+}
+
 static void on_read_to_resolve(void *context, const struct error *error,
                                const struct driver_reading *reading) {
     static const enum target_sync syncs[] = {TARGET_PENDING, TARGET_INSYNC, TARGET_NO_SUCH_CHANGE,
@@ -379,7 +395,8 @@ static void on_read_to_resolve(void *context, const struct error *error,
     const struct step *step = step_of(task, service);
     keep_fence(task, reading);
     struct target_reading seen = {
-        .sync = syncs[reading->sync],
+        .sync =
+            change_wrote(task, service, task->fence_read) ? syncs[reading->sync] : TARGET_NOT_ASKED,
         .fence_present = reading->fence_present,
         .fence = task->fence_read,
         .state_as_before = state_is_as_before(state, step, &reading->state),

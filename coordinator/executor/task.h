@@ -6,7 +6,9 @@
 #include "driver/driver.h"
 #include "executor/executor.h"
 
-#define TASK_MAX 256
+/* Every step of the longest plans of all services at once: a step that can't end, since its control
+ * plane is dead, must not take the place of another service's switch. */
+#define TASK_MAX (SERVICE_MAX * (DEBT_MAX + ZONE_MAX + 1))
 #define TASK_FIRST_DELAY_MS 100
 #define TASK_LONGEST_DELAY_MS 8000
 #define TASK_WAIT_MS 250      /* between two looks at a change that is not in sync */
@@ -25,7 +27,9 @@ struct task {
     uint32_t delay_ms;                   /* of the next back-off */
     enum command_kind proposed;          /* last */
     uint64_t proposed_ms;                /* when the ATTEMPT under way was proposed */
-    char sync_change_id[CHANGE_ID_SIZE]; /* of a touch or a burn: what its INSYNC proves */
+    char sync_change_id[CHANGE_ID_SIZE]; /* of a touch or a burn: what its INSYNC proves ... */
+    char sync_fence[FENCE_SIZE];         /* ... is this fence, and no other */
+    char fence_sent[FENCE_SIZE];         /* by the touch or burn under way */
     enum step_action sending;            /* BURN, TOUCH or ATTEMPT */
     char fence_read[FENCE_SIZE];
     bool fence_present;
