@@ -6,6 +6,10 @@
 
 #include "base/log.h"
 
+/* After a proposal that was refused, or wasn't taken: the same judgement may come out again, and
+ * must not fill the log, or the loop. */
+#define AFTER_REFUSAL_MS 250
+
 struct kept_report {
     struct report *report; /* NULL: none this term */
     uint64_t node_id;
@@ -20,6 +24,7 @@ struct leader {
     uint64_t tick_proposed_ms; /* of the last applied TICK of ours in this term */
     struct kept_report kept[NODE_MAX];
     uint32_t outstanding; /* proposals that have not come back */
+    uint64_t pause_until_ms;
     struct command commands[POLICY_COMMAND_MAX];
     void (*on_closed)(void *context);
     void *closed_context;
@@ -55,6 +60,9 @@ static void on_proposed(void *context, enum error_code error, enum core_error an
         LOG_EVENT(COMMAND_REFUSED, LOG_TEXT("command", command_kind_text(proposal->kind)),
                   LOG_TEXT("code", core_error_name(answer)), LOG_U64("index", index),
                   LOG_TEXT("why", core_error_text(answer)));
+    }
+    if (!applied && proposal->term == leader->term) {
+        leader->pause_until_ms = now_ms(leader) + AFTER_REFUSAL_MS;
     }
     free(proposal);
     leader_poke(leader);
@@ -101,6 +109,11 @@ static void on_timer(uv_timer_t *timer) {
     if (!leader->leads || leader->closing || leader->outstanding > 0) {
         return;
     }
+    uint64_t time_ms = now_ms(leader);
+    if (time_ms < leader->pause_until_ms) {
+        uv_timer_start(timer, on_timer, leader->pause_until_ms - time_ms, 0);
+        return;
+    }
     struct policy_input input;
     (void)leader_input(leader, &input);
     struct policy_output output = {.commands = leader->commands};
@@ -142,6 +155,7 @@ void leader_lead(struct leader *leader, bool leads, uint64_t term) {
     leader->term = term;
     leader->term_start_ms = now_ms(leader);
     leader->tick_proposed_ms = 0;
+    leader->pause_until_ms = 0;
     forget_reports(leader);
     if (leads) {
         leader_poke(leader);
