@@ -1,3 +1,4 @@
+import contextlib
 import sys
 from pathlib import Path
 
@@ -12,29 +13,50 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "sanitizers: run again under ASan and UBSan")
 
 
-@pytest.fixture
-def world(tmp_path):
-    world = noctua.World(tmp_path / "world").start()
-    yield world
-    noctua.check_ledger(world)
-    world.process.terminate()
+@contextlib.contextmanager
+def running_world(directory, *arguments):
+    world = noctua.World(directory, arguments=arguments).start()
+    try:
+        yield world
+    finally:
+        world.process.terminate()
 
 
-@pytest.fixture
-def bare_group(tmp_path, world):
-    """Three nodes, running, without a spec."""
-    group = noctua.Group(tmp_path / "group", world).make()
+@contextlib.contextmanager
+def running_group(directory, world, prepare=None, **config):
+    """Three nodes, running, without a spec. The invariants are asserted at the end."""
+    group = noctua.Group(directory, world).make(**config)
+    if prepare is not None:
+        prepare(group)
+    complaints = []
     try:
         yield group.start()
+        group.check()
     finally:
         complaints = group.end()
     assert not complaints, "\n".join(complaints)
 
 
+def serve(group, **settings):
+    """The usual service, adopted, mode auto, everything seen up."""
+    group.apply_spec(**settings)
+    group.adopt()
+    group.wait_for_health()
+    return group
+
+
+@pytest.fixture
+def world(tmp_path):
+    with running_world(tmp_path / "world") as world:
+        yield world
+
+
+@pytest.fixture
+def bare_group(tmp_path, world):
+    with running_group(tmp_path / "group", world) as group:
+        yield group
+
+
 @pytest.fixture
 def group(bare_group):
-    """... with the usual service, adopted, mode auto, everything seen up."""
-    bare_group.apply_spec()
-    bare_group.adopt()
-    bare_group.wait_for_health()
-    return bare_group
+    return serve(bare_group)

@@ -30,7 +30,17 @@ def test_refused_second_attempt_while_the_first_landed(group, world):
     assert len(world.effects()) == 2
 
 
+def two_attempts(group, world):
+    """A move whose first request is on its way for ever, and whose second is not answered."""
+    held = world.fault(kind="delay", operation="change", count=1, client="close")
+    hung = world.fault(kind="hang", operation="change", count=0)
+    move(group)
+    noctua.wait_until(lambda: all(f["fired"] for f in world.faults()), 30, "two attempts")
+    return held, hung
+
+
 def test_cancel_with_an_attempt_in_flight(group, world):
+    """Nobody answers, so the driver's own deadline must pass before it reads."""
     held = world.fault(kind="delay", operation="change", count=1)
     move(group)
     noctua.wait_until(lambda: any(f["fired"] for f in world.faults()), 30, "a request is held")
@@ -61,10 +71,9 @@ def test_foreign_change_before_a_move(group, world):
 
 
 def test_foreign_change_during_a_move_and_undone(group, world):
-    held = world.fault(kind="delay", operation="change", count=1)
-    move(group)
-    noctua.wait_until(lambda: any(f["fired"] for f in world.faults()), 30, "a request is held")
+    held, hung = two_attempts(group, world)
     set_record(world, "198.51.100.7")
+    world.remove_fault(hung)
     execution = group.wait_for_end(90)
     assert execution["result"] == "half-moved", execution
     set_record(world, noctua.ADDRESSES[DEAD])
@@ -125,12 +134,11 @@ def test_dead_control_plane_released_and_settled(group, world):
 
 
 def test_released_attempt_is_burnt_by_the_next_move(group, world):
-    held = world.fault(kind="delay", operation="change", count=1)
-    move(group)
-    noctua.wait_until(lambda: any(f["fired"] for f in world.faults()), 30, "a request is held")
+    held, hung = two_attempts(group, world)
     group.ctl("release", "nocturnal", "--step", "dns", "--reason", "no answer")
     assert group.wait_for_end(30)["result"] == "released"
     assert len(group.detail()["debts"]) == 1
+    world.remove_fault(hung)
     group.ctl("switchover", "nocturnal", "--to", DEAD, "--yes", "--wait", "60")
     assert group.detail()["debts"] == []
     world.release(held)
@@ -138,21 +146,3 @@ def test_released_attempt_is_burnt_by_the_next_move(group, world):
         lambda: [e for e in world.ledger() if e["kind"] == "refused"], 10, "refused late"
     )
     assert world.dig() == [noctua.ADDRESSES[DEAD]]
-
-
-@pytest.mark.parametrize("phase", ["switch", "dns"])
-def test_pause_in_a_move_holds_the_next_step(group, world, phase):
-    if phase == "switch":
-        group.ctl("pause", "nocturnal", "--reason", "test")
-        held = move(group, check=False)
-        assert held.returncode in (3, 7)
-        group.ctl("resume", "nocturnal")
-        move(group)
-    else:
-        fault = world.fault(kind="hang", operation="change", count=1000)
-        move(group)
-        group.wait_for_active(NEW)
-        group.ctl("pause", "nocturnal", "--reason", "test")
-        world.remove_fault(fault)
-        group.ctl("resume", "nocturnal")
-    assert group.wait_for_end(90)["result"] == "done"

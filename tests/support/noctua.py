@@ -8,11 +8,15 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
+
+import invariants
+from invariants import check_ledger  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("NOCTUA_BUILD", ROOT / "build" / "debug"))
@@ -231,6 +235,10 @@ class Node:
         self.process = None
         self.program = NOCTUAD
         self.environment = {}
+        self.wrapper = ()
+        self.stopped = False
+        self.cut_off = False  # from the others, by links.Network
+        self.clock_is_true = True
 
     @property
     def api(self):
@@ -244,10 +252,11 @@ class Node:
     def config(self):
         return self.directory / "noctuad.yaml"
 
-    def write_config(self, **changes):
-        peers = "\n".join(
-            f"  {n.name}: 127.0.0.1:{n.peer_port}" for n in self.group.nodes.values()
-        )
+    def write_config(self, peers=None, **changes):
+        addresses = peers or {
+            n.name: f"127.0.0.1:{n.peer_port}" for n in self.group.nodes.values()
+        }
+        peers = "\n".join(f"  {name}: {address}" for name, address in addresses.items())
         settings = {"heartbeat": "50ms", "election": "500ms", "threshold": 1024, **changes}
         self.config.write_text(
             f"""cluster: {self.group.cluster}
@@ -276,11 +285,12 @@ log: {{level: info, format: json}}
             command, capture_output=True, text=True, timeout=30 * PATIENCE, check=False
         )
 
-    def start(self, program=None, wrapper=(), **environment):
-        self.program = program or NOCTUAD
+    def start(self, **environment):
+        """Runs `program` under `wrapper`, which must replace itself by it (exec)."""
+        self.stopped = False
         self.process = Process(
             self.name,
-            [*wrapper, self.program, "--config", self.config],
+            [*self.wrapper, self.program, "--config", self.config],
             self.directory / "noctuad.log",
             {**self.group.environment, **self.environment, **environment},
         )
@@ -292,16 +302,25 @@ log: {{level: info, format: json}}
 
     def kill(self):
         self.process.kill()
+        self.stopped = False
 
     def stop(self):
         """SIGSTOP: it holds its sockets and does nothing."""
+        self.stopped = True
         self.process.signal(signal.SIGSTOP)
 
     def resume(self):
+        self.stopped = False
         self.process.signal(signal.SIGCONT)
 
     def terminate(self):
+        self.stopped = False
         return self.process.terminate()
+
+    def is_leader(self):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return self.get("/leader", timeout=1)[0] == 200
+        return False
 
     def get(self, path, method="GET", timeout=5):
         return http_request(self.http, method, path, timeout=timeout)
@@ -337,20 +356,35 @@ class Group:
 
     # --- making it
 
-    def pki(self, *arguments):
-        command = [str(NOCTUACTL), "pki", *arguments, "--directory", str(self.directory / "pki")]
+    def pki(self, *arguments, wrapper=()):
+        command = [*wrapper, str(NOCTUACTL), "pki", *arguments, "--directory",
+                   str(self.directory / "pki")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def issue(self, *wrapper):
+        """The authority, and everybody's certificate; `wrapper`: under which it runs."""
+        self.pki("init", self.cluster, wrapper=wrapper)
+        for node in self.nodes.values():
+            tls = str(node.directory / "tls")
+            self.pki("issue", "node", node.name, "--out", tls, wrapper=wrapper)
+        out = str(self.user("alice"))
+        self.pki("issue", "user", "alice", "--role", "admin", "--out", out, wrapper=wrapper)
+
+    def issue_again(self, *wrapper):
+        for old in [self.directory / "pki", self.user("alice")]:
+            shutil.rmtree(old)
+        for node in self.nodes.values():
+            shutil.rmtree(node.directory / "tls")
+        self.issue(*wrapper)
+
     def make(self, **config):
         (self.directory / "users").mkdir(parents=True, exist_ok=True)
-        self.pki("init", self.cluster)
         for node in self.nodes.values():
             (node.directory / "secrets").mkdir(parents=True)
-            self.pki("issue", "node", node.name, "--out", str(node.directory / "tls"))
             node.write_config(**config)
-        self.pki("issue", "user", "alice", "--role", "admin", "--out", str(self.user("alice")))
+        self.issue()
         for node in self.nodes.values():
             done = node.daemon("bootstrap")
             assert done.returncode == 0, done.stderr
@@ -390,9 +424,11 @@ class Group:
 
     # --- asking it
 
-    def ctl(self, *arguments, user="alice", check=True, nodes=None, input=None, timeout=60):
+    def ctl(self, *arguments, user="alice", check=True, nodes=None, input=None, timeout=60,
+            wrapper=()):
         names = nodes or list(self.nodes)
         command = [
+            *wrapper,
             str(NOCTUACTL),
             "--endpoints",
             ",".join(self.nodes[n].api for n in names),
@@ -417,35 +453,80 @@ class Group:
 
     def leader(self):
         for node in self.nodes.values():
-            if node.running():
-                with contextlib.suppress(OSError, http.client.HTTPException):
-                    if node.get("/leader", timeout=1)[0] == 200:
-                        return node
+            if node.running() and not node.stopped and not node.cut_off and node.is_leader():
+                return node
         return None
 
     def wait_for_leader(self, seconds=20, besides=()):
         def found():
-            for node in self.nodes.values():
-                if node.running() and not node.process.popen.poll():
-                    continue
-                if node.process is not None and not node.running() and node.name not in besides:
-                    dead = node.process.text()[-2000:]
-                    if self._must_run(node):
-                        raise AssertionError(f"{node.name} ended: {dead}")
             leader = self.leader()
             return leader if leader and leader.name not in besides else None
 
         return wait_until(found, seconds, "a leader")
 
-    def _must_run(self, node):
-        return getattr(node, "must_run", False)
+    def wait_to_lead(self, wanted, seconds=60):
+        """Kills leaders, and starts them again, until the wanted node leads."""
+
+        def leads():
+            leader = self.leader()
+            if leader is None or leader is wanted:
+                return leader
+            leader.kill()
+            leader.start()
+            return None
+
+        return wait_until(leads, seconds, f"{wanted.name} leads")
+
+    def followers(self):
+        leader = self.wait_for_leader()
+        return [n for n in self.nodes.values() if n is not leader]
+
+    def revive(self):
+        """Everything that a test did to the processes is over: all run, and one leads."""
+        for node in self.nodes.values():
+            if node.stopped:
+                node.resume()
+            if not node.running():
+                node.start()
+        self.wait_for_leader()
+
+    # --- boundaries (executor/test_point.h)
+
+    def with_test_points(self):
+        self.environment["NOCTUA_TEST_POINT"] = str(self.directory / "test-point")
+        for node in self.nodes.values():
+            node.program = NOCTUAD_TEST_POINTS
+        return self
+
+    def arm(self, point, action="kill", nth=1):
+        """Whoever gets there first, with the N-th time, kills or stops itself."""
+        path = self.directory / "test-point"
+        self.lost_before = {n.name for n in self.nodes.values() if n.stopped or not n.running()}
+        path.with_suffix(".new").write_text(f"{point} {action} {nth}\n")
+        path.with_suffix(".new").rename(path)
+
+    def wait_for_victim(self, seconds=30):
+        """Whom the armed test point has killed, or stopped."""
+
+        def hit(node):
+            if not node.running():
+                return True
+            state = Path(f"/proc/{node.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+            node.stopped = state == "T"
+            return node.stopped
+
+        def victim():
+            fresh = (n for n in self.nodes.values() if n.name not in self.lost_before)
+            return next((n for n in fresh if hit(n)), None)
+
+        return wait_until(victim, seconds, "a node gets to the test point")
 
     def service(self, name="nocturnal"):
         """The service's line of /status on any node that answers, the leader first."""
         leader = self.leader()
         order = ([leader] if leader else []) + list(self.nodes.values())
         for node in order:
-            status = node.status() if node.running() else None
+            status = node.status() if node.running() and not node.stopped else None
             for service in (status or {}).get("services", []):
                 if service["name"] == name:
                     return service
@@ -478,9 +559,10 @@ class Group:
 
     # --- the usual service
 
-    def spec_text(self, mode="auto", confirm="1s", cooldown="0s", max_moves="16/1h", extra=""):
+    def spec_text(self, mode="auto", confirm="1s", cooldown="0s", max_moves="16/1h", extra="",
+                  urls=None):
         urls = "\n".join(
-            f"          {region}: {self.world.service_url(region)}"
+            f"          {region}: {(urls or {}).get(region) or self.world.service_url(region)}"
             for region in self.world.addresses["regions"]
             if region in ADDRESSES
         )
@@ -530,46 +612,26 @@ services:
         wait_until(lambda: (self.service(name) or {}).get("active"), 10, "adopted")
         return done
 
+    def votes(self, region, name="nocturnal"):
+        """What each node says of the region, by the committed opinions; {} without an answer."""
+        done = self.ctl("status", name, "-o", "json", check=False)
+        if done.returncode != 0:
+            return {}
+        rows = json.loads(done.stdout)["regions"]
+        return next((r for r in rows if r["name"] == region), {})
+
     def wait_for_health(self, seconds=20, name="nocturnal", regions=("us-east-1", "us-west-2")):
         def healthy():
-            done = self.ctl("status", name, "-o", "json", check=False)
-            if done.returncode != 0:
-                return False
-            seen = {r["name"]: r["verdict"] for r in json.loads(done.stdout)["regions"]}
-            return all(seen.get(r) == "up" for r in regions)
+            return all(self.votes(r, name).get("verdict") == "up" for r in regions)
 
         return wait_until(healthy, seconds, f"{regions} seen up")
 
+    # --- what must hold
 
-def eid_order(fence):
-    """(incarnation, epoch, step) of a fence, burnt or not."""
-    text = fence[5:-1] if fence.startswith("void(") else fence
-    version, step = text.split("/")[-2:]
-    incarnation, epoch = version.split(".")
-    return int(incarnation), int(epoch), int(step)
+    def check(self):
+        invariants.check_group(self, self.world, wait_until)
 
-
-def check_ledger(world):
-    """The invariants that the target shows (DESIGN, 11 to 13): at most one effect an eid, and fences
-    form one strictly rising chain, except where a person wrote one."""
-    seen = {}
-    last = None
-    for entry in world.ledger():
-        if entry["kind"] in ("foreign", "forgotten"):
-            last = None
-            if entry["kind"] == "forgotten" and entry.get("fence_after") is not None:
-                seen.pop(entry.get("forgotten_fence") or entry.get("fence_before"), None)
-            continue
-        if entry["kind"] != "change" or not entry["effective"]:
-            continue
-        fence = entry["fence_after"]
-        assert fence, f"an effect without a fence: {entry}"
-        assert fence not in seen, f"applied twice: {fence}: {entry}"
-        seen[fence] = entry
-        order = eid_order(fence)
-        if last is not None:
-            burns_itself = fence.startswith("void(")
-            assert order > last or (burns_itself and order >= last), (
-                f"not rising: {entry['fence_before']} -> {fence}"
-            )
-        last = order
+    def events(self, *kinds):
+        """Committed events of these kinds, oldest first."""
+        committed = invariants.committed_events(self.nodes.values())
+        return [event for event, _ in committed if event["kind"] in kinds]
