@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -122,18 +123,19 @@ static void on_restored(void *context) {
     if (node->probes != NULL && !node->stopping) {
         node_note_windows(node);
         node_configure_probes(node);
+        publish_soon(node); /* it may be a move further */
     }
 }
 
 static void stop(struct noctuad *node);
 
 static void on_failed(void *context, const struct error *error) {
-    struct noctuad *node = context;
+    (void)context;
     LOG_EVENT(NODE_FAILED, LOG_TEXT("code", error_text(error->code)),
               LOG_TEXT("why", error->message));
-    /* Fail-stop: nothing of this process can be trusted to end in order. */
-    (void)node;
-    exit(EXIT_FAILURE);
+    /* Fail-stop: nothing of this process can be trusted to end in order. Not by exit(3): libuv's
+     * destructor waits for its pool, where a write to a disk that hangs may be the very failure. */
+    _exit(EXIT_FAILURE);
 }
 
 /* --- probes and timers --- */
