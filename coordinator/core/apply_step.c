@@ -326,7 +326,8 @@ enum core_error apply_outcome(struct apply *a) {
         debt_remove(service, step->debt_eid);
         step_event(a, EVENT_DEBT_SETTLED, step);
     }
-    if (row->to == STEP_UNKNOWN && c->fence[0] != '\0') {
+    if ((row->to == STEP_UNKNOWN || row->to == STEP_REFUSED) &&
+        step_is_overtaken(a->state, c->service, c->step, c->fence)) {
         automation_halt(a); /* DESIGN, "Recovery": a later incarnation's fence stops it for good */
     }
     execution_settle(a, c->service);

@@ -116,6 +116,14 @@ static enum error_code prepare_intent(struct task *task, uint32_t service,
     (void)snprintf(ours_void, sizeof ours_void, "void(%s/", state->cluster);
     (void)snprintf(fields->fence, sizeof fields->fence, "%s",
                    reading->fence_present ? reading->fence : "");
+    struct fence there;
+    if (reading->fence_present && fence_parse(reading->fence, state->cluster, &there) &&
+        (there.incarnation > state->incarnation ||
+         (text_equal(there.service, state->services[service].name) &&
+          !fence_is_before(&there, state->incarnation, execution->epoch)))) {
+        return error_set(error, ERROR_CONFLICT,
+                         "the fence is of a later epoch than this move: %.150s", reading->fence);
+    }
     if (step->kind == STEP_ADOPT) {
         return adoption_is_true(task, service, target, reading, error) ? ERROR_OK : error->code;
     }
@@ -229,6 +237,12 @@ static void send_attempt(struct task *task, uint32_t service) {
     TEST_POINT("after-send");
 }
 
+/* A cancel came in between: what hasn't left stays here. */
+static bool is_cancelled(const struct task *task, uint32_t service) {
+    const struct state *state = executor_state(task->executor);
+    return state->services[service].execution.phase == EXECUTION_CANCELLING;
+}
+
 static void on_attempt_proposed(void *context, enum error_code error, enum core_error answer,
                                 uint64_t index) {
     struct task *task = context;
@@ -240,7 +254,8 @@ static void on_attempt_proposed(void *context, enum error_code error, enum core_
     /* Applied, in our term, by a leader that has passed its barrier. If anything of that has
      * changed, or the stopwatch says that we were away: the next leader, or round, reads first. */
     bool late = executor_now(task->executor) > task->proposed_ms + SEND_DEADLINE_MS;
-    if (late || !task_locate(task, &service) || step_of(task, service)->phase != STEP_ATTEMPTED) {
+    if (late || !task_locate(task, &service) || step_of(task, service)->phase != STEP_ATTEMPTED ||
+        is_cancelled(task, service)) {
         task_end(task, 0);
         return;
     }

@@ -253,6 +253,26 @@ static void test_attempt_proves_itself(void **state) {
     scene_close(&scene);
 }
 
+/* A later incarnation of the group owns the target: no intent can ever be taken, and this group
+ * must not go on deciding. */
+static void test_fence_of_a_later_incarnation(void **state) {
+    struct scene scene;
+    struct command_step fields = {.step = 0};
+    (void)state;
+    scene_open(&scene);
+    assert_int_equal(group_move(&scene.group, "us-west-2", EXECUTION_SWITCHOVER, 0), CORE_OK);
+    assert_int_equal(group_step(&scene.group, COMMAND_SWITCH, &fields), CORE_OK);
+    (void)TEXT_COPY(scene.fence, "prod/nocturnal/999999.1/0");
+    resolve(&scene);
+    assert_int_equal(scene.send_count, 0);
+    assert_int_equal(scene.propose_count, 1);
+    const struct step *step = &group_execution(&scene.group)->steps[1];
+    assert_int_equal(step->phase, STEP_REFUSED);
+    assert_non_null(strstr(step->detail, "of a later epoch"));
+    assert_true(scene.group.state->halted);
+    scene_close(&scene);
+}
+
 /* The leader would say something; how it is taken is up to the scene. */
 static void say_again(struct scene *scene, enum reply reply) {
     static const enum opinion_value down[REGION_MAX] = {OPINION_DOWN, OPINION_UP};
@@ -299,6 +319,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_burn_is_not_proved_by_the_attempt),
         cmocka_unit_test(test_attempt_proves_itself),
+        cmocka_unit_test(test_fence_of_a_later_incarnation),
         cmocka_unit_test(test_refused_leader_pauses),
         cmocka_unit_test(test_leader_that_is_not_heard_pauses),
     };
