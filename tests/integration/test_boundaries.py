@@ -28,7 +28,7 @@ BURNING = [
     "before-closing",
     "after-closing",
     "before-burn",
-    "after-burn",
+    pytest.param("after-burn", marks=pytest.mark.sanitizers),
     "after-reply",
     "before-outcome",
     "after-outcome",

@@ -163,6 +163,7 @@ WRONG = {
 }
 
 
+@pytest.mark.sanitizers
 def test_wrong_frames_after_a_right_handshake(bare_group):
     """From one who has a certificate: refused, and the group doesn't notice."""
     group = bare_group

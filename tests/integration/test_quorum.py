@@ -43,6 +43,7 @@ def test_minority_holds_its_answers_and_does_nothing(group, world):
     group.wait_for_active(NEW, 60)
 
 
+@pytest.mark.sanitizers
 def test_rejoins_by_snapshot(tmp_path, world):
     with running_group(tmp_path / "group", world, threshold=64) as group:
         serve(group)

@@ -22,12 +22,30 @@ def test_reply_lost_after_the_change_applied(group, world):
 
 
 def test_refused_second_attempt_while_the_first_landed(group, world):
-    """Attempt 1 is held up and lands just before attempt 2, which is then refused."""
-    world.fault(kind="delay", operation="change", count=1, ms=2000)
+    """The refusal of attempt 2 decides nothing: a read finds that attempt 1 did it."""
+    first = world.fault(kind="delay", operation="change", count=1, client="close")
+    second = world.fault(kind="delay", operation="change", count=1)
     move(group)
-    execution = group.wait_for_end(90)
+    noctua.wait_until(lambda: all(f["fired"] for f in world.faults()), 30, "two attempts")
+    world.release(first)
+    noctua.wait_until(lambda: len(world.effects()) == 2, 10, "attempt 1 lands")
+    world.release(second)
+    execution = group.wait_for_end(60)
     assert execution["result"] == "done"
+    assert {s["name"]: s["attempts"] for s in execution["steps"]}["dns"] == 2
+    assert [e for e in world.ledger() if e["kind"] == "refused"]
     assert len(world.effects()) == 2
+
+
+def test_request_applied_twice(group, world):
+    world.fault(kind="duplicate", operation="change", count=1, ms=300)
+    move(group)
+    assert group.wait_for_end(60)["result"] == "done"
+    noctua.wait_until(
+        lambda: [e for e in world.ledger() if e.get("late") == "duplicate"], 10, "the second one"
+    )
+    assert len(world.effects()) == 2
+    assert world.dig() == [noctua.ADDRESSES[NEW]]
 
 
 def two_attempts(group, world):
