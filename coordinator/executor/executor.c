@@ -60,6 +60,7 @@ void task_end_in_trouble(struct task *task, const char *trouble) {
     size_t length = strnlen(trouble, sizeof task->trouble - 1);
     memcpy(task->trouble, trouble, length);
     task->trouble[length] = '\0';
+    codec_clean_text(task->trouble); /* a target's words may hold anything, and be cut anywhere */
     /* Full jitter, so that several zones of one account don't come back together. */
     task_end(task,
              (uint32_t)entropy_between(task->executor->options.entropy, delay_ms / 2, delay_ms));
@@ -79,20 +80,33 @@ void task_propose(struct task *task, enum command_kind kind, const struct comman
     executor->options.proposer.propose(executor->options.proposer.context, &command, on_done, task);
 }
 
+/* One that was never used, or whose execution, or term, is over. */
+static struct task *find_spare(struct executor *executor) {
+    for (uint32_t i = 0; i < TASK_MAX; i++) {
+        if (!executor->tasks[i].used) {
+            return &executor->tasks[i];
+        }
+    }
+    for (uint32_t i = 0; i < TASK_MAX; i++) {
+        uint32_t service;
+        struct task *task = &executor->tasks[i];
+        if (!task->busy && !task_locate(task, &service)) {
+            return task;
+        }
+    }
+    return NULL;
+}
+
 static struct task *task_of(struct executor *executor, const struct effect *effect) {
     const char *name = executor_state(executor)->services[effect->service].name;
-    struct task *spare = NULL;
     for (uint32_t i = 0; i < TASK_MAX; i++) {
         struct task *task = &executor->tasks[i];
         if (task->used && task->epoch == effect->epoch && task->step == effect->step &&
             task->term == executor->term && text_equal(task->service, name)) {
             return task;
         }
-        uint32_t service;
-        if (spare == NULL && (!task->used || (!task->busy && !task_locate(task, &service)))) {
-            spare = task;
-        }
     }
+    struct task *spare = find_spare(executor);
     if (spare == NULL) {
         return NULL; /* its turn comes when another has ended */
     }
@@ -195,8 +209,9 @@ void executor_lead(struct executor *executor, bool leads, uint64_t term) {
 const char *executor_trouble(const struct executor *executor, const char *service, uint32_t step) {
     for (uint32_t i = 0; i < TASK_MAX; i++) {
         const struct task *task = &executor->tasks[i];
-        if (task->used && task->step == step && task->term == executor->term &&
-            text_equal(task->service, service)) {
+        uint32_t place;
+        if (task->used && task->step == step && text_equal(task->service, service) &&
+            task_locate(task, &place)) { /* not an earlier move's */
             return task->trouble;
         }
     }
