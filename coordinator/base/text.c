@@ -219,7 +219,9 @@ bool text_from_hex(const char *hex, void *bytes, size_t size_bytes) {
     }
     uint8_t *p = bytes;
     for (size_t i = 0; i < size_bytes; i++) {
-        p[i] = (uint8_t)(hex_value(hex[2 * i]) << 4 | hex_value(hex[2 * i + 1]));
+        unsigned high = (unsigned)hex_value(hex[2 * i]);
+        unsigned low = (unsigned)hex_value(hex[2 * i + 1]);
+        p[i] = (uint8_t)(high << 4 | low);
     }
     return true;
 }
