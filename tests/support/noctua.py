@@ -6,8 +6,10 @@ is started is ended, by pid, whatever happens to the test.
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -52,15 +54,26 @@ def wait_until(condition, seconds, what):
         time.sleep(0.02)
 
 
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
+def lowest_ephemeral_port():
     try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError):
+        return 32768
+
+
+# Below what the kernel gives to others: between our choice and the daemon's bind() nobody gets it.
+PORTS = itertools.count(random.randrange(10240, lowest_ephemeral_port() - 4096))
+
+
+def free_ports(count):
+    ports = []
+    while len(ports) < count:
+        port = 10240 + next(PORTS) % (lowest_ephemeral_port() - 10240)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind(("127.0.0.1", port))
+            ports.append(port)
+    return ports
 
 
 def http_request(address, method, path, body=None, timeout=5):
@@ -397,6 +410,9 @@ class Group:
         for node in self.nodes.values():
             node.start()
         self.wait_for_leader()
+        for node in self.nodes.values():
+            wait_until(lambda n=node: n.status() or not n.running(), 20, f"{node.name} answers")
+            assert node.running(), f"{node.name} ended: {node.process.text()[-2000:]}"
         return self
 
     def end(self):
