@@ -115,6 +115,20 @@ void replica_deliver_held(struct replica *replica) {
     }
 }
 
+/* The library sets its commit index to min(leader's, last entry of this message) whenever the
+ * leader's is higher than its own, also when that is lower than its own: then it goes back, and an
+ * assertion ends the process. It happens with heartbeats to a follower that the leader is sending a
+ * snapshot, because they are anchored at the snapshot's end. Such a message says nothing new about
+ * what is committed here. */
+static void keep_commit_index(struct replica *replica, struct raft_message *message) {
+    struct raft_append_entries *args = &message->append_entries;
+    raft_index commit_index = raft_commit_index(&replica->raft);
+    if (message->type == RAFT_APPEND_ENTRIES && args->leader_commit > commit_index &&
+        args->prev_log_index + args->n_entries < commit_index) {
+        args->leader_commit = commit_index;
+    }
+}
+
 static void receive_raft(struct replica *replica, struct peer *peer, enum peers_message type,
                          const uint8_t *payload, size_t size_bytes) {
     struct raft_message message;
@@ -136,6 +150,7 @@ static void receive_raft(struct replica *replica, struct peer *peer, enum peers_
         return;
     }
     note_contact(replica, peer, &message);
+    keep_commit_index(replica, &message);
     if (!hold_snapshot(replica, &message)) {
         replica->receive(&replica->io, &message);
     }

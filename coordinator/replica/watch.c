@@ -12,7 +12,7 @@
 
 #define WRITE_STALL_MS 30000
 #define ERROR_PATIENCE_MS 500
-#define SNAPSHOT_STALL_MS 120000
+#define SNAPSHOT_STALL_MS 60000
 #define NO_ROOM_PATIENCE_MS 1000 /* a short lack may be a snapshot's temporary file */
 #define SEGMENT_KIB (8 * 1024)   /* raft_uv's size of a segment; io.capacity counts KiB */
 

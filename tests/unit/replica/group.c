@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "net/tls.h"
 #include "pki/pki.h"
+#include "replica_private.h"
 
 #define TICKER_MS 2
 
@@ -284,6 +285,16 @@ void group_wait(struct group *group, bool (*condition)(struct group *group, void
                         status.term, status.applied_log_index, status.commit_log_index,
                         status.last_log_index, status.applied_index,
                         node->failed ? node->failure.message : "healthy");
+            if (node->replica != NULL) {
+                const struct replica *replica = node->replica;
+                print_error(
+                    "    installing %d, taking %d, put %d/%d, held %d, appends %s, capacity "
+                    "%u, errmsg '%s'\n",
+                    replica->raft.snapshot.installing, replica->raft.legacy.snapshot_taking,
+                    replica->put.active, replica->put.withheld, replica->has_held,
+                    TAILQ_EMPTY(&replica->appends) ? "none" : "some", replica->io.capacity,
+                    replica->io.errmsg);
+            }
         }
         fail_msg("what was waited for didn't happen");
     }

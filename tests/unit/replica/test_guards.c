@@ -79,6 +79,37 @@ static void test_snapshots_cross(void **state) {
     group_finish(&group);
 }
 
+/* As to a follower that the leader sends a snapshot: anchored behind what is committed there, with
+ * a higher commit index. Without the guard the process ends here. */
+static void test_commit_index_stays(void **state) {
+    struct group group;
+    struct wire_part part = {0};
+    (void)state;
+    group_init(&group, &small_log);
+    group_bootstrap(&group);
+    group_start(&group);
+    uint32_t leader = group_wait_leader(&group);
+    group_write(&group, 10, 1);
+    group_wait_equal(&group);
+    struct replica *follower = group.nodes[(leader + 1) % 3].replica;
+    raft_index commit_index = raft_commit_index(&follower->raft);
+    assert_true(commit_index > 2);
+    struct raft_message message = {.type = RAFT_APPEND_ENTRIES};
+    message.append_entries.version = 1;
+    message.append_entries.term = raft_current_term(&follower->raft);
+    message.append_entries.prev_log_index = 1; /* the first entry, of term 1 in every group */
+    message.append_entries.prev_log_term = 1;
+    message.append_entries.leader_commit = commit_index + 1;
+    assert_true(wire_encode(&message, 0, &part));
+    replica_on_message(group.nodes[leader].id, PEERS_MESSAGE_RAFT,
+                       (const uint8_t *)part.buffers[0].base, part.buffers[0].len, follower);
+    assert_int_equal(raft_commit_index(&follower->raft), commit_index);
+    buffer_finish(&part.head);
+    group_write(&group, 10, 1);
+    group_wait_equal(&group);
+    group_finish(&group);
+}
+
 static int compare_numbers(const void *a, const void *b) {
     uint64_t left = *(const uint64_t *)a;
     uint64_t right = *(const uint64_t *)b;
@@ -134,6 +165,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_snapshot_waits_for_our_own),
         cmocka_unit_test(test_snapshots_cross),
+        cmocka_unit_test(test_commit_index_stays),
         cmocka_unit_test(test_lone_write_on_an_idle_group),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
