@@ -286,7 +286,9 @@ static int show_plan(const struct options *options, struct connection *connectio
 static int go(const struct options *options, struct connection *connection,
               Noctua__Request *request, const struct shown_plan *plan) {
     uint64_t index = 0;
-    request->move->plan_hash = (char *)plan->hash;
+    /* The plan that was shown, or the one that was named, and no other. */
+    request->move->plan_hash =
+        (char *)(options->plan_hash != NULL ? options->plan_hash : plan->hash);
     int status = ask_command(options, connection, request, view_explain, &index);
     if (status != EXIT_DONE || !options->wait) {
         return status;
@@ -314,9 +316,6 @@ int ask_move(const struct options *options, Noctua__MoveRequest__Kind kind) {
     request.move = &move;
     status = show_plan(options, connection, &request, &plan);
     if (status == EXIT_DONE && !options->dry_run) {
-        if (options->plan_hash != NULL) {
-            (void)TEXT_COPY(plan.hash, options->plan_hash);
-        }
         if (options->yes || confirm(options->arguments[0])) {
             status = go(options, connection, &request, &plan);
         } else {

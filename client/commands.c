@@ -37,7 +37,11 @@ static int run_version(const struct options *options) {
         view_version(NULL, stdout);
         return EXIT_DONE;
     }
-    return ask_query(options, "version", NULL, true, view_version);
+    int status = ask_query(options, "version", NULL, true, view_version);
+    if (status == EXIT_UNREACHABLE) {
+        view_version(NULL, stdout);
+    }
+    return status;
 }
 
 static int run_failover(const struct options *options) {

@@ -18,10 +18,11 @@
 #define OUTPUT_MAX_BYTES (4 * 1024 * 1024)
 #define REPLY_QUEUE_MAX 1024
 #define REPLY_DEADLINE_MS 10000 /* one node's answer; then another is asked */
+#define REPLY_LEAST_MS 1000     /* what was asked may be done: hear what became of it */
 
 struct endpoint {
     char host[256];
-    char port[8];
+    char port[8]; /* 1 to 65535 */
 };
 
 struct connection {
@@ -31,6 +32,7 @@ struct connection {
     struct endpoint endpoints[CONNECTION_ENDPOINT_MAX];
     uint32_t endpoint_count, at;
     uint64_t timeout_ms;
+    uint64_t end_ms; /* of the call under way, by CLOCK_BOOTTIME */
     uint8_t client_id[16];
     uint64_t known_index;
     bool knows_index;
@@ -48,6 +50,13 @@ struct connection {
 
 static uint64_t now_ms(void) {
     return clock_boottime_ms(&clock_system);
+}
+
+/* How much of wait_ms the call under way has left. */
+static uint64_t left_of_call_ms(const struct connection *c, uint64_t wait_ms) {
+    uint64_t at_ms = now_ms();
+    uint64_t left_ms = c->end_ms > at_ms ? c->end_ms - at_ms : 0;
+    return left_ms < wait_ms ? left_ms : wait_ms;
 }
 
 /* --- one stream --- */
@@ -138,31 +147,43 @@ static void disconnect(struct connection *c) {
     c->ready = false;
 }
 
+static enum error_code connect_to_address(struct connection *c, const struct endpoint *endpoint,
+                                          const struct sockaddr *address, struct error *error) {
+    static const struct tls_stream_callbacks callbacks = {on_ready, on_data, on_closed};
+    c->closed = false;
+    enum error_code code = tls_stream_connect(&c->loop, c->identity, address, OUTPUT_MAX_BYTES,
+                                              &callbacks, c, &c->stream, error);
+    if (code != ERROR_OK) {
+        return error_prefix(error, "%s:%s", endpoint->host, endpoint->port);
+    }
+    while (!c->ready && !c->closed && left_of_call_ms(c, REPLY_DEADLINE_MS) > 0) {
+        run_for(c, left_of_call_ms(c, REPLY_DEADLINE_MS));
+    }
+    if (c->ready && !c->closed) {
+        return ERROR_OK;
+    }
+    const char *why = c->closed ? c->closed_error.message : "no answer";
+    code =
+        error_set(error, ERROR_UNAVAILABLE, "%s:%s: %.200s", endpoint->host, endpoint->port, why);
+    disconnect(c);
+    return code;
+}
+
+/* A name may have several addresses, of which only one is listened on. */
 static enum error_code connect_to(struct connection *c, const struct endpoint *endpoint,
                                   struct error *error) {
-    static const struct tls_stream_callbacks callbacks = {on_ready, on_data, on_closed};
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     int rv = getaddrinfo(endpoint->host, endpoint->port, &hints, &found);
     if (rv != 0) {
         return error_set(error, ERROR_UNAVAILABLE, "%s: %s", endpoint->host, gai_strerror(rv));
     }
-    c->closed = false;
-    enum error_code code = tls_stream_connect(&c->loop, c->identity, found->ai_addr,
-                                              OUTPUT_MAX_BYTES, &callbacks, c, &c->stream, error);
+    enum error_code code = ERROR_UNAVAILABLE;
+    for (const struct addrinfo *at = found; at != NULL && code != ERROR_OK; at = at->ai_next) {
+        code = connect_to_address(c, endpoint, at->ai_addr, error);
+    }
     freeaddrinfo(found);
-    if (code != ERROR_OK) {
-        return error_prefix(error, "%s:%s", endpoint->host, endpoint->port);
-    }
-    while (!c->ready && !c->closed) {
-        run_for(c, REPLY_DEADLINE_MS);
-    }
-    if (c->closed) {
-        disconnect(c);
-        return error_set(error, ERROR_UNAVAILABLE, "%s:%s: %.200s", endpoint->host, endpoint->port,
-                         c->closed_error.message);
-    }
-    return ERROR_OK;
+    return code;
 }
 
 static enum error_code send_request(struct connection *c, const Noctua__Request *request,
@@ -222,7 +243,8 @@ static enum error_code ask_once(struct connection *c, Noctua__Request *request,
     }
     enum error_code code = send_request(c, request, error);
     if (code == ERROR_OK) {
-        code = receive(c, REPLY_DEADLINE_MS, error);
+        uint64_t wait_ms = left_of_call_ms(c, REPLY_DEADLINE_MS);
+        code = receive(c, wait_ms > REPLY_LEAST_MS ? wait_ms : REPLY_LEAST_MS, error);
     }
     if (code != ERROR_OK) {
         disconnect(c);
@@ -246,8 +268,8 @@ static void pause_a_moment(struct connection *c) {
 /* Asks one node after the other until one gives an answer that isn't "not the leader". */
 static enum error_code ask(struct connection *c, Noctua__Request *request, bool allow_stale,
                            struct error *error) {
-    uint64_t end_ms = now_ms() + c->timeout_ms;
     uint32_t misses = 0;
+    c->end_ms = now_ms() + c->timeout_ms;
     for (;;) {
         request->allow_stale = allow_stale && misses >= 2 * c->endpoint_count;
         request->wall_ms = clock_wall_ms(&clock_system);
@@ -263,7 +285,7 @@ static enum error_code ask(struct connection *c, Noctua__Request *request, bool 
         }
         misses++;
         next_endpoint(c);
-        if (now_ms() >= end_ms) {
+        if (now_ms() >= c->end_ms) {
             return error->code;
         }
         if (misses % c->endpoint_count == 0) {
@@ -324,11 +346,17 @@ enum error_code connection_watch(struct connection *c, Noctua__Request *request,
                                  void (*resume)(void *context, Noctua__Request *request),
                                  void *context, struct error *error) {
     uint64_t end_ms = timeout_ms == 0 ? UINT64_MAX : now_ms() + timeout_ms;
+    bool began = false;
     for (;;) {
         fill_envelope(c, request, false);
         enum error_code code = ask(c, request, true, error);
+        if (code != ERROR_OK && !began) {
+            disconnect(c);
+            return code; /* there is nothing to go on with */
+        }
         while (code == ERROR_OK) {
             assert(c->reply != NULL);
+            began = true;
             if (!on_reply(context, c->reply) || !c->reply->more) {
                 disconnect(c);
                 return ERROR_OK;
@@ -362,22 +390,38 @@ const char *connection_id(const struct connection *c) {
 
 /* --- making one --- */
 
+/* "host:port" or "[address]:port". */
+static bool parse_endpoint(const char *text, size_t length, struct endpoint *ret) {
+    const char *colon = memrchr(text, ':', length);
+    size_t host = colon == NULL ? 0 : (size_t)(colon - text);
+    size_t port = colon == NULL ? 0 : length - host - 1;
+    uint64_t number;
+    bool bracketed = host > 2 && text[0] == '[' && text[host - 1] == ']';
+    if (bracketed) {
+        text++;
+        host -= 2;
+    }
+    if (host == 0 || host >= sizeof ret->host || port == 0 || port >= sizeof ret->port ||
+        (!bracketed && memchr(text, ':', host) != NULL)) {
+        return false;
+    }
+    memcpy(ret->host, text, host);
+    ret->host[host] = '\0';
+    memcpy(ret->port, colon + 1, port);
+    ret->port[port] = '\0';
+    return text_to_u64(ret->port, 1, 65535, &number);
+}
+
 static enum error_code parse_endpoints(struct connection *c, const char *text,
                                        struct error *error) {
     while (*text != '\0') {
         size_t length = strcspn(text, ",");
-        struct endpoint *endpoint = &c->endpoints[c->endpoint_count];
-        const char *colon = memrchr(text, ':', length);
-        size_t host = colon == NULL ? 0 : (size_t)(colon - text);
-        size_t port = colon == NULL ? 0 : length - host - 1;
-        if (c->endpoint_count == CONNECTION_ENDPOINT_MAX || host == 0 ||
-            host >= sizeof endpoint->host || port == 0 || port >= sizeof endpoint->port) {
+        if (c->endpoint_count == CONNECTION_ENDPOINT_MAX ||
+            !parse_endpoint(text, length, &c->endpoints[c->endpoint_count])) {
             return error_set(error, ERROR_INVALID,
                              "endpoints are host:port,host:port (at most %d), not '%.*s'",
                              CONNECTION_ENDPOINT_MAX, (int)length, text);
         }
-        memcpy(endpoint->host, text, host);
-        memcpy(endpoint->port, colon + 1, port);
         c->endpoint_count++;
         text += length + (text[length] == ',');
     }

@@ -30,8 +30,9 @@ enum error_code connection_call(struct connection *connection, Noctua__Request *
                                 struct error *error);
 
 /* A request with a series of replies: on_reply returns false to end it. ERROR_TIMEOUT when
- * timeout_ms (0: none) pass before the series ends by itself. Goes on from where it was when the
- * node goes away: `resume` may change the request (from_index) before it is sent again. */
+ * timeout_ms (0: none) pass before the series ends by itself. Once it has begun it goes on from
+ * where it was when the node goes away: `resume` may change the request (from_index) before it is
+ * sent again. */
 enum error_code connection_watch(struct connection *connection, Noctua__Request *request,
                                  uint64_t timeout_ms,
                                  bool (*on_reply)(void *context, const Noctua__Reply *reply),

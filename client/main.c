@@ -1,5 +1,6 @@
 /* noctuactl: what an operator types. */
 #include <argp.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,9 +8,12 @@
 
 #include "base/text.h"
 #include "commands.h"
+#include "pki/pki.h"
 
 #define TIMEOUT_DEFAULT_MS 10000
+#define TIMEOUT_MAX_MS 3600000
 #define WAIT_MAX_S 86400
+#define FOR_MIN_MS 1000
 #define TLS_DEFAULT "/etc/noctua/tls"
 
 enum {
@@ -37,6 +41,7 @@ enum {
     KEY_NAME,
     KEY_DAYS,
     KEY_FORCE,
+    KEY_END,
 };
 
 static const struct argp_option argp_options[] = {
@@ -76,7 +81,7 @@ struct parsed {
     struct options options;
     const struct client_command *command;
     char words[64];
-    bool first_word;
+    bool given[KEY_END - KEY_ENDPOINTS];
 };
 
 /* Which commands take an option; 0: all. */
@@ -157,13 +162,6 @@ static const char *nearest_command(const char *words) {
 static void take_word(struct parsed *parsed, const char *word, struct argp_state *state) {
     struct options *options = &parsed->options;
     if (parsed->command != NULL) {
-        /* "--wait 30": getopt leaves the value of an optional argument behind as a word. */
-        uint64_t seconds;
-        if (options->argument_count == parsed->command->most && options->wait &&
-            options->wait_ms == 0 && text_to_u64(word, 1, WAIT_MAX_S, &seconds)) {
-            options->wait_ms = seconds * 1000;
-            return;
-        }
         if (options->argument_count == parsed->command->most) {
             argp_error(state, "%s takes no more than '%s'", parsed->command->words,
                        parsed->command->arguments);
@@ -186,19 +184,26 @@ static void take_word(struct parsed *parsed, const char *word, struct argp_state
     }
 }
 
-static uint64_t take_number(const char *text, uint64_t high, const char *what,
+static uint64_t take_number(const char *text, uint64_t low, uint64_t high, const char *what,
                             struct argp_state *state) {
     uint64_t value = 0;
-    if (!text_to_u64(text, 0, high, &value)) {
-        argp_error(state, "%s is a whole number, not '%s'", what, text);
+    if (!text_to_u64(text, low, high, &value)) {
+        argp_error(state, "%s is a whole number from %" PRIu64 " to %" PRIu64 ", not '%s'", what,
+                   low, high, text);
     }
     return value;
 }
 
-static uint64_t take_duration(const char *text, const char *what, struct argp_state *state) {
+static uint64_t take_duration(const char *text, uint64_t low_ms, uint64_t high_ms, const char *what,
+                              struct argp_state *state) {
     uint64_t value = 0;
+    char limit[TEXT_DURATION_SIZE];
     if (!text_to_duration_ms(text, &value)) {
         argp_error(state, "%s is a time with its unit (30s, 10m, 2h), not '%s'", what, text);
+    }
+    if (value < low_ms || value > high_ms) {
+        argp_error(state, "%s is at %s %s", what, value < low_ms ? "least" : "most",
+                   text_from_duration_ms(value < low_ms ? low_ms : high_ms, limit));
     }
     return value;
 }
@@ -216,9 +221,15 @@ static void take_output(struct options *options, const char *form, struct argp_s
 }
 
 static void take_wait(struct options *options, const char *argument, struct argp_state *state) {
+    uint64_t ms;
     options->wait = true;
-    if (argument != NULL && !text_to_duration_ms(argument, &options->wait_ms)) {
-        options->wait_ms = take_number(argument, WAIT_MAX_S, "--wait", state) * 1000;
+    if (argument == NULL) {
+        return;
+    }
+    if (text_to_duration_ms(argument, &ms) && ms > 0) {
+        options->wait_ms = take_duration(argument, 1, (uint64_t)WAIT_MAX_S * 1000, "--wait", state);
+    } else {
+        options->wait_ms = take_number(argument, 1, WAIT_MAX_S, "--wait", state) * 1000;
     }
 }
 
@@ -244,7 +255,7 @@ static error_t take_pki_option(int key, char *argument, struct options *options,
         options->names[options->name_count++] = argument;
         return 0;
     case KEY_DAYS:
-        options->days = (uint32_t)take_number(argument, 36500, "--days", state);
+        options->days = (uint32_t)take_number(argument, 1, PKI_DAYS_MAX, "--days", state);
         return 0;
     case KEY_FORCE:
         options->force = true;
@@ -270,7 +281,7 @@ static error_t take_command_option(int key, char *argument, struct options *opti
         options->skip[options->skip_count++] = argument;
         return 0;
     case KEY_FOR:
-        options->for_ms = take_duration(argument, "--for", state);
+        options->for_ms = take_duration(argument, FOR_MIN_MS, UINT64_MAX, "--for", state);
         return 0;
     case KEY_YES:
         options->yes = true;
@@ -282,16 +293,16 @@ static error_t take_command_option(int key, char *argument, struct options *opti
         options->plan_hash = argument;
         return 0;
     case KEY_EPOCH:
-        options->epoch = take_number(argument, UINT64_MAX, "--epoch", state);
+        options->epoch = take_number(argument, 0, UINT64_MAX, "--epoch", state);
         return 0;
     case KEY_STEP:
         options->step = argument;
         return 0;
     case KEY_LIMIT:
-        options->limit = (uint32_t)take_number(argument, 100000, "--limit", state);
+        options->limit = (uint32_t)take_number(argument, 0, 100000, "--limit", state);
         return 0;
     case KEY_EXPECTED:
-        options->expected_index = take_number(argument, UINT64_MAX, "--expected", state);
+        options->expected_index = take_number(argument, 0, UINT64_MAX, "--expected", state);
         options->has_expected = true;
         return 0;
     case KEY_DRY_RUN:
@@ -317,6 +328,9 @@ static void check_arguments(const struct parsed *parsed, struct argp_state *stat
 
 static error_t parse_option(int key, char *argument, struct argp_state *state) {
     struct parsed *parsed = state->input;
+    if (key >= KEY_ENDPOINTS && key < KEY_END) {
+        parsed->given[key - KEY_ENDPOINTS] = true;
+    }
     switch (key) {
     case KEY_ENDPOINTS:
         parsed->options.endpoints = argument;
@@ -328,7 +342,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
         parsed->options.id = argument;
         return 0;
     case KEY_TIMEOUT:
-        parsed->options.timeout_ms = take_duration(argument, "--timeout", state);
+        parsed->options.timeout_ms = take_duration(argument, 0, TIMEOUT_MAX_MS, "--timeout", state);
         return 0;
     case 'o':
         take_output(&parsed->options, argument, state);
@@ -379,32 +393,22 @@ static char *help_filter(int key, const char *text, void *input) {
 static bool reason_is_missing(const struct parsed *parsed) {
     static const char *const need[] = {"veto", "pause", "release", "cancel", "reject"};
     const struct options *options = &parsed->options;
+    bool needed = options->skip_count > 0;
     for (size_t i = 0; i < ARRAY_LENGTH(need); i++) {
-        if (text_equal(parsed->command->words, need[i]) && options->reason == NULL) {
-            return true;
-        }
+        needed = needed || text_equal(parsed->command->words, need[i]);
     }
-    return options->skip_count > 0 && options->reason == NULL;
+    return needed && (options->reason == NULL || options->reason[0] == '\0');
 }
 
-static int check_options(const struct parsed *parsed, int argc, char **argv) {
-    for (int i = 1; i < argc; i++) {
-        if (!text_starts_with(argv[i], "--") || argv[i][2] == '\0') {
-            continue;
-        }
-        char name[32];
-        (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(argv[i] + 2, "="), argv[i] + 2);
-        for (size_t o = 0; o < ARRAY_LENGTH(argp_options); o++) {
-            const struct argp_option *option = &argp_options[o];
-            if (option->name == NULL || !text_equal(option->name, name)) {
-                continue;
-            }
-            uint32_t bit = option_bit(option->key);
-            if (bit != 0 && (parsed->command->options & bit) == 0) {
-                (void)fprintf(stderr, "noctuactl: %s takes no --%s\n", parsed->command->words,
-                              name);
-                return EXIT_USAGE;
-            }
+static int check_options(const struct parsed *parsed) {
+    for (size_t o = 0; o < ARRAY_LENGTH(argp_options); o++) {
+        const struct argp_option *option = &argp_options[o];
+        uint32_t bit = option_bit(option->key);
+        if (bit != 0 && parsed->given[option->key - KEY_ENDPOINTS] &&
+            (parsed->command->options & bit) == 0) {
+            (void)fprintf(stderr, "noctuactl: %s takes no --%s\n", parsed->command->words,
+                          option->name);
+            return EXIT_USAGE;
         }
     }
     if (reason_is_missing(parsed)) {
@@ -413,6 +417,23 @@ static int check_options(const struct parsed *parsed, int argc, char **argv) {
         return EXIT_USAGE;
     }
     return EXIT_DONE;
+}
+
+/* "--wait 30" as "--wait=30": getopt leaves the value of an optional argument behind as a word. */
+static void join_wait(int *argc, char **argv, char *joined, size_t size) {
+    for (int i = 1; i + 1 < *argc && !text_equal(argv[i], "--"); i++) {
+        uint64_t value;
+        bool is_value = text_to_u64(argv[i + 1], 0, UINT64_MAX, &value) ||
+                        text_to_duration_ms(argv[i + 1], &value);
+        if (!text_equal(argv[i], "--wait") || !is_value) {
+            continue;
+        }
+        (void)snprintf(joined, size, "--wait=%s", argv[i + 1]);
+        argv[i] = joined;
+        memmove(&argv[i + 1], &argv[i + 2], (size_t)(*argc - i - 1) * sizeof argv[0]);
+        (*argc)--;
+        return;
+    }
 }
 
 int main(int argc, char **argv) {
@@ -425,6 +446,7 @@ int main(int argc, char **argv) {
         help_filter,
         NULL};
     static struct parsed parsed;
+    char joined[64];
     const char *endpoints = getenv("NOCTUA_ENDPOINTS");
     const char *tls = getenv("NOCTUA_TLS");
     parsed.options.endpoints = endpoints == NULL ? "127.0.0.1:7601" : endpoints;
@@ -433,7 +455,8 @@ int main(int argc, char **argv) {
     argp_err_exit_status = EXIT_USAGE;
     argp_program_version = NULL;
     (void)signal(SIGPIPE, SIG_IGN);
+    join_wait(&argc, argv, joined, sizeof joined);
     (void)argp_parse(&parser, argc, argv, 0, NULL, &parsed);
-    int status = check_options(&parsed, argc, argv);
+    int status = check_options(&parsed);
     return status != EXIT_DONE ? status : parsed.command->run(&parsed.options);
 }

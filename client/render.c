@@ -7,9 +7,23 @@
 
 #include <yaml.h>
 
+#include "base/text.h"
+
 void table_init(struct table *table, uint32_t columns) {
     assert(columns > 0 && columns <= TABLE_COLUMN_MAX);
     *table = (struct table){.columns = columns};
+}
+
+/* A row stays a row, and nothing steers the terminal, whatever somebody wrote as his reason. */
+static void clean_cell(char *cell) {
+    for (char *at = cell; *at != '\0';) {
+        size_t length = text_utf8_length(at, strnlen(at, 4));
+        if (length == 0 || *at == '\n' || *at == '\t') {
+            *at = ' ';
+            length = 1;
+        }
+        at += length;
+    }
 }
 
 void table_add(struct table *table, const char *const *cells) {
@@ -24,7 +38,11 @@ void table_add(struct table *table, const char *const *cells) {
     for (uint32_t i = 0; i < table->columns; i++) {
         const char *cell = cells[i] == NULL || cells[i][0] == '\0' ? "-" : cells[i];
         row[i] = strdup(cell);
-        table->failed = table->failed || row[i] == NULL;
+        if (row[i] == NULL) {
+            table->failed = true;
+        } else {
+            clean_cell(row[i]);
+        }
     }
     table->rows++;
 }
@@ -83,14 +101,24 @@ static bool emit_scalar(yaml_emitter_t *emitter, const char *text, bool quoted) 
 
 /* A text that a YAML reader would take for something else must be quoted. */
 static bool needs_quotes(const char *text) {
-    static const char *const words[] = {"",   "null", "true", "false", "yes", "no",
-                                        "on", "off",  "~",    "y",     "n"};
+    static const char *const words[] = {"",    "null", "true", "false", "yes", "no", "on",
+                                        "off", "~",    "y",    "n",     "=",   "<<"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strcasecmp(text, words[i]) == 0) {
             return true;
         }
     }
     return strchr("0123456789+-.", text[0]) != NULL;
+}
+
+/* The shortest form that is read as the same number. */
+static void format_real(double value, char number[CELL_SIZE]) {
+    for (int digits = 15; digits <= 17; digits++) {
+        (void)snprintf(number, CELL_SIZE, "%.*g", digits, value);
+        if (strtod(number, NULL) == value) {
+            return;
+        }
+    }
 }
 
 static bool emit_value(yaml_emitter_t *emitter, const json_t *value);
@@ -103,7 +131,7 @@ static bool emit_object(yaml_emitter_t *emitter, const json_t *value) {
         emit(emitter, &event,
              yaml_mapping_start_event_initialize(&event, NULL, NULL, 1, YAML_BLOCK_MAPPING_STYLE));
     json_object_foreach((json_t *)value, key, member) {
-        ok = ok && emit_scalar(emitter, key, false) && emit_value(emitter, member);
+        ok = ok && emit_scalar(emitter, key, needs_quotes(key)) && emit_value(emitter, member);
     }
     return ok && emit(emitter, &event, yaml_mapping_end_event_initialize(&event));
 }
@@ -133,7 +161,7 @@ static bool emit_value(yaml_emitter_t *emitter, const json_t *value) {
         (void)snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
         return emit_scalar(emitter, number, false);
     case JSON_REAL:
-        (void)snprintf(number, sizeof number, "%g", json_real_value(value));
+        format_real(json_real_value(value), number);
         return emit_scalar(emitter, number, false);
     case JSON_TRUE:
         return emit_scalar(emitter, "true", false);

@@ -21,11 +21,12 @@ static enum error_code read_file(const char *path, struct buffer *ret, struct er
         (void)buffer_append(ret, chunk, got);
     }
     bool broken = ferror(file) != 0;
+    int reason = errno;
     if (file != stdin) {
         (void)fclose(file);
     }
     if (broken) {
-        return error_set(error, ERROR_IO, "%s: can't read it", path);
+        return error_set(error, ERROR_INVALID, "%s: %s", path, strerror(reason));
     }
     return ret->failed
                ? error_set(error, ERROR_INVALID, "%s is larger than %d bytes", path, SPEC_TEXT_MAX)
