@@ -140,7 +140,7 @@ static void driver_sends(struct driver *driver, const struct driver_target *targ
     (void)TEXT_COPY(request->fence_after, change->fence_after);
     (void)TEXT_COPY(request->comment, change->comment);
     assert_int_equal(change->state_before == NULL, change->state_after == NULL);
-    request->has_state = change->state_before != NULL;
+    request->has_state = change->state_before != NULL && change->state_after != NULL;
     if (request->has_state) {
         request->state_before = *change->state_before;
         request->state_after = *change->state_after;

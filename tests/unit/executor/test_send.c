@@ -231,9 +231,10 @@ static void test_failing_reads_back_off(void **state) {
 static void test_a_targets_words_are_made_clean(void **state) {
     struct scene *scene = *state;
     char words[256];
-    memset(words, 'x', sizeof words);
-    memcpy(words, "\x1b[2J", 4);
-    memcpy(words + 250, "\xe2\x82\xac\xe2\x82", 6);
+    char filling[246];
+    memset(filling, 'x', sizeof filling);
+    (void)snprintf(words, sizeof words, "\x1b[2J%.*s\xe2\x82\xac\xe2\x82", (int)sizeof filling,
+                   filling);
     bring_to_sent(scene);
     scene_reply(scene, scene_send(scene), DRIVER_REPLY_REFUSED, words);
     const char *trouble = executor_trouble(scene->executor, "nocturnal", DNS);
