@@ -38,13 +38,8 @@ def said(node, event, words):
 
 
 def listening(node):
-    def answers():
-        try:
-            return node.get("/livez")[0] == 200
-        except OSError:
-            return False
-
-    noctua.wait_until(answers, 20, "it runs")
+    """The endpoints answer before the node listens to its peers; a status is there after it."""
+    noctua.wait_until(node.status, 20, "it runs")
     return node.peer_port
 
 
