@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aws_http.h"
 #include "base/text.h"
+#include "http_client.h"
 
 enum error_code aws_endpoint_find(const char *suffix, const char *otherwise,
                                   char ret_url[AWS_URL_SIZE], struct error *error) {
@@ -25,7 +25,7 @@ enum error_code aws_endpoint_find(const char *suffix, const char *otherwise,
         return error_set(error, ERROR_LIMIT, "%s: longer than %d characters", variable,
                          AWS_URL_SIZE - 1);
     }
-    enum error_code code = aws_http_check_url(copy, false, error);
+    enum error_code code = http_check_url(copy, false, error);
     if (code != ERROR_OK) {
         return error_prefix(error, "%s", variable);
     }

@@ -23,12 +23,15 @@ static const struct {
     {"PriorRequestNotComplete", AWS_ERROR_BUSY},
     {"RequestExpired", AWS_ERROR_SKEWED},
     {"RequestTimeTooSkewed", AWS_ERROR_SKEWED},
+    {"RequestInTheFuture", AWS_ERROR_SKEWED},
     {"ExpiredToken", AWS_ERROR_CREDENTIALS},
     {"ExpiredTokenException", AWS_ERROR_CREDENTIALS},
     {"InvalidClientTokenId", AWS_ERROR_CREDENTIALS},
     {"UnrecognizedClientException", AWS_ERROR_CREDENTIALS},
     {"InvalidToken", AWS_ERROR_CREDENTIALS},
-    {"SignatureDoesNotMatch", AWS_ERROR_DENIED},
+    {"SignatureDoesNotMatch", AWS_ERROR_SIGNATURE},
+    {"InvalidSignatureException", AWS_ERROR_SIGNATURE},
+    {"AuthFailure", AWS_ERROR_SIGNATURE},
     {"IncompleteSignature", AWS_ERROR_DENIED},
     {"MissingAuthenticationToken", AWS_ERROR_DENIED},
     {"AccessDenied", AWS_ERROR_DENIED},
@@ -58,7 +61,8 @@ static enum aws_error_class classify(long status, const char *code, const char *
     for (size_t i = 0; i < ARRAY_LENGTH(code_table); i++) {
         if (strcmp(code, code_table[i].code) == 0) {
             enum aws_error_class class = code_table[i].class;
-            return class == AWS_ERROR_DENIED && tells_of_time(message) ? AWS_ERROR_SKEWED : class;
+            return class == AWS_ERROR_SIGNATURE && tells_of_time(message) ? AWS_ERROR_SKEWED
+                                                                          : class;
         }
     }
     if (status >= 500) {
@@ -133,6 +137,7 @@ enum error_code aws_error_code(enum aws_error_class class) {
     case AWS_ERROR_SERVER:
         return ERROR_UNAVAILABLE;
     case AWS_ERROR_SKEWED:
+    case AWS_ERROR_SIGNATURE:
     case AWS_ERROR_CREDENTIALS:
     case AWS_ERROR_DENIED:
         return ERROR_DENIED;

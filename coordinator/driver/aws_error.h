@@ -12,6 +12,7 @@ enum aws_error_class {
     AWS_ERROR_THROTTLED,   /* too many requests: later */
     AWS_ERROR_BUSY,        /* an earlier request on the zone is not complete: later */
     AWS_ERROR_SKEWED,      /* this machine's clock is off */
+    AWS_ERROR_SIGNATURE,   /* another secret, or the clock */
     AWS_ERROR_CREDENTIALS, /* expired or unknown keys: fresh ones may help */
     AWS_ERROR_DENIED,      /* good keys, but not allowed */
     AWS_ERROR_NOT_FOUND,

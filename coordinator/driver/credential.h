@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "aws_http.h"
+#include "aws_sign.h"
 #include "base/error.h"
 
 struct credential {

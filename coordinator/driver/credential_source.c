@@ -55,7 +55,7 @@ static void on_sts_result(void *context, const struct credential_result *result)
 /* --- container and instance metadata -------------------------------------------------------- */
 
 static void end_with_json(struct fetch *fetch, const char *who,
-                          const struct aws_http_response *response) {
+                          const struct http_response *response) {
     struct error error = response->error;
     struct credential credential = {.expires = false};
     if (error.code == ERROR_OK && response->status != 200) {
@@ -75,7 +75,7 @@ static void end_with_json(struct fetch *fetch, const char *who,
     explicit_bzero(&credential, sizeof credential);
 }
 
-static void on_container_reply(void *context, const struct aws_http_response *response) {
+static void on_container_reply(void *context, const struct http_response *response) {
     end_with_json(context, "container credentials", response);
 }
 
@@ -122,7 +122,7 @@ static void fetch_container(struct fetch *fetch) {
     if (length < 0 || (size_t)length >= sizeof url) {
         code = error_set(&error, ERROR_LIMIT, "AWS_CONTAINER_CREDENTIALS_..._URI is too long");
     } else {
-        code = aws_http_check_url(base, true, &error);
+        code = http_check_url(base, true, &error);
     }
     if (code == ERROR_OK) {
         code = container_header(header, sizeof header, &error);
@@ -132,34 +132,34 @@ static void fetch_container(struct fetch *fetch) {
         fetch_fail(fetch, &error);
         return;
     }
-    struct aws_http_request request = {.method = "GET",
-                                       .url = url,
-                                       .headers = {header[0] == '\0' ? NULL : header},
-                                       .timeout_ms = LOCAL_TIMEOUT_MS,
-                                       .connect_timeout_ms = LOCAL_CONNECT_TIMEOUT_MS,
-                                       .direct = true};
+    struct aws_request request = {.http = {.method = "GET",
+                                           .url = url,
+                                           .headers = {header[0] == '\0' ? NULL : header},
+                                           .timeout_ms = LOCAL_TIMEOUT_MS,
+                                           .connect_timeout_ms = LOCAL_CONNECT_TIMEOUT_MS,
+                                           .direct = true}};
     aws_http_send(fetch->source->http, &request, on_container_reply, fetch);
     explicit_bzero(header, sizeof header);
 }
 
-static void on_imds_keys(void *context, const struct aws_http_response *response) {
+static void on_imds_keys(void *context, const struct http_response *response) {
     end_with_json(context, "instance metadata", response);
 }
 
-static void imds_get(struct fetch *fetch, const char *path, aws_http_cb on_reply) {
+static void imds_get(struct fetch *fetch, const char *path, http_response_cb on_reply) {
     char url[AWS_URL_SIZE + 512];
     (void)snprintf(url, sizeof url, "%s%s", fetch->imds_url, path);
-    struct aws_http_request request = {.method = "GET",
-                                       .url = url,
-                                       .headers = {fetch->imds_token_header},
-                                       .timeout_ms = LOCAL_TIMEOUT_MS,
-                                       .connect_timeout_ms = LOCAL_CONNECT_TIMEOUT_MS,
-                                       .direct = true};
+    struct aws_request request = {.http = {.method = "GET",
+                                           .url = url,
+                                           .headers = {fetch->imds_token_header},
+                                           .timeout_ms = LOCAL_TIMEOUT_MS,
+                                           .connect_timeout_ms = LOCAL_CONNECT_TIMEOUT_MS,
+                                           .direct = true}};
     aws_http_send(fetch->source->http, &request, on_reply, fetch);
 }
 
 /* Copies the first line of a reply; false when it is empty, too long or not printable. */
-static bool first_line(const struct aws_http_response *response, char *to, size_t to_size) {
+static bool first_line(const struct http_response *response, char *to, size_t to_size) {
     size_t length = 0;
     while (length < response->body_size_bytes && response->body[length] > ' ' &&
            response->body[length] < 0x7f) {
@@ -174,7 +174,7 @@ static bool first_line(const struct aws_http_response *response, char *to, size_
     return true;
 }
 
-static void on_imds_role(void *context, const struct aws_http_response *response) {
+static void on_imds_role(void *context, const struct http_response *response) {
     struct fetch *fetch = context;
     struct error error = response->error;
     char role[129];
@@ -201,7 +201,7 @@ static void on_imds_role(void *context, const struct aws_http_response *response
     buffer_finish(&path);
 }
 
-static void on_imds_token(void *context, const struct aws_http_response *response) {
+static void on_imds_token(void *context, const struct http_response *response) {
     struct fetch *fetch = context;
     char token[LOCAL_TOKEN_MAX + 1];
     struct error error = response->error;
@@ -235,7 +235,7 @@ static void fetch_imds(struct fetch *fetch) {
     }
     const char *given = environment("AWS_EC2_METADATA_SERVICE_ENDPOINT");
     const char *base = given[0] == '\0' ? "http://169.254.169.254" : given;
-    if (!TEXT_COPY(fetch->imds_url, base) || aws_http_check_url(base, true, &error) != ERROR_OK) {
+    if (!TEXT_COPY(fetch->imds_url, base) || http_check_url(base, true, &error) != ERROR_OK) {
         error_set(&error, ERROR_INVALID, "AWS_EC2_METADATA_SERVICE_ENDPOINT is not usable");
         fetch_fail(fetch, &error);
         return;
@@ -246,12 +246,12 @@ static void fetch_imds(struct fetch *fetch) {
     }
     char url[AWS_URL_SIZE + 32];
     (void)snprintf(url, sizeof url, "%s/latest/api/token", fetch->imds_url);
-    struct aws_http_request request = {.method = "PUT",
-                                       .url = url,
-                                       .headers = {"X-aws-ec2-metadata-token-ttl-seconds: 300"},
-                                       .timeout_ms = LOCAL_TIMEOUT_MS,
-                                       .connect_timeout_ms = LOCAL_CONNECT_TIMEOUT_MS,
-                                       .direct = true};
+    struct aws_request request = {.http = {.method = "PUT",
+                                           .url = url,
+                                           .headers = {"X-aws-ec2-metadata-token-ttl-seconds: 300"},
+                                           .timeout_ms = LOCAL_TIMEOUT_MS,
+                                           .connect_timeout_ms = LOCAL_CONNECT_TIMEOUT_MS,
+                                           .direct = true}};
     aws_http_send(fetch->source->http, &request, on_imds_token, fetch);
 }
 

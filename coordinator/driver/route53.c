@@ -120,7 +120,7 @@ static void end_failed(struct call *call, const struct error *error) {
 
 /* --- replies -------------------------------------------------------------------------------- */
 
-static void describe_refusal(const struct call *call, const struct aws_http_response *response,
+static void describe_refusal(const struct call *call, const struct http_response *response,
                              const struct aws_error *refused, struct error *error) {
     /* A clock gets set: that is worth another try, unlike a lack of permission. */
     bool skewed = refused->class == AWS_ERROR_SKEWED;
@@ -137,7 +137,7 @@ static void describe_refusal(const struct call *call, const struct aws_http_resp
     aws_cut_utf8(error->message);
 }
 
-static void on_sent_reply(void *context, const struct aws_http_response *response) {
+static void on_sent_reply(void *context, const struct http_response *response) {
     struct call *call = context;
     struct driver_sent sent = {.reply = DRIVER_REPLY_UNKNOWN};
     struct route53_change_info info;
@@ -189,7 +189,7 @@ static uint64_t next_backoff_ms(struct call *call) {
     return entropy_between(call->owner->options.entropy, most_ms / 4, most_ms);
 }
 
-static void read_refused(struct call *call, const struct aws_http_response *response) {
+static void read_refused(struct call *call, const struct http_response *response) {
     struct route53 *owner = call->owner;
     struct aws_error refused;
     aws_error_read(response->status, response->body, response->body_size_bytes, &refused);
@@ -221,13 +221,13 @@ static void read_failed(struct call *call, struct error *error) {
     schedule_soon(owner);
 }
 
-static bool is_no_such_change(const struct aws_http_response *response) {
+static bool is_no_such_change(const struct http_response *response) {
     struct aws_error refused;
     aws_error_read(response->status, response->body, response->body_size_bytes, &refused);
     return response->status == 404 && strcmp(refused.code, "NoSuchChange") == 0;
 }
 
-static void on_change_reply(void *context, const struct aws_http_response *response) {
+static void on_change_reply(void *context, const struct http_response *response) {
     struct call *call = context;
     struct error error = response->error;
     struct route53_change_info info = {.insync = false};
@@ -252,7 +252,7 @@ static void on_change_reply(void *context, const struct aws_http_response *respo
     read_again(call, 0);
 }
 
-static void on_list_reply(void *context, const struct aws_http_response *response) {
+static void on_list_reply(void *context, const struct http_response *response) {
     struct call *call = context;
     struct error error = response->error;
     struct route53_page page;
@@ -301,15 +301,12 @@ static void send_request(struct call *call, const struct aws_keys *keys) {
     struct route53 *owner = call->owner;
     uint64_t now = now_ms(owner);
     uint64_t left_ms = call->deadline_ms > now ? call->deadline_ms - now : 1;
-    struct aws_http_request request = {
+    struct http_request request = {
         .method = "GET",
-        .keys = keys,
-        .sign_service = "route53",
-        .sign_region = "us-east-1",
         .timeout_ms = owner->options.request_timeout_ms,
         .connect_timeout_ms = left_ms < CONNECT_TIMEOUT_MS ? (uint32_t)left_ms : CONNECT_TIMEOUT_MS,
     };
-    aws_http_cb on_reply = on_list_reply;
+    http_response_cb on_reply = on_list_reply;
     struct buffer url;
     buffer_init(&url, (size_t)16 * 1024);
     buffer_append_format(&url, "%s/%s/", owner->endpoint, ROUTE53_API_VERSION);
@@ -342,7 +339,8 @@ static void send_request(struct call *call, const struct aws_keys *keys) {
         schedule_soon(owner);
     } else {
         request.url = url.data;
-        aws_http_send(owner->http, &request, on_reply, call);
+        struct aws_request signed_request = {request, keys, "route53", "us-east-1"};
+        aws_http_send(owner->http, &signed_request, on_reply, call);
     }
     buffer_finish(&url);
 }

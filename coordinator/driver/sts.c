@@ -21,7 +21,7 @@ static void finish(struct sts_call *call, const struct credential_result *result
     free(call);
 }
 
-static void on_response(void *context, const struct aws_http_response *response) {
+static void on_response(void *context, const struct http_response *response) {
     struct sts_call *call = context;
     struct error error = response->error;
     struct credential credential = {.expires = false};
@@ -77,17 +77,20 @@ static void post(struct aws_http *http, const char *region, const struct aws_key
         code = error_set(&error, ERROR_LIMIT, "STS: too large a request");
     }
     if (code == ERROR_OK) {
-        struct aws_http_request request = {
-            .method = "POST",
-            .url = url,
-            .body = body.data,
-            .body_size_bytes = body.size_bytes,
-            .headers = {"Content-Type: application/x-www-form-urlencoded; charset=utf-8"},
+        struct aws_request request = {
+            .http =
+                {
+                    .method = "POST",
+                    .url = url,
+                    .body = body.data,
+                    .body_size_bytes = body.size_bytes,
+                    .headers = {"Content-Type: application/x-www-form-urlencoded; charset=utf-8"},
+                    .timeout_ms = STS_TIMEOUT_MS,
+                    .connect_timeout_ms = STS_CONNECT_TIMEOUT_MS,
+                },
             .keys = keys,
             .sign_service = "sts",
             .sign_region = region,
-            .timeout_ms = STS_TIMEOUT_MS,
-            .connect_timeout_ms = STS_CONNECT_TIMEOUT_MS,
         };
         aws_http_send(http, &request, on_response, call);
     } else {

@@ -647,12 +647,33 @@ def test_the_last_good_keys_outlive_sts(role_world):
     assert tool.end() == 0
 
 
-def test_a_clock_that_is_off_is_named(quiet_world, tool):
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_is_off_is_taken_from_the_reply(role_world, hours):
+    """STS and Route 53: each asked once more at once, and never again."""
+    tool = Tool(environment_of(role_world))
+    target = {**TARGET, "role": ROLE, "external_id": "the-external-id"}
+    role_world.control("POST", "/clock", {"offset_ms": hours * 3600 * 1000})
+    assert tool.read(target)["summary"] == f"{DOMAIN} A {EAST}"
+    assert tool.send(None, fence(1), target=target)["reply"] == "ACCEPTED"
+    assert tool.read(target)["fence"] == fence(1)
+    assert tool.end() == 0
+    assert "".join(tool.errors).count("aws_clock_differs") == 1
+
+
+def test_an_effect_is_not_repeated_for_the_clock(quiet_world, tool):
+    """Its refusal is for the caller to read; the next request has the right date."""
     quiet_world.control("POST", "/clock", {"offset_ms": 3600 * 1000})
-    reply = tool.read()
-    assert reply["error"] == "unavailable"
-    assert "clock" in reply["message"]
-    assert "behind" in reply["message"]
     sent = tool.send(None, fence(1))
     assert sent["reply"] == "REFUSED"
-    assert "clock" in sent["message"]
+    assert "this machine's clock is" in sent["message"]
+    assert "behind Route 53's: set it" in sent["message"]
+    assert [e["kind"] for e in quiet_world.ledger()] == ["refused"]
+    assert tool.read()["fence"] is None
+    assert tool.send(None, fence(1))["reply"] == "ACCEPTED"
+
+
+def test_a_clock_that_is_days_off_is_named(quiet_world, tool):
+    quiet_world.control("POST", "/clock", {"offset_ms": 25 * 3600 * 1000})
+    reply = tool.read()
+    assert reply["error"] == "unavailable"
+    assert "behind Route 53's: set it" in reply["message"]

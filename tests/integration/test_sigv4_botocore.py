@@ -175,6 +175,15 @@ def test_own_headers(server):
     )
 
 
+@pytest.mark.parametrize("path", ["", "/", "/a%20b/c%3Ad", "/~x-._/y/", "/a:b@c/d=e,f+g"])
+def test_path(server, path):
+    assert_good(send(server, "GET", path, "-q", "a=b"))
+
+
+def test_spaces_in_a_header(server):
+    assert_good(send(server, "GET", "/", "-H", "X-Amz-Zzz:  a  b\t c ", "-H", "x-abc:d"))
+
+
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "us-gov-west-1"])
 def test_sts_in_its_region(server, region):
     body = "Action=GetCallerIdentity&Version=2011-06-15"

@@ -48,6 +48,20 @@ def test_request_applied_twice(group, world):
     assert world.dig() == [noctua.ADDRESSES[NEW]]
 
 
+def test_signature_refused_for_its_date(group, world):
+    """The clocks of group and target part while a request is on its way. Its refusal is read like
+    any other; the second attempt is dated by the target's clock."""
+    held = world.fault(kind="delay", operation="change", count=1, expire=True)
+    move(group)
+    noctua.wait_until(lambda: world.control("GET", f"/faults/{held}")["held"], 30, "the attempt")
+    world.control("POST", "/clock", {"offset_ms": 3600 * 1000})
+    world.release(held)
+    execution = group.wait_for_end(60)
+    assert execution["result"] == "done"
+    assert {s["name"]: s["attempts"] for s in execution["steps"]}["dns"] == 2
+    assert len(world.effects()) == 2
+
+
 def two_attempts(group, world):
     """A move whose first request is on its way for ever, and whose second is not answered."""
     held = world.fault(kind="delay", operation="change", count=1, client="close")

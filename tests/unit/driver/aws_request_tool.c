@@ -23,7 +23,7 @@ static void on_closed(void *context) {
     (void)context;
 }
 
-static void on_response(void *context, const struct aws_http_response *response) {
+static void on_response(void *context, const struct http_response *response) {
     (void)context;
     if (response->error.code != ERROR_OK) {
         (void)fprintf(stderr, "%s\n", response->error.message);
@@ -47,12 +47,13 @@ int main(int argument_count, char **arguments) {
     struct aws_parameter parameters[AWS_PARAMETER_MAX];
     uint32_t parameter_count = 0, header_count = 0;
     struct aws_keys keys;
-    struct aws_http_request request = {.timeout_ms = 10000, .connect_timeout_ms = 5000};
+    struct aws_request signed_request = {.http = {.timeout_ms = 10000, .connect_timeout_ms = 5000}};
+    struct http_request *request = &signed_request.http;
     assert(argument_count >= 5);
-    request.method = arguments[1];
-    request.sign_service = arguments[3];
-    request.sign_region = arguments[4];
-    request.keys = &keys;
+    request->method = arguments[1];
+    signed_request.sign_service = arguments[3];
+    signed_request.sign_region = arguments[4];
+    signed_request.keys = &keys;
     load_key(keys.access_key_id, sizeof keys.access_key_id, "AWS_ACCESS_KEY_ID");
     load_key(keys.secret_access_key, sizeof keys.secret_access_key, "AWS_SECRET_ACCESS_KEY");
     load_key(keys.session_token, sizeof keys.session_token, "AWS_SESSION_TOKEN");
@@ -64,12 +65,12 @@ int main(int argument_count, char **arguments) {
             *equals = '\0';
             parameters[parameter_count++] = (struct aws_parameter){value, equals + 1};
         } else if (text_equal(arguments[i], "-H")) {
-            assert(header_count < AWS_HTTP_HEADER_MAX);
-            request.headers[header_count++] = value;
+            assert(header_count < HTTP_CLIENT_HEADER_MAX - AWS_SIGN_HEADER_MAX);
+            request->headers[header_count++] = value;
         } else {
             assert(text_equal(arguments[i], "-d"));
-            request.body = value;
-            request.body_size_bytes = strlen(value);
+            request->body = value;
+            request->body_size_bytes = strlen(value);
         }
     }
     struct buffer url;
@@ -77,7 +78,7 @@ int main(int argument_count, char **arguments) {
     buffer_append_text(&url, arguments[2]);
     buffer_append_text(&url, parameter_count > 0 ? "?" : "");
     aws_append_query(&url, parameters, parameter_count);
-    request.url = url.data;
+    request->url = url.data;
     uv_loop_t loop;
     uv_loop_init(&loop);
     struct error error;
@@ -85,7 +86,7 @@ int main(int argument_count, char **arguments) {
         (void)fprintf(stderr, "%s\n", error.message);
         return 2;
     }
-    aws_http_send(tool.http, &request, on_response, NULL);
+    aws_http_send(tool.http, &signed_request, on_response, NULL);
     buffer_finish(&url);
     uv_run(&loop, UV_RUN_DEFAULT);
     return uv_loop_close(&loop) == 0 ? tool.status : 2;

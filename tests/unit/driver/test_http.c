@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "aws_http.h"
+#include "http_client.h"
 #include "base/text.h"
 #include "stub_server.h"
 
@@ -58,7 +58,7 @@ static void release_resolver(void) {
 static struct {
     uv_loop_t loop;
     struct stub_server server;
-    struct aws_http *http;
+    struct http_client *http;
     bool closed;
     uint64_t boottime_ms; /* of the tested code's clock; 0: the machine's */
 } test;
@@ -89,7 +89,7 @@ static const struct clock test_clock = {test_boottime_ms, test_wall_ms, NULL};
 
 static bool inside_send;
 
-static void on_response(void *context, const struct aws_http_response *response) {
+static void on_response(void *context, const struct http_response *response) {
     struct outcome *outcome = context;
     assert_false(inside_send);
     outcome->done = true;
@@ -120,7 +120,7 @@ static bool answer(void *context, const struct stub_request *request, struct buf
     }
     if (text_starts_with(request->path, "/huge")) {
         size_t size_bytes =
-            AWS_HTTP_RESPONSE_MAX + (text_equal(request->path, "/huge-by-one") ? 1 : 0);
+            HTTP_CLIENT_RESPONSE_MAX + (text_equal(request->path, "/huge-by-one") ? 1 : 0);
         buffer_append_format(reply, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", size_bytes);
         for (size_t i = 0; i < size_bytes; i++) {
             buffer_append(reply, "x", 1);
@@ -143,17 +143,16 @@ static int set_up(void **state) {
     (void)state;
     memset(&test, 0, sizeof test);
     unsetenv("http_proxy");
-    unsetenv("AWS_CA_BUNDLE");
     uv_loop_init(&test.loop);
     stub_server_start(&test.server, &test.loop, answer, NULL);
-    assert_int_equal(aws_http_create(&test.loop, &test_clock, &test.http, NULL), ERROR_OK);
+    assert_int_equal(http_client_create(&test.loop, &test_clock, NULL, &test.http, NULL), ERROR_OK);
     return 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
     if (!test.closed) {
-        aws_http_close(test.http, on_closed, &test.closed);
+        http_client_close(test.http, on_closed, &test.closed);
         run_until(&test.loop, &test.closed);
     }
     stub_server_stop(&test.server);
@@ -162,8 +161,7 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static void send_request(struct outcome *outcome, const char *path,
-                         struct aws_http_request request) {
+static void send_request(struct outcome *outcome, const char *path, struct http_request request) {
     char url[256];
     (void)snprintf(url, sizeof url, "%s%s", path[0] == '/' ? test.server.url : "", path);
     request.url = url;
@@ -172,11 +170,11 @@ static void send_request(struct outcome *outcome, const char *path,
     request.connect_timeout_ms = 2000;
     *outcome = (struct outcome){.done = false};
     inside_send = true;
-    aws_http_send(test.http, &request, on_response, outcome);
+    http_client_send(test.http, &request, on_response, outcome);
     inside_send = false;
 }
 
-static void call(struct outcome *outcome, const char *path, struct aws_http_request request) {
+static void call(struct outcome *outcome, const char *path, struct http_request request) {
     send_request(outcome, path, request);
     run_until(&test.loop, &outcome->done);
     assert_int_equal(outcome->count, 1);
@@ -185,20 +183,20 @@ static void call(struct outcome *outcome, const char *path, struct aws_http_requ
 static void test_reply(void **state) {
     (void)state;
     struct outcome o;
-    call(&o, "/ok", (struct aws_http_request){.method = "GET"});
+    call(&o, "/ok", (struct http_request){.method = "GET"});
     assert_int_equal(o.code, ERROR_OK);
     assert_int_equal(o.status, 200);
     assert_string_equal(o.body, "GET");
     assert_true(o.sent && o.has_date);
     assert_int_equal(o.date_wall_ms, STUB_DATE_MS);
-    call(&o, "/ok", (struct aws_http_request){.method = "PUT"});
+    call(&o, "/ok", (struct http_request){.method = "PUT"});
     assert_string_equal(o.body, "PUT");
-    call(&o, "/ok", (struct aws_http_request){.method = "POST", .body = "", .body_size_bytes = 0});
+    call(&o, "/ok", (struct http_request){.method = "POST", .body = "", .body_size_bytes = 0});
     assert_string_equal(o.body, "POST");
-    call(&o, "/status/404", (struct aws_http_request){.method = "GET"});
+    call(&o, "/status/404", (struct http_request){.method = "GET"});
     assert_int_equal(o.code, ERROR_OK);
     assert_int_equal(o.status, 404);
-    call(&o, "/redirect", (struct aws_http_request){.method = "GET"});
+    call(&o, "/redirect", (struct http_request){.method = "GET"});
     assert_int_equal(o.status, 307);
     assert_int_equal(test.server.requests, 5);
 }
@@ -207,17 +205,17 @@ static void test_reads_reuse_and_effects_do_not(void **state) {
     (void)state;
     struct outcome o;
     for (int i = 0; i < 3; i++) {
-        call(&o, "/ok", (struct aws_http_request){.method = "GET"});
+        call(&o, "/ok", (struct http_request){.method = "GET"});
     }
     assert_int_equal(test.server.connections, 1);
     for (unsigned i = 0; i < 3; i++) {
         call(&o, "/ok",
-             (struct aws_http_request){
+             (struct http_request){
                  .method = "POST", .body = "x", .body_size_bytes = 1, .effect = true});
         assert_int_equal(o.status, 200);
         assert_int_equal(test.server.connections, 2 + i);
     }
-    call(&o, "/ok", (struct aws_http_request){.method = "GET"});
+    call(&o, "/ok", (struct http_request){.method = "GET"});
     assert_int_equal(test.server.connections, 4); /* not one of an effect */
 }
 
@@ -225,10 +223,10 @@ static void test_reads_reuse_and_effects_do_not(void **state) {
 static void test_an_effect_is_sent_once(void **state) {
     (void)state;
     struct outcome o;
-    call(&o, "/ok", (struct aws_http_request){.method = "GET"});
-    call(&o, "/cut",
-         (struct aws_http_request){
-             .method = "POST", .body = "x", .body_size_bytes = 1, .effect = true});
+    call(&o, "/ok", (struct http_request){.method = "GET"});
+    call(
+        &o, "/cut",
+        (struct http_request){.method = "POST", .body = "x", .body_size_bytes = 1, .effect = true});
     assert_int_equal(o.code, ERROR_UNAVAILABLE);
     assert_true(o.sent);
     assert_int_equal(test.server.requests, 2);
@@ -237,7 +235,7 @@ static void test_an_effect_is_sent_once(void **state) {
 static void test_refused_connection(void **state) {
     (void)state;
     struct outcome o;
-    call(&o, "http://127.0.0.1:1/", (struct aws_http_request){.effect = true});
+    call(&o, "http://127.0.0.1:1/", (struct http_request){.effect = true});
     assert_int_equal(o.code, ERROR_UNAVAILABLE);
     assert_false(o.sent);
     assert_true(o.message[0] != '\0');
@@ -246,7 +244,7 @@ static void test_refused_connection(void **state) {
 static void test_timeout(void **state) {
     (void)state;
     struct outcome o;
-    call(&o, "/hang", (struct aws_http_request){.timeout_ms = 50});
+    call(&o, "/hang", (struct http_request){.timeout_ms = 50});
     assert_int_equal(o.code, ERROR_TIMEOUT);
     assert_true(o.sent);
 }
@@ -254,10 +252,10 @@ static void test_timeout(void **state) {
 static void test_broken_replies(void **state) {
     (void)state;
     struct outcome o;
-    call(&o, "/half", (struct aws_http_request){.timeout_ms = 100});
+    call(&o, "/half", (struct http_request){.timeout_ms = 100});
     assert_int_not_equal(o.code, ERROR_OK);
     assert_true(o.sent);
-    call(&o, "/no-http", (struct aws_http_request){.timeout_ms = 1000});
+    call(&o, "/no-http", (struct http_request){.timeout_ms = 1000});
     assert_int_not_equal(o.code, ERROR_OK);
     assert_true(o.sent);
 }
@@ -265,10 +263,10 @@ static void test_broken_replies(void **state) {
 static void test_reply_at_the_limit_and_beyond(void **state) {
     (void)state;
     struct outcome o;
-    call(&o, "/huge", (struct aws_http_request){.method = "GET"});
+    call(&o, "/huge", (struct http_request){.method = "GET"});
     assert_int_equal(o.code, ERROR_OK);
-    assert_int_equal(o.size_bytes, AWS_HTTP_RESPONSE_MAX);
-    call(&o, "/huge-by-one", (struct aws_http_request){.method = "GET"});
+    assert_int_equal(o.size_bytes, HTTP_CLIENT_RESPONSE_MAX);
+    call(&o, "/huge-by-one", (struct http_request){.method = "GET"});
     assert_int_equal(o.code, ERROR_LIMIT);
 }
 
@@ -276,10 +274,10 @@ static void test_deadline(void **state) {
     (void)state;
     struct outcome o;
     test.boottime_ms = 1000;
-    call(&o, "/ok", (struct aws_http_request){.effect = true, .deadline_boottime_ms = 1001});
+    call(&o, "/ok", (struct http_request){.effect = true, .deadline_boottime_ms = 1001});
     assert_int_equal(o.code, ERROR_OK);
     test.boottime_ms = 1001;
-    call(&o, "/ok", (struct aws_http_request){.effect = true, .deadline_boottime_ms = 1001});
+    call(&o, "/ok", (struct http_request){.effect = true, .deadline_boottime_ms = 1001});
     assert_int_equal(o.code, ERROR_TIMEOUT);
     assert_false(o.sent);
     assert_int_equal(test.server.requests, 1);
@@ -289,10 +287,10 @@ static void test_deadline(void **state) {
 static void test_other_schemes_and_nonsense(void **state) {
     (void)state;
     struct outcome o;
-    call(&o, "file:///etc/passwd", (struct aws_http_request){.method = "GET"});
+    call(&o, "file:///etc/passwd", (struct http_request){.method = "GET"});
     assert_int_equal(o.code, ERROR_INVALID);
     assert_false(o.sent);
-    call(&o, "", (struct aws_http_request){.method = "GET"});
+    call(&o, "", (struct http_request){.method = "GET"});
     assert_int_not_equal(o.code, ERROR_OK);
     assert_false(o.sent);
 }
@@ -301,26 +299,26 @@ static void test_proxy_is_for_the_public_only(void **state) {
     (void)state;
     struct outcome o;
     setenv("http_proxy", "http://127.0.0.1:1", 1);
-    call(&o, "/ok", (struct aws_http_request){.direct = true});
+    call(&o, "/ok", (struct http_request){.direct = true});
     assert_int_equal(o.code, ERROR_OK);
-    call(&o, "/ok", (struct aws_http_request){.effect = true});
+    call(&o, "/ok", (struct http_request){.effect = true});
     assert_int_equal(o.code, ERROR_UNAVAILABLE);
     assert_false(o.sent);
 }
 
 static void test_too_many_at_once(void **state) {
     (void)state;
-    static struct outcome outcomes[AWS_HTTP_CALL_MAX + 1];
-    for (int i = 0; i < AWS_HTTP_CALL_MAX + 1; i++) {
-        send_request(&outcomes[i], "/hang", (struct aws_http_request){.method = "GET"});
+    static struct outcome outcomes[HTTP_CLIENT_CALL_MAX + 1];
+    for (int i = 0; i < HTTP_CLIENT_CALL_MAX + 1; i++) {
+        send_request(&outcomes[i], "/hang", (struct http_request){.method = "GET"});
     }
-    run_until(&test.loop, &outcomes[AWS_HTTP_CALL_MAX].done);
-    assert_int_equal(outcomes[AWS_HTTP_CALL_MAX].code, ERROR_UNAVAILABLE);
-    assert_false(outcomes[AWS_HTTP_CALL_MAX].sent);
+    run_until(&test.loop, &outcomes[HTTP_CLIENT_CALL_MAX].done);
+    assert_int_equal(outcomes[HTTP_CLIENT_CALL_MAX].code, ERROR_UNAVAILABLE);
+    assert_false(outcomes[HTTP_CLIENT_CALL_MAX].sent);
     assert_false(outcomes[0].done);
-    aws_http_close(test.http, on_closed, &test.closed);
+    http_client_close(test.http, on_closed, &test.closed);
     run_until(&test.loop, &test.closed);
-    for (int i = 0; i < AWS_HTTP_CALL_MAX; i++) {
+    for (int i = 0; i < HTTP_CLIENT_CALL_MAX; i++) {
         assert_int_equal(outcomes[i].count, 1);
         assert_int_equal(outcomes[i].code, ERROR_CANCELLED);
     }
@@ -328,19 +326,19 @@ static void test_too_many_at_once(void **state) {
 
 static struct outcome after_close;
 
-static void on_cancelled(void *context, const struct aws_http_response *response) {
+static void on_cancelled(void *context, const struct http_response *response) {
     assert_int_equal(response->error.code, ERROR_CANCELLED);
-    send_request(&after_close, "/ok", (struct aws_http_request){.method = "GET"});
+    send_request(&after_close, "/ok", (struct http_request){.method = "GET"});
     *(bool *)context = true;
 }
 
 static void test_close_cancels_also_what_comes_then(void **state) {
     (void)state;
     bool cancelled = false;
-    struct aws_http_request request = {
+    struct http_request request = {
         .method = "GET", .url = "http://127.0.0.1:1/", .timeout_ms = 1000, .connect_timeout_ms = 1};
-    aws_http_send(test.http, &request, on_cancelled, &cancelled);
-    aws_http_close(test.http, on_closed, &test.closed);
+    http_client_send(test.http, &request, on_cancelled, &cancelled);
+    http_client_close(test.http, on_closed, &test.closed);
     assert_false(test.closed);
     run_until(&test.loop, &test.closed);
     assert_true(cancelled);
@@ -352,15 +350,15 @@ static void test_close_cancels_also_what_comes_then(void **state) {
 static void test_a_resolver_that_hangs(void **state) {
     (void)state;
     struct outcome hung, forever, other;
-    send_request(&forever, "http://hang.test:1/", (struct aws_http_request){.timeout_ms = 60000});
-    send_request(&hung, "http://hang2.test:1/", (struct aws_http_request){.timeout_ms = 50});
+    send_request(&forever, "http://hang.test:1/", (struct http_request){.timeout_ms = 60000});
+    send_request(&hung, "http://hang2.test:1/", (struct http_request){.timeout_ms = 50});
     uint64_t start_ms = clock_boottime_ms(&clock_system);
-    call(&other, "/ok", (struct aws_http_request){.method = "GET"});
+    call(&other, "/ok", (struct http_request){.method = "GET"});
     assert_int_equal(other.code, ERROR_OK);
     run_until(&test.loop, &hung.done);
     assert_int_equal(hung.code, ERROR_TIMEOUT);
     assert_false(hung.sent || forever.done);
-    aws_http_close(test.http, on_closed, &test.closed);
+    http_client_close(test.http, on_closed, &test.closed);
     run_until(&test.loop, &test.closed);
     assert_int_equal(forever.code, ERROR_CANCELLED);
     assert_true(clock_boottime_ms(&clock_system) - start_ms < 5000);

@@ -9,7 +9,7 @@
 
 #include "aws_endpoint.h"
 #include "aws_error.h"
-#include "aws_http.h"
+#include "http_client.h"
 #include "aws_text.h"
 #include "base/text.h"
 #include "driver/driver.h"
@@ -131,8 +131,10 @@ static void test_error_classes(void **state) {
          AWS_ERROR_SKEWED, ERROR_DENIED},
         {403, ERROR_BODY("SignatureDoesNotMatch", "Signature not yet current: 1"), AWS_ERROR_SKEWED,
          ERROR_DENIED},
-        {403, ERROR_BODY("SignatureDoesNotMatch", "check your secret"), AWS_ERROR_DENIED,
+        {403, ERROR_BODY("SignatureDoesNotMatch", "check your secret"), AWS_ERROR_SIGNATURE,
          ERROR_DENIED},
+        {400, ERROR_BODY("InvalidSignatureException", ""), AWS_ERROR_SIGNATURE, ERROR_DENIED},
+        {403, ERROR_BODY("RequestTimeTooSkewed", ""), AWS_ERROR_SKEWED, ERROR_DENIED},
         {403, ERROR_BODY("ExpiredToken", ""), AWS_ERROR_CREDENTIALS, ERROR_DENIED},
         {403, ERROR_BODY("InvalidClientTokenId", ""), AWS_ERROR_CREDENTIALS, ERROR_DENIED},
         {403, ERROR_BODY("AccessDenied", ""), AWS_ERROR_DENIED, ERROR_DENIED},
@@ -227,7 +229,7 @@ static void test_endpoints(void **state) {
     };
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
         struct error error;
-        assert_int_equal(aws_http_check_url(table[i].url, table[i].link_local, &error) == ERROR_OK,
+        assert_int_equal(http_check_url(table[i].url, table[i].link_local, &error) == ERROR_OK,
                          table[i].ok);
     }
 }
