@@ -106,6 +106,11 @@ static void test_restore_in_mid_life(void **state) {
     group_finish(&group);
 }
 
+static bool has_failed(struct group *group, void *context) {
+    (void)group;
+    return ((struct group_node *)context)->failed;
+}
+
 /* The group doesn't know the disk of a follower yet (NODES names the first leader's only), so an
  * empty one may take its place. */
 static void test_empty_follower_joins(void **state) {
@@ -120,8 +125,7 @@ static void test_empty_follower_joins(void **state) {
     group_wipe_node(&group, follower);
     /* The leader still remembers what the old disk acknowledged; another leader doesn't. */
     assert_int_equal(group_start_node(&group, follower, &error), ERROR_OK);
-    group_run_ms(&group, 200);
-    assert_true(group.nodes[follower].failed);
+    group_wait(&group, has_failed, &group.nodes[follower]);
     assert_non_null(strstr(group.nodes[follower].failure.message, "had acknowledged"));
     group_stop_node(&group, follower);
     group_stop_node(&group, leader);
@@ -133,11 +137,6 @@ static void test_empty_follower_joins(void **state) {
     assert_int_equal(group.nodes[follower].restored_count, 1);
     assert_false(group.nodes[follower].failed);
     group_finish(&group);
-}
-
-static bool has_failed(struct group *group, void *context) {
-    (void)group;
-    return ((struct group_node *)context)->failed;
 }
 
 static void fill_nodes(struct group *group, struct command *command) {
