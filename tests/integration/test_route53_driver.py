@@ -514,14 +514,15 @@ def test_a_forgotten_change_is_seen(quiet_world, tool, status):
 
 def test_one_request_at_a_time_and_effects_first(quiet_world, tool):
     tool.adopt()
-    slow = quiet_world.fault(kind="slow", operation="list", ms=400)
+    quiet_world.fault(kind="slow", operation="list", ms=1000)
     first = tool.begin("read", target=TARGET, change_id="")
+    # On its way: until then the effect would rightly overtake it, too.
+    noctua.wait_until(lambda: quiet_world.faults()[0]["fired"], 10, "the first read")
     later = [tool.begin("read", target=TARGET, change_id="") for _ in range(3)]
     effect = tool.begin_send(fence(1), fence(2))
     assert tool.wait(first)["fence"] == fence(1)
     assert tool.wait(effect)["reply"] == "ACCEPTED"
     assert [tool.wait(n)["fence"] for n in later] == [fence(2)] * 3
-    assert slow
 
 
 def test_a_hung_zone_does_not_hold_up_the_end(quiet_world):
