@@ -30,6 +30,47 @@ static void check_probed_names(const struct spec_reader *reader, uint32_t servic
     }
 }
 
+/* Names that a wildcard record answers for, as far as they have no record of their own, which only
+ * the zone can tell. */
+static void check_covered_names(const struct spec_reader *reader, uint32_t service,
+                                const struct spec_record *record) {
+    const struct spec_service *s = &reader->spec->services[service];
+    const char *parent = reader_wildcard_parent(record->name);
+    for (uint32_t c = 0; parent != NULL && c < s->check_count; c++) {
+        for (uint32_t region = 0; region < REGION_MAX; region++) {
+            struct url url;
+            if (s->checks[c].url[region][0] == '\0' ||
+                url_parse(s->checks[c].url[region], &url) != NULL) {
+                continue;
+            }
+            size_t host = strlen(url.host);
+            size_t tail = strlen(parent);
+            if (host > tail + 1 && url.host[host - tail - 1] == '.' &&
+                text_equal(url.host + host - tail, parent)) {
+                find_warning(
+                    reader->findings, yaml_find(reader->services[service].checks[c], "url"),
+                    "check '%s' probes %.100s; unless that has a record of its own, %.100s "
+                    "answers for it, which this service moves",
+                    s->checks[c].name, url.host, record->name);
+                break;
+            }
+        }
+    }
+}
+
+/* One zone's record sets are one batch: each simple record is one, of the others each region. */
+static void check_set_counts(const struct spec_reader *reader, uint32_t service) {
+    const struct spec_service *s = &reader->spec->services[service];
+    for (uint32_t zone = 0; zone < s->zone_count; zone++) {
+        uint32_t count = spec_record_set_count(reader->spec, service, zone);
+        if (count > ZONE_SET_MAX) {
+            find_error(reader->findings, reader->services[service].zones[zone],
+                       "dns: %u record sets in zone %s; one batch holds %d. Split the service",
+                       (unsigned)count, s->zones[zone].id, ZONE_SET_MAX);
+        }
+    }
+}
+
 /* The last two labels. */
 static const char *common_suffix(const char *name) {
     const char *at = name + strlen(name);
@@ -198,7 +239,9 @@ void check_spec(const struct spec_reader *reader) {
         check_zone_names(reader, service);
         for (uint32_t i = 0; i < s->record_count; i++) {
             check_record_owner(reader, service, i);
+            check_covered_names(reader, service, &s->records[i]);
         }
+        check_set_counts(reader, service);
         for (uint32_t i = 0; i < s->zone_count; i++) {
             check_zone_owner(reader, service, i);
         }

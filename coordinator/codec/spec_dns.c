@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "codec/alias_zone.h"
+
 #define TTL_MAX_MS (24 * 60 * 60 * UINT64_C(1000))
 #define TTL_WARNING_S 60
 #define SET_IDENTIFIER_MAX 128 /* Route 53 API reference, ResourceRecordSet */
@@ -113,11 +115,24 @@ static void read_target(struct record_reader *r, uint32_t region, const struct y
     }
 }
 
+/* Route 53 wants the hosted zone of an alias' target; a move is no time to find that out. */
+static void check_alias_zone(const struct record_reader *r, uint32_t region,
+                             const struct yaml_node *node) {
+    const char *name = r->record.value[region].text;
+    if (name[0] != '\0' && alias_zone_find(name) == NULL) {
+        find_error(findings_of(r), node,
+                   "the hosted zone of %.100s is not known here; write {name: %.100s, zone_id: "
+                   "Z...}, with this zone's own id if it lies here",
+                   name, name);
+    }
+}
+
 /* An alias' target: its name, or {name, zone_id}. */
 static void on_alias(void *context, uint32_t region, const struct yaml_node *node) {
     struct record_reader *r = context;
     if (node->kind != YAML_MAPPING) {
         read_target(r, region, node, "alias");
+        check_alias_zone(r, region, node);
         return;
     }
     const struct yaml_node *name = yaml_find(node, "name");
@@ -138,11 +153,40 @@ static void on_alias(void *context, uint32_t region, const struct yaml_node *nod
         find_error(findings_of(r), zone, "zone_id: the id of a hosted zone, as in Z1234567890ABC");
     } else if (zone != NULL) {
         (void)TEXT_COPY(r->record.value[region].zone_id, zone->text);
+    } else if (name != NULL) {
+        check_alias_zone(r, region, name);
     }
 }
 
 static void on_cname(void *context, uint32_t region, const struct yaml_node *node) {
     read_target(context, region, node, "cname");
+}
+
+/* A TXT value without quotes is quoted when it is sent; one that brings them must be right. */
+static bool is_text_value(const char *text) {
+    if (text[0] != '"') {
+        return true;
+    }
+    while (*text != '\0') {
+        size_t length = 0;
+        if (*text++ != '"') {
+            return false;
+        }
+        for (; *text != '"'; length++) {
+            bool octal = text[0] == '\\' && text[1] >= '0' && text[1] <= '3';
+            for (int i = octal ? 4 : text[0] == '\\' ? 2 : 1; i > 0; i--) {
+                if (*text++ == '\0') {
+                    return false;
+                }
+            }
+        }
+        text++;
+        text += strspn(text, " ");
+        if (length > TXT_STRING_MAX) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static void add_value(struct record_reader *r, uint32_t region, const struct yaml_node *node) {
@@ -162,8 +206,14 @@ static void add_value(struct record_reader *r, uint32_t region, const struct yam
                    text);
         return;
     }
-    if (strchr(text, '\n') != NULL || strlen(text) > TXT_STRING_MAX) {
-        find_error(findings_of(r), node, "values: one line of at most %d characters each",
+    if (strchr(text, '\n') != NULL) {
+        find_error(findings_of(r), node, "values: one line each");
+        return;
+    }
+    if (text_equal(type, "TXT") && !is_text_value(text)) {
+        find_error(findings_of(r), node,
+                   "values: in quotes of its own a TXT value is one or more \"strings\" of at most "
+                   "%d characters; without them it is quoted and cut up as needed",
                    TXT_STRING_MAX);
         return;
     }
@@ -361,7 +411,7 @@ static void read_record(const struct service_reader *s, uint32_t zone,
     r.node = node;
     r.record.zone = zone;
     struct record_text text = {0};
-    if (!reader_dns_name(s->reader, node->key, node->key->text, r.record.name, "records") ||
+    if (!reader_record_name(s->reader, node->key, node->key->text, r.record.name, "records") ||
         !reader_is_mapping(s->reader, node, node->key->text) ||
         !value_table_read(&record_table, node, node, &text, s->reader->findings)) {
         return;
@@ -454,9 +504,10 @@ static void read_fence(const struct service_reader *s, uint32_t place,
     const char *shortest = NULL;
     for (uint32_t i = 0; i < s->service->record_count; i++) {
         const struct spec_record *record = &s->service->records[i];
-        if (record->zone == place &&
-            (shortest == NULL || strlen(record->name) < strlen(shortest))) {
-            shortest = record->name;
+        const char *parent = reader_wildcard_parent(record->name); /* lies in the zone, too */
+        const char *at = parent != NULL ? parent : record->name;
+        if (record->zone == place && (shortest == NULL || strlen(at) < strlen(shortest))) {
+            shortest = at;
         }
     }
     char name[NAME_SIZE + DNS_NAME_SIZE + 16];

@@ -173,6 +173,8 @@ bool reader_expand(const char *text, const char *region, const char *service, ch
     return true;
 }
 
+#define DNS_NAME_MAX 253 /* RFC 1035, without the last dot */
+
 static char lower_case(char c) {
     if (c >= 'A' && c <= 'Z') {
         return (char)(c - 'A' + 'a');
@@ -196,7 +198,7 @@ static bool is_dns_name(const char *name) {
             return false;
         }
     }
-    return label > 0 && dots > 0 && strlen(name) <= 253;
+    return label > 0 && dots > 0 && strlen(name) <= DNS_NAME_MAX;
 }
 
 bool reader_dns_name(const struct spec_reader *reader, const struct yaml_node *node,
@@ -211,12 +213,6 @@ bool reader_dns_name(const struct spec_reader *reader, const struct yaml_node *n
         name[i] = lower_case(text[i]);
     }
     name[fits ? length : 0] = '\0';
-    if (text_starts_with(name, "*.")) {
-        find_error(reader->findings, node,
-                   "%s: wildcard records are not in this version of Noctua; name each record",
-                   what);
-        return false;
-    }
     if (!is_dns_name(name)) {
         find_error(reader->findings, node, "%s: '%.100s' is no DNS name", what, text);
         return false;
@@ -224,6 +220,32 @@ bool reader_dns_name(const struct spec_reader *reader, const struct yaml_node *n
     memset(to, 0, DNS_NAME_SIZE);
     memcpy(to, name, length);
     return true;
+}
+
+bool reader_record_name(const struct spec_reader *reader, const struct yaml_node *node,
+                        const char *text, char to[DNS_NAME_SIZE], const char *what) {
+    static const char escaped[] = "\\052."; /* as Route 53 lists it */
+    size_t star = text_starts_with(text, "*.")      ? 2
+                  : text_starts_with(text, escaped) ? sizeof escaped - 1
+                                                    : 0;
+    char rest[DNS_NAME_SIZE];
+    if (star == 0) {
+        return reader_dns_name(reader, node, text, to, what);
+    }
+    if (!reader_dns_name(reader, node, text + star, rest, what)) {
+        return false;
+    }
+    if (strlen(rest) + 2 > DNS_NAME_MAX) {
+        find_error(reader->findings, node, "%s: '%.100s' is no DNS name", what, text);
+        return false;
+    }
+    memset(to, 0, DNS_NAME_SIZE);
+    (void)snprintf(to, DNS_NAME_SIZE, "*.%.*s", DNS_NAME_MAX - 2, rest);
+    return true;
+}
+
+const char *reader_wildcard_parent(const char *name) {
+    return text_starts_with(name, "*.") ? name + 2 : NULL;
 }
 
 /* host, host:port, [v6], [v6]:port. */

@@ -72,6 +72,12 @@ bool reader_check_variables(const struct spec_reader *reader, const struct yaml_
 bool reader_dns_name(const struct spec_reader *reader, const struct yaml_node *node,
                      const char *text, char to[DNS_NAME_SIZE], const char *what);
 
+/* The same, or a wildcard: "*.nocturnal.com", also as Route 53 lists it, "\052.nocturnal.com". */
+bool reader_record_name(const struct spec_reader *reader, const struct yaml_node *node,
+                        const char *text, char to[DNS_NAME_SIZE], const char *what);
+/* "nocturnal.com" of "*.nocturnal.com"; NULL: no wildcard. */
+const char *reader_wildcard_parent(const char *name);
+
 /* scheme://host:port/path, as far as a probe cares. */
 struct url {
     char scheme[16];

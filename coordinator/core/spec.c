@@ -61,6 +61,22 @@ static const char *check_rule(const struct spec_check *check) {
     return NULL;
 }
 
+uint32_t spec_record_set_count(const struct spec *spec, uint32_t service, uint32_t zone) {
+    const struct spec_service *s = &spec->services[service];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->record_count; i++) {
+        const struct spec_record *record = &s->records[i];
+        if (record->zone == zone && record->routing == ROUTING_SIMPLE) {
+            count++;
+        }
+        for (uint32_t r = 0; r < spec->region_count; r++) {
+            count += record->zone == zone && record->routing != ROUTING_SIMPLE &&
+                     record->value[r].set_identifier[0] != '\0';
+        }
+    }
+    return count;
+}
+
 static const char *dns_rule(const struct spec *spec, const struct spec_service *service) {
     if (service->zone_count > ZONE_MAX || service->record_count > RECORD_MAX) {
         return "a service has too many zones or records";
@@ -73,6 +89,9 @@ static const char *dns_rule(const struct spec *spec, const struct spec_service *
             if (text_equal(service->zones[i].id, service->zones[j].id)) {
                 return "a service names a zone twice"; /* two batches would not be atomic */
             }
+        }
+        if (spec_record_set_count(spec, (uint32_t)(service - spec->services), i) > ZONE_SET_MAX) {
+            return "a zone has more record sets than one batch holds";
         }
     }
     for (uint32_t i = 0; i < service->record_count; i++) {

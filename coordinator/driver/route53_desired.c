@@ -7,11 +7,16 @@
 
 #include "aws_text.h"
 #include "base/text.h"
+#include "codec/alias_zone.h"
 #include "driver/route53.h"
-#include "route53_alias.h"
 #include "route53_record.h"
 
-enum { WEIGHT_WHEN_ALL_ARE_ZERO = 100, WEIGHT_MAX = 255, TTL_MAX_S = 2147483647 };
+enum {
+    WEIGHT_WHEN_ALL_ARE_ZERO = 100,
+    WEIGHT_MAX = 255,
+    TTL_MAX_S = 2147483647,
+    TXT_STRING_MAX = 255, /* RFC 1035, section 3.3 */
+};
 
 struct plan {
     const struct driver_target *target;
@@ -70,7 +75,7 @@ static enum error_code set_alias(struct plan *plan, const struct route53_value *
     if (code != ERROR_OK) {
         return code;
     }
-    const char *zone_id = value->zone_id[0] != '\0' ? value->zone_id : route53_alias_zone(name);
+    const char *zone_id = value->zone_id[0] != '\0' ? value->zone_id : alias_zone_find(name);
     if (zone_id == NULL) {
         return error_set(plan->error, ERROR_INVALID,
                          "the hosted zone of %.150s is not known here: give its `zone_id`", name);
@@ -83,20 +88,32 @@ static enum error_code set_alias(struct plan *plan, const struct route53_value *
     return ERROR_OK;
 }
 
-/* A TXT value goes over the wire in quotes; people write it without. */
+/* A TXT value goes over the wire in quotes; people write it without. Longer than 255 bytes it is
+ * several strings, which resolvers join; what isn't plain is escaped in octal. */
+static void quote_value(const char *text, size_t length, struct buffer *quoted) {
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (i % TXT_STRING_MAX == 0) {
+            buffer_append_text(quoted, i == 0 ? "\"" : "\" \"");
+        }
+        if (c < ' ' || c > '~' || c == '"' || c == '\\') {
+            buffer_append_format(quoted, "\\%03o", c);
+        } else {
+            buffer_append(quoted, &c, 1);
+        }
+    }
+    buffer_append_text(quoted, "\"");
+}
+
 static enum error_code quote_values(struct plan *plan, const char *text, struct buffer *quoted) {
     while (*text != '\0') {
         size_t length = strcspn(text, "\n");
-        bool bare = length > 0 && text[0] != '"';
-        if (bare && (length > 255 || memchr(text, '"', length) != NULL ||
-                     memchr(text, '\\', length) != NULL)) {
-            return error_set(plan->error, ERROR_INVALID,
-                             "a TXT value with quotes, backslashes or over 255 characters has to "
-                             "be written in its quotes");
+        if (length > 0 && text[0] != '"') {
+            quote_value(text, length, quoted);
+        } else {
+            buffer_append(quoted, text, length);
         }
-        buffer_append_text(quoted, bare ? "\"" : "");
-        buffer_append(quoted, text, length);
-        buffer_append_text(quoted, bare ? "\"\n" : "\n");
+        buffer_append_text(quoted, "\n");
         text += length + (text[length] == '\n');
     }
     return quoted->failed ? error_set(plan->error, ERROR_NO_MEMORY, "out of memory") : ERROR_OK;

@@ -15,21 +15,25 @@ struct record_set {
     uint32_t region; /* NONE_INDEX: simple */
 };
 
+_Static_assert(ZONE_SET_MAX <= DRIVER_RECORD_MAX, "one batch holds a zone of a service");
+
 static uint32_t sets_of_zone(const struct state *state, uint32_t service, uint32_t zone,
                              struct record_set sets[DRIVER_RECORD_MAX]) {
     const struct spec_service *spec = &state->spec.services[service];
     uint32_t count = 0;
+    /* A committed spec holds no more. */
+    assert(spec_record_set_count(&state->spec, service, zone) <= DRIVER_RECORD_MAX);
     for (uint32_t i = 0; i < spec->record_count; i++) {
         const struct spec_record *record = &spec->records[i];
         if (record->zone != zone) {
             continue;
         }
-        if (record->routing == ROUTING_SIMPLE && count < DRIVER_RECORD_MAX) {
+        if (record->routing == ROUTING_SIMPLE) {
             sets[count++] = (struct record_set){record, NONE_INDEX};
             continue;
         }
-        for (uint32_t r = 0; r < state->spec.region_count && count < DRIVER_RECORD_MAX; r++) {
-            if (record->routing != ROUTING_SIMPLE && record->value[r].set_identifier[0] != '\0') {
+        for (uint32_t r = 0; r < state->spec.region_count; r++) {
+            if (record->value[r].set_identifier[0] != '\0') {
                 sets[count++] = (struct record_set){record, r};
             }
         }

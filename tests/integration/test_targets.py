@@ -37,6 +37,81 @@ def test_refused_second_attempt_while_the_first_landed(group, world):
     assert len(world.effects()) == 2
 
 
+LONG = "v=DKIM1; k=rsa; p=" + 42 * "abcdefghi/"
+RECORDS = f"""        '*.{noctua.DOMAIN}':
+          type: A
+          values: {{us-east-1: 192.0.2.11, us-west-2: 192.0.2.12}}
+        api.{noctua.DOMAIN}:
+          alias:
+            us-east-1: web-1.us-east-1.elb.amazonaws.com
+            us-west-2: web-2.us-west-2.elb.amazonaws.com
+        dkim.{noctua.DOMAIN}: {{type: TXT, values: {{us-east-1: east, us-west-2: "{LONG}"}}}}
+        www.{noctua.DOMAIN}:
+          cname: {{us-east-1: east.example.org, us-west-2: west.example.org}}
+        w.{noctua.DOMAIN}:
+          type: A
+          values: {{us-east-1: 192.0.2.21, us-west-2: 192.0.2.22}}
+          routing: weighted
+        f.{noctua.DOMAIN}:
+          type: A
+          values: {{us-east-1: 192.0.2.31, us-west-2: 192.0.2.32}}
+          routing: failover
+          sets: {{us-east-1: the first, us-west-2: the second}}
+"""
+
+
+def record_sets():
+    def record(name, kind="A", **more):
+        return {"Name": f"{name}.{noctua.DOMAIN}.", "Type": kind, **more}
+
+    def alias(region):
+        return {"AliasTarget": {"HostedZoneId": "Z35SXDOTRQ7X7K", "EvaluateTargetHealth": True,
+                                "DNSName": f"web-1.{region}.elb.amazonaws.com."}}
+
+    def weighted(identifier, address, **more):
+        return {"SetIdentifier": identifier, "TTL": 60, "Values": [address], **more}
+
+    return [
+        record("*", TTL=60, Values=["192.0.2.11"]),
+        record("api", **alias(DEAD)),
+        record("dkim", "TXT", TTL=60, Values=['"east"']),
+        record("www", "CNAME", TTL=60, Values=["east.example.org"]),
+        record("w", **weighted(DEAD, "192.0.2.21", Weight=100)),
+        record("w", **weighted(NEW, "192.0.2.22", Weight=0)),
+        record("f", **weighted("the first", "192.0.2.31", Failover="PRIMARY")),
+        record("f", **weighted("the second", "192.0.2.32", Failover="SECONDARY")),
+    ]
+
+
+def test_every_kind_of_record_in_one_batch_by_the_spec(bare_group, world):
+    """As a spec declares them: names with escapes, long text, and all of it there and back."""
+    group = bare_group
+    world.edit({"changes": [{"set": s} for s in record_sets()]})
+
+    def zone():
+        sets = world.control("GET", f"/zones/{noctua.ZONE}")["record_sets"]
+        return [s for s in sets if not s["Name"].startswith("_noctua")]
+
+    before = zone()
+    text = group.spec_text()
+    group.apply_spec(text.replace(f"        {noctua.DOMAIN}:\n", f"{RECORDS}        {noctua.DOMAIN}:\n"))
+    group.adopt()
+    group.wait_for_health()
+    move(group)
+    assert group.wait_for_end()["result"] == "done"
+    assert world.dig(f"any.{noctua.DOMAIN}") == ["192.0.2.12"]
+    assert world.dig(f"f.{noctua.DOMAIN}") == ["192.0.2.32"]
+    assert world.dig(f"w.{noctua.DOMAIN}") == ["192.0.2.22"]
+    assert world.dig(f"www.{noctua.DOMAIN}", "CNAME") == ["west.example.org."]
+    strings = world.dig(f"dkim.{noctua.DOMAIN}", "TXT")
+    assert "".join(s.strip('"') for s in strings).replace(" ", "") == LONG.replace(" ", "")
+    after = zone()
+    assert sum(a != b for a, b in zip(before, after, strict=True)) == 9
+    group.ctl("switchover", "nocturnal", "--to", DEAD, "--yes", "--wait", "30")
+    assert zone() == before
+    assert len(world.effects()) == 3  # one batch each
+
+
 def test_request_applied_twice(group, world):
     world.fault(kind="duplicate", operation="change", count=1, ms=300)
     move(group)

@@ -208,7 +208,7 @@ static void every_form_is_read(void **state) {
               "        fence: _f-$service.Example.COM.\n"
               "        records:\n"
               "          WWW.example.com.:\n"
-              "            alias: {a: {name: x.example.net, zone_id: Z9}, b: y.example.net}\n"
+              "            alias: {a: {name: x.example.net, zone_id: Z9}, b: d1.cloudfront.net}\n"
               "            types: [A, AAAA]\n"
               "          txt.example.com:\n"
               "            values: {a: [one, two], b: three}\n"
@@ -450,7 +450,19 @@ static void each_mistake_is_told_once(void **state) {
         {"mode: [records]", "fence: f.$epoch.nocturnal.com", 21, 14, "fence: $epoch means nothing"},
         {"        nocturnal.com:\n", "        nocturnal..com:\n", 23, 9,
          "records: 'nocturnal..com' is no DNS name"},
-        {"        nocturnal.com:\n", "        '*.nocturnal.com':\n", 23, 9, "wildcard records"},
+        {"        nocturnal.com:\n", "        '*.com':\n", 23, 9, "records: 'com' is no DNS name"},
+        {"        nocturnal.com:\n", "        'a.*.nocturnal.com':\n", 23, 9,
+         "records: 'a.*.nocturnal.com' is no DNS name"},
+        {"mode: [records]", "fence: '*.nocturnal.com'", 21, 14,
+         "fence: '*.nocturnal.com' is no DNS name"},
+        {"us-west-2: " ALIAS_WEST, "us-west-2: '*.x.y'", 26, 24, "alias: '*.x.y' is no DNS name"},
+        {"us-west-2: " ALIAS_WEST, "us-west-2: api.nocturnal.com", 26, 24,
+         "the hosted zone of api.nocturnal.com is not known here; write {name: api.nocturnal.com, "
+         "zone_id: Z...}"},
+        {"us-west-2: " ALIAS_WEST, "us-west-2: {name: x.y}", 26, 31,
+         "the hosted zone of x.y is not known here"},
+        {ALIAS, "          type: TXT\n          values: {us-east-1: a, us-west-2: '\"b'}\n", 25, 45,
+         "values: in quotes of its own a TXT value is one or more \"strings\""},
         {ALIAS, "          ttl: 60s\n", 23, 9,
          "record 'nocturnal.com' needs alias, cname or values"},
         {ALIAS, ALIAS "          cname: {us-east-1: a.b, us-west-2: b.b}\n", 27, 11,
@@ -483,7 +495,7 @@ static void each_mistake_is_told_once(void **state) {
          "us-west-2 points to a load balancer in eu-west-1"},
         {"            us-west-2: " ALIAS_WEST "\n", "", 24, 11,
          "alias: nothing for us-west-2, to which this service may move"},
-        {"us-west-2: " ALIAS_WEST, "us-west-2: {name: x.y, zone: Z1}", 26, 36,
+        {"us-west-2: " ALIAS_WEST, "us-west-2: {name: x.cloudfront.net, zone: Z1}", 26, 49,
          "unknown key 'zone' in an alias; there are name and zone_id"},
         {"us-west-2: " ALIAS_WEST, "us-west-2: {zone_id: Z1}", 26, 13, "an alias needs 'name'"},
         {"us-west-2: " ALIAS_WEST, "us-west-2: {name: x.y, zone_id: z}", 26, 45,
@@ -503,11 +515,11 @@ static void each_mistake_is_told_once(void **state) {
          20, 16, "zone Z1 stands twice in this service; put its records together"},
         {"",
          SECOND_SERVICE("    dns:\n      zone: Z1234567890ABC\n      fence: f.nocturnal.com\n      "
-                        "records: {nocturnal.com: {alias: {us-east-1: a.b, us-west-2: b.b}}}\n"),
+                        "records: {nocturnal.com: {cname: {us-east-1: a.b, us-west-2: b.b}}}\n"),
          45, 17, "record nocturnal.com belongs to service 'nocturnal' already (line 23)"},
         {"",
          SECOND_SERVICE("    dns:\n      zone: Z1234567890ABC\n      fence: "
-                        "_noctua-nocturnal.nocturnal.com\n      records: {x.nocturnal.com: {alias: "
+                        "_noctua-nocturnal.nocturnal.com\n      records: {x.nocturnal.com: {cname: "
                         "{us-east-1: a.b, us-west-2: b.b}}}\n"),
          44, 14, "fence _noctua-nocturnal.nocturnal.com is that of service 'nocturnal'"},
         /* policy */
@@ -547,12 +559,84 @@ static void each_doubt_is_told_once(void **state) {
         {ALIAS, "          cname: {us-east-1: a.b, us-west-2: a.b}\n", 23, 9,
          "nocturnal.com is the same for us-east-1 and us-west-2"},
         {"", SECOND_SERVICE("    targets: []\n"), 42, 14, "no region to move to"},
+        {"        nocturnal.com:\n", "        '*.nocturnal.com':\n", 14, 14,
+         "check 'api' probes us-east-1.api.nocturnal.com; unless that has a record of its own, "
+         "*.nocturnal.com answers for it, which this service moves"},
     };
     uint32_t wrong = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         wrong += !is_told(&rows[i], FINDING_WARNING);
     }
     assert_int_equal(wrong, 0);
+}
+
+static void wildcards_are_names(void **state) {
+    (void)state;
+    static const char *const spellings[] = {"'*.Nocturnal.com.'", "'\\052.nocturnal.com'"};
+    for (size_t i = 0; i < ARRAY_LENGTH(spellings); i++) {
+        char key[64];
+        (void)snprintf(key, sizeof key, "        %s:\n", spellings[i]);
+        struct row row = {"        nocturnal.com:\n", key, 0, 0, ""};
+        char *text = change(&row);
+        assert_int_equal(parse(text), ERROR_OK);
+        free(text);
+        assert_string_equal(spec->services[0].records[0].name, "*.nocturnal.com");
+        assert_string_equal(spec->services[0].zones[0].fence_name,
+                            "_noctua-nocturnal.nocturnal.com");
+    }
+}
+
+static void text_values_in_quotes_are_checked(void **state) {
+    (void)state;
+    char longest[256];
+    memset(longest, 'x', 255);
+    longest[255] = '\0';
+    static const struct {
+        const char *format;
+        bool fine;
+    } table[] = {
+        {"v=DKIM1; p=%s%.200s", true}, {"'\"%s\"'", true},     {"'\"%s\"  \"\\\"\\301\"'", true},
+        {"'\"%sx\"'", false},          {"'\"%s\" x'", false},  {"'\"a\\\"'", false},
+        {"'\"a\\30\"'", false},        {"'\"a\\303\"'", true},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+        char value[600];
+        char record[1200];
+        (void)snprintf(value, sizeof value, table[i].format, longest, longest);
+        (void)snprintf(record, sizeof record,
+                       "          type: TXT\n          values: {us-east-1: a, us-west-2: %s}\n",
+                       value);
+        struct row row = {ALIAS, record, 0, 0, ""};
+        char *text = change(&row);
+        if ((parse(text) == ERROR_OK) != table[i].fine) {
+            print_findings();
+            print_message("%s\n", record);
+            fail();
+        }
+        free(text);
+    }
+}
+
+static void one_zone_is_one_batch(void **state) {
+    (void)state;
+    struct buffer text;
+    buffer_init(&text, 0);
+    for (int extra = 0; extra < 2; extra++) {
+        buffer_clear(&text);
+        buffer_append_text(&text, "version: 1\nregions: {a: {}, b: {}, c: {}}\nservices:\n  s:\n"
+                                  "    home: a\n    checks: {x: {url: 'http://$region:1'}}\n"
+                                  "    dns:\n      zone: Z1\n      records:\n");
+        /* 10 x 3 + 2, and one more */
+        for (int i = 0; i < 12 + extra; i++) {
+            buffer_append_format(&text, "        r%d.x.org: {cname: {a: a.b, b: b.b, c: c.c}%s}\n",
+                                 i, i < 10 ? ", routing: weighted" : "");
+        }
+        assert_int_equal(parse(text.data), extra == 0 ? ERROR_OK : ERROR_INVALID);
+    }
+    assert_int_equal(findings.count, 1);
+    assert_non_null(
+        strstr(findings.items[0].message, "33 record sets in zone Z1; one batch holds 32"));
+    buffer_finish(&text);
 }
 
 static void many_mistakes_are_told_in_one_pass(void **state) {
@@ -687,6 +771,9 @@ int main(void) {
         cmocka_unit_test(every_form_is_read),
         cmocka_unit_test(each_mistake_is_told_once),
         cmocka_unit_test(each_doubt_is_told_once),
+        cmocka_unit_test(wildcards_are_names),
+        cmocka_unit_test(text_values_in_quotes_are_checked),
+        cmocka_unit_test(one_zone_is_one_batch),
         cmocka_unit_test(many_mistakes_are_told_in_one_pass),
         cmocka_unit_test(odd_texts_are_refused),
         cmocka_unit_test(limits_hold),

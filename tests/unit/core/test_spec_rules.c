@@ -166,6 +166,29 @@ static void test_each_rule(void **state) {
     (void)state;
 }
 
+/* At the limit and one over it; simple records count once, the others once a region. */
+static void test_one_batch_holds_a_zone(void **state) {
+    struct spec *spec = spec_example();
+    struct spec_service *service = &spec->services[0];
+    (void)state;
+    for (uint32_t i = 0; i < RECORD_MAX; i++) {
+        service->records[i] = service->records[0];
+        service->records[i].routing = ROUTING_WEIGHTED;
+        for (uint32_t region = EAST; region <= WEST; region++) {
+            (void)TEXT_COPY(service->records[i].value[region].set_identifier, "a set");
+        }
+    }
+    service->record_count = RECORD_MAX;
+    assert_int_equal(spec_record_set_count(spec, 0, 0), ZONE_SET_MAX);
+    assert_null(spec_broken_rule(spec));
+    service->records[1].value[EU] = service->records[1].value[WEST];
+    assert_int_equal(spec_record_set_count(spec, 0, 0), ZONE_SET_MAX + 1);
+    assert_string_equal(spec_broken_rule(spec), "a zone has more record sets than one batch holds");
+    service->records[0].routing = ROUTING_SIMPLE;
+    assert_int_equal(spec_record_set_count(spec, 0, 0), ZONE_SET_MAX);
+    free(spec);
+}
+
 static void rename_service(struct spec *s) {
     (void)TEXT_COPY(s->services[0].name, "other");
 }
@@ -372,6 +395,7 @@ static void test_each_field_is_compared(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_rule),
+        cmocka_unit_test(test_one_batch_holds_a_zone),
         ADOPTED(test_live_services_keep_their_place),
         OPENED(test_used_epochs_are_not_forgotten),
         OPENED(test_unused_services_may_go),

@@ -6,9 +6,10 @@
 #define NODE_MAX 9
 #define REGION_MAX 16
 #define SERVICE_MAX 64
-#define CHECK_MAX 32  /* a service */
-#define ZONE_MAX 4    /* a service */
-#define RECORD_MAX 16 /* a service, over all its zones */
+#define CHECK_MAX 32    /* a service */
+#define ZONE_MAX 4      /* a service */
+#define RECORD_MAX 16   /* a service, over all its zones */
+#define ZONE_SET_MAX 32 /* record sets of a service in one zone: one batch */
 #define STATUS_RANGE_MAX 4
 #define STEP_MAX 64 /* a plan */
 #define EVENT_MAX 4096

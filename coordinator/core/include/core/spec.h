@@ -106,6 +106,9 @@ struct spec {
 uint32_t spec_find_region(const struct spec *spec, const char *name);
 uint32_t spec_find_service(const struct spec *spec, const char *name);
 
+/* Record sets of the service in one of its zones: one for a simple record, else one a region. */
+uint32_t spec_record_set_count(const struct spec *spec, uint32_t service, uint32_t zone);
+
 /* What holds for every committed spec, whoever parsed it: counts, enums, indexes, unique names, a
  * critical check a service, a home that serves. NULL when all hold, else the broken rule in words.
  */

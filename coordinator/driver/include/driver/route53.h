@@ -44,8 +44,8 @@ void route53_prepare(struct driver *driver, const struct driver_target *target);
 enum route53_action {
     ROUTE53_ALIAS,    /* simple alias: text is the new DNS name */
     ROUTE53_CNAME,    /* text is the new target */
-    ROUTE53_VALUES,   /* text holds the new values, one a line, as Route 53 wants them (a TXT value
-                         in its quotes; quotes are added around a TXT value without them) */
+    ROUTE53_VALUES,   /* text holds the new values, one a line, as Route 53 wants them; a TXT value
+                         that doesn't begin with a quote is quoted, escaped and cut up */
     ROUTE53_WEIGHTED, /* one of several weighted sets: `chosen` gets the traffic, the rest 0 */
     ROUTE53_FAILOVER, /* one of a pair of failover sets: `chosen` becomes PRIMARY */
 };
