@@ -60,6 +60,17 @@ static void read_max_moves(const struct service_reader *s, const struct yaml_nod
     policy->max_moves_window_ms = window_ms;
 }
 
+/* The format knows these; nothing acts on them yet, and a promise that nobody keeps is worse than
+ * none. */
+static void refuse_later(const struct service_reader *s, const struct yaml_node *policy,
+                         const char *key, const char *word, const char *instead) {
+    const struct yaml_node *node = yaml_find(policy, key);
+    if (node != NULL && node->kind == YAML_SCALAR && text_equal(node->text, word)) {
+        find_error(s->reader->findings, node, "%s: %s is not in this version of Noctua; %s", key,
+                   word, instead);
+    }
+}
+
 void read_policy(const struct service_reader *s, const struct yaml_node *node) {
     struct spec_findings *findings = s->reader->findings;
     uint32_t errors_before = findings->error_count;
@@ -69,6 +80,12 @@ void read_policy(const struct service_reader *s, const struct yaml_node *node) {
     bool given = node != NULL && node->kind == YAML_MAPPING;
     read_max_moves(s, given ? yaml_find(node, "max_moves") : NULL);
     s->places->confirm = given ? yaml_find(node, "confirm") : NULL;
+    if (given) {
+        refuse_later(s, node, "failback", "auto",
+                     "write manual, and return with: noctuactl switchover SERVICE --to HOME");
+        refuse_later(s, node, "foreign_change", "repair",
+                     "write page; a move stops at a foreign change and says so");
+    }
     char text[TEXT_DURATION_SIZE];
     if (findings->error_count == errors_before && s->places->confirm != NULL &&
         s->service->policy.confirm_ms < CONFIRM_WARNING_MS) {

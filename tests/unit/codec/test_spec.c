@@ -225,8 +225,8 @@ static void every_form_is_read(void **state) {
               "            values: {a: 192.0.2.1, b: 192.0.2.2}\n"
               "            type: A\n"
               "            routing: failover\n"
-              "    policy: {confirm: 10s, cooldown: 0, max_moves: 16/30d, failback: auto, "
-              "foreign_change: repair}\n");
+              "    policy: {confirm: 10s, cooldown: 0, max_moves: 16/30d, failback: manual, "
+              "foreign_change: page}\n");
     print_findings();
     assert_int_equal(code, ERROR_OK);
     assert_int_equal(findings.count, 0);
@@ -262,8 +262,8 @@ static void every_form_is_read(void **state) {
     assert_int_equal(s->records[3].ttl_s, 60);
     assert_string_equal(s->records[4].value[1].set_identifier, "b");
     assert_int_equal(s->policy.max_moves, 16);
-    assert_int_equal(s->policy.failback, FAILBACK_AUTO);
-    assert_int_equal(s->policy.foreign_change, FOREIGN_REPAIR);
+    assert_int_equal(s->policy.failback, FAILBACK_MANUAL);
+    assert_int_equal(s->policy.foreign_change, FOREIGN_PAGE);
     /* It goes into the log as it is. */
     struct command command = {.kind = COMMAND_SPEC, .term = 1, .spec = {.spec = spec}};
     const struct command *commands[] = {&command};
@@ -531,7 +531,12 @@ static void each_mistake_is_told_once(void **state) {
         {"max_moves: 2/24h", "max_moves: 17/24h", 30, 18, "max_moves: 1 to 16 moves"},
         {"max_moves: 2/24h", "max_moves: 2/24", 30, 18, "max_moves: a window of 1m to 30d"},
         {"failback: manual", "failback: never", 31, 17, "failback: 'never' is not manual or auto"},
+        {"failback: manual", "failback: auto", 31, 17,
+         "failback: auto is not in this version of Noctua; write manual, and return with: "
+         "noctuactl switchover"},
         {"foreign_change: page", "foreign_change: x", 32, 23, "'x' is not page or repair"},
+        {"foreign_change: page", "foreign_change: repair", 32, 23,
+         "foreign_change: repair is not in this version of Noctua; write page"},
         {"lease: none", "lease: 15s", 33, 7, "'lease' is not in this version of Noctua"},
     };
     uint32_t wrong = 0;
