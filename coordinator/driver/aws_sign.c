@@ -134,7 +134,8 @@ static enum error_code address_read(const char *url, struct address *ret_address
     curl_url_cleanup(parts);
     if (!ok) {
         address_finish(&address);
-        return error_set(error, ERROR_INVALID, "'%.150s' is not a URL", url);
+        (void)error_set(error, ERROR_INVALID, "'%.150s' is not a URL", url);
+        return ERROR_INVALID;
     }
     *ret_address = address;
     return ERROR_OK;

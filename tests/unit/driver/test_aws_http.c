@@ -212,6 +212,7 @@ static void test_sent_again_by_the_clock_of_the_service(void **state) {
         {"RequestExpired", "", -60 * 1000},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+        tear_down(NULL);
         set_up(NULL);
         test.error_code = table[i].code;
         test.message = table[i].message;
@@ -228,9 +229,7 @@ static void test_sent_again_by_the_clock_of_the_service(void **state) {
         assert_int_equal(call(true).status, 200);
         assert_int_equal(test.server.requests, 3);
         assert_string_equal(test.dates[2], "20261123T210435Z");
-        tear_down(NULL);
     }
-    set_up(NULL);
 }
 
 static void test_once_only(void **state) {
