@@ -10,7 +10,7 @@ SOURCES = git ls-files -z '*.c' '*.h'
 NINJA = ninja --quiet
 
 .DEFAULT_GOAL := all
-.PHONY: all demo test test-fast install fmt fmt-check tidy diagrams clean help
+.PHONY: all demo bench test test-fast install fmt fmt-check tidy diagrams clean help
 
 all: ## build everything into build/release (default)
 	@deploy/bootstrap/configure release
@@ -21,6 +21,12 @@ demo: ## three regions on loopback, one dies, the service moves; KEEP=1 leaves i
 	@deploy/bootstrap/configure release
 	@$(NINJA) -C build/release
 	@tests/demo/run
+
+bench: ## durable writes and failover of the log, etcd beside it; some minutes
+	@deploy/bootstrap/install bench
+	@deploy/bootstrap/configure release
+	@$(NINJA) -C build/release
+	@tests/bench/run
 
 test: ## every test: format, unit, clang-tidy, integration, sanitizers
 	@tests/run
