@@ -69,6 +69,16 @@ static size_t append_character(struct buffer *line, const char *text) {
     return length;
 }
 
+/* How many of the first bytes need nothing done to them. */
+static size_t plain_length(const char *text, size_t max) {
+    size_t length = 0;
+    while (length < max && text[length] >= 0x20 && text[length] < 0x7f && text[length] != '"' &&
+           text[length] != '\\') {
+        length++;
+    }
+    return length;
+}
+
 /* Both forms quote alike; a text that needs no quotes stays bare in the text form. */
 static void append_quoted(struct buffer *line, const char *text) {
     size_t end = line->size_bytes + LOG_FIELD_MAX_BYTES;
@@ -78,7 +88,13 @@ static void append_quoted(struct buffer *line, const char *text) {
             buffer_append_text(line, CUT_MARK);
             break;
         }
-        at += append_character(line, at);
+        size_t plain = plain_length(at, end - line->size_bytes);
+        if (plain > 0) {
+            buffer_append(line, at, plain);
+            at += plain;
+        } else {
+            at += append_character(line, at);
+        }
     }
     buffer_append_text(line, "\"");
 }
@@ -103,9 +119,13 @@ static void append_text(struct buffer *line, const char *text) {
 
 static void append_key(struct buffer *line, const char *key) {
     if (settings.format == LOG_FORMAT_JSON) {
-        buffer_append_format(line, "%s\"%s\":", line->size_bytes <= 1 ? "" : ",", key);
+        buffer_append_text(line, line->size_bytes <= 1 ? "\"" : ",\"");
+        buffer_append_text(line, key);
+        buffer_append_text(line, "\":");
     } else {
-        buffer_append_format(line, "%s%s=", line->size_bytes == 0 ? "" : " ", key);
+        buffer_append_text(line, line->size_bytes == 0 ? "" : " ");
+        buffer_append_text(line, key);
+        buffer_append_text(line, "=");
     }
 }
 

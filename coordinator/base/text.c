@@ -63,6 +63,9 @@ static size_t utf8_sequence(const uint8_t *p, size_t left) {
 
 size_t text_utf8_length(const void *bytes, size_t size_bytes) {
     const uint8_t *p = bytes;
+    if (size_bytes > 0 && p[0] >= 0x20 && p[0] < 0x7f) {
+        return 1; /* by far the most */
+    }
     size_t length = size_bytes == 0 ? 0 : utf8_sequence(p, size_bytes);
     bool low = length == 1 && (p[0] < 0x20 || p[0] == 0x7f) && p[0] != '\t' && p[0] != '\n';
     bool high = length == 2 && p[0] == 0xc2 && p[1] < 0xa0; /* U+0080 to U+009F */

@@ -12,7 +12,7 @@ static void fill_probe(void *context, const struct probe_check_view *check) {
     struct noctuad *node = context;
     const struct probe_debounce *debounce = check->debounce;
     const struct probe_result *last = &debounce->last;
-    uint64_t now_ms = clock_boottime_ms(node->clock);
+    uint64_t now_ms = node->probes_ms;
     uint64_t since_ms = debounce->failing_since_ms;
     if (node->probe_count == node->probe_max) {
         return;
@@ -40,6 +40,7 @@ static void gather_probes(struct noctuad *node, struct api_facts *ret) {
         }
     }
     node->probe_count = 0;
+    node->probes_ms = ret->now_ms;
     probe_engine_each(node->probes, fill_probe, node);
     ret->probes = node->probe_facts;
     ret->probe_count = node->probe_count;
@@ -82,12 +83,12 @@ void node_facts(struct noctuad *node, struct api_facts *ret) {
         ret->trouble = trouble;
         ret->trouble_context = node;
     }
-    gather_probes(node, ret);
 }
 
 void node_publish(struct noctuad *node) {
     struct api_facts facts;
     node_facts(node, &facts);
+    gather_probes(node, &facts);
     bool render = node->view == NULL || facts.now_ms - node->documents_ms >= DOCUMENTS_EVERY_MS;
     if (render) {
         node->documents_ms = facts.now_ms;

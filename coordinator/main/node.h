@@ -64,6 +64,7 @@ struct noctuad {
     struct policy_input policy; /* for api_facts */
     struct probe_facts *probe_facts;
     uint32_t probe_count, probe_max;
+    uint64_t probes_ms; /* when they were gathered */
 };
 
 /* Starts everything; runs until a signal or a failure ends the loop. Returns the exit status. */

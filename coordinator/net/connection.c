@@ -365,6 +365,12 @@ static bool check_hello(struct connection *connection, const uint8_t *payload, s
     return true;
 }
 
+static void send_ping(struct connection *connection) {
+    connection->ping_number++;
+    connection->ping_sent_ns = uv_hrtime();
+    write_control(connection, FRAME_PING, &connection->ping_number, sizeof connection->ping_number);
+}
+
 static void on_heartbeat(uv_timer_t *timer) {
     struct connection *connection = timer->data;
     uint64_t now_ms = peers_now_ms(connection->peers);
@@ -378,9 +384,7 @@ static void on_heartbeat(uv_timer_t *timer) {
         return;
     }
     flush_report(connection);
-    connection->ping_number++;
-    connection->ping_sent_ns = uv_hrtime();
-    write_control(connection, FRAME_PING, &connection->ping_number, sizeof connection->ping_number);
+    send_ping(connection);
 }
 
 static void become_up(struct connection *connection) {
@@ -390,6 +394,9 @@ static void become_up(struct connection *connection) {
     uv_timer_start(&connection->timer, on_heartbeat, PEERS_PING_INTERVAL_MS,
                    PEERS_PING_INTERVAL_MS);
     link_on_up(connection->link, connection);
+    if (connection->state == CONNECTION_UP) {
+        send_ping(connection); /* how far the peer is, is known from the start */
+    }
 }
 
 static void on_refused_frame(struct connection *connection, const uint8_t *payload,

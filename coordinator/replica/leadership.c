@@ -16,10 +16,11 @@
 #include "replica_private.h"
 
 #define LEAD_RETRY_MS 1000 /* after NODES or LEADER had no clear outcome */
-#define HASTEN_FIRST_MS 5
-#define HASTEN_RANK_MS 20 /* between one follower and the next */
-#define HASTEN_SPREAD_MS 15
-#define HASTEN_MAX 8 /* attempts a broken link */
+#define HASTEN_FIRST_MS 1
+#define HASTEN_RANK_MIN_MS 6 /* between one follower and the next */
+#define HASTEN_RANK_MAX_MS 500
+#define HASTEN_RANK_UNKNOWN_MS 50 /* no round trip was measured yet */
+#define HASTEN_MAX 8              /* attempts a broken link */
 #define SNAPSHOT_RETRY_MS 1000
 
 static void end_leadership(struct replica *replica) {
@@ -198,9 +199,27 @@ static uint32_t own_rank(const struct replica *replica) {
     return rank;
 }
 
+/* Between one rank and the next. One that asks must have its refusal, or at least have asked,
+ * before the next one stands itself: two that stand, and hear of each other only then, grant each
+ * other's pre-vote and split the votes. The longest round trip is twice the time that takes. */
+static uint64_t rank_ms(const struct replica *replica) {
+    uint64_t longest_ms = HASTEN_RANK_MIN_MS;
+    for (uint32_t i = 0; i < replica->peer_count; i++) {
+        uint64_t id = replica->peers[i].config.id;
+        if (id == replica->id || id == replica->lost_leader || !replica->peers[i].up) {
+            continue;
+        }
+        uint64_t us = replica->transport->round_trip_us(replica->transport, id);
+        uint64_t ms = us != 0 ? us / 1000 : HASTEN_RANK_UNKNOWN_MS;
+        longest_ms = ms > longest_ms ? ms : longest_ms;
+    }
+    return longest_ms < HASTEN_RANK_MAX_MS ? longest_ms : HASTEN_RANK_MAX_MS;
+}
+
 static void start_hasten_timer(struct replica *replica, uint64_t base_ms) {
-    uint64_t delay_ms = base_ms + (uint64_t)own_rank(replica) * HASTEN_RANK_MS +
-                        entropy_between(replica->entropy, 0, HASTEN_SPREAD_MS);
+    uint64_t step_ms = rank_ms(replica);
+    uint64_t delay_ms =
+        base_ms + own_rank(replica) * step_ms + entropy_between(replica->entropy, 0, step_ms / 3);
     (void)uv_timer_start(&replica->hasten_timer, replica_on_hasten, delay_ms, 0);
 }
 

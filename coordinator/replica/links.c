@@ -71,6 +71,12 @@ static bool links_link_is_up(struct replica_transport *transport, uint64_t peer)
     return links->peers != NULL && peers_link(links->peers, peer, &link) && link.up;
 }
 
+static uint64_t links_round_trip_us(struct replica_transport *transport, uint64_t peer) {
+    struct peers_link link;
+    const struct links *links = of_transport(transport);
+    return links->peers != NULL && peers_link(links->peers, peer, &link) ? link.round_trip_us : 0;
+}
+
 static void links_set_identity(struct replica_transport *transport, struct tls_identity *identity) {
     struct links *links = of_transport(transport);
     if (links->peers != NULL) {
@@ -108,6 +114,7 @@ enum error_code links_create(const struct replica_options *options, uint64_t id,
         .start = links_start,
         .send = links_send,
         .link_is_up = links_link_is_up,
+        .round_trip_us = links_round_trip_us,
         .set_identity = links_set_identity,
         .close = links_close,
     };

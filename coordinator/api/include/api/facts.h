@@ -52,7 +52,7 @@ struct api_facts {
      * node carries nothing out. */
     const char *(*trouble)(const void *context, const char *service, uint32_t step);
     const void *trouble_context;
-    const struct probe_facts *probes;
+    const struct probe_facts *probes; /* for what a view shows; elsewhere none */
     uint32_t probe_count;
 };
 

@@ -25,6 +25,8 @@ struct replica_transport {
                  const uv_buf_t *buffers, size_t buffer_count, peers_sent_callback sent,
                  void *context);
     bool (*link_is_up)(struct replica_transport *transport, uint64_t peer);
+    /* Of a link that is up; 0: not measured. */
+    uint64_t (*round_trip_us)(struct replica_transport *transport, uint64_t peer);
     /* May be NULL. */
     void (*set_identity)(struct replica_transport *transport, struct tls_identity *identity);
     /* Also when never started. After `closed`, called from the loop, nothing is called any more and
