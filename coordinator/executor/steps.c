@@ -23,7 +23,14 @@ static struct command_step fields_of(const struct task *task, uint32_t service) 
     return fields;
 }
 
-/* How long ago DECIDE's TICK was proposed, by our own stopwatch: "Begin". */
+/* How long ago DECIDE's TICK was proposed, by our own stopwatch: "Begin".
+ *
+ * It is taken when the beginning is proposed; a stall may let any time pass until it is committed.
+ * That lets nothing begin that the rule forbids: whatever would have ended the execution meanwhile
+ * (veto, pause, UNSUSPECT, another LEADER) is in the log either before the beginning, which apply
+ * then refuses, or behind it, where it would have come too late without the stall as well. What
+ * remains is a group that stands still between the two; the same as one that stands still right
+ * after its beginning, which no rule can exclude. The fences make both harmless at the target. */
 static uint64_t begin_age_ms(const struct task *task) {
     const struct executor *executor = task->executor;
     uint64_t tick_ms = executor->options.tick_proposed_ms(executor->options.context);

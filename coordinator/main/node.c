@@ -52,32 +52,53 @@ static void publish_soon(struct noctuad *node) {
 static void report_soon(struct noctuad *node);
 static void on_prepare_timer(uv_timer_t *timer);
 
-static void log_events(const struct state *state, uint64_t first) {
+/* Whether the entry that is being applied was in this node's own log when the process started: then
+ * an earlier process of the node will have said what it did. */
+static bool is_replay(struct noctuad *node) {
+    if (node->replay_end_log_index > 0) {
+        struct replica_status status;
+        replica_read_status(node->replica, &status);
+        if (status.applied_log_index >= node->replay_end_log_index) {
+            node->replay_end_log_index = 0;
+        }
+    }
+    return node->replay_end_log_index > 0;
+}
+
+static void log_events(struct noctuad *node, const struct state *state) {
+    uint64_t oldest = state->event_count > EVENT_MAX ? state->event_count - EVENT_MAX : 0;
+    uint64_t first = node->logged_count > oldest ? node->logged_count : oldest;
+    enum log_event name = is_replay(node) ? LOG_STATE_EVENT_REPLAYED : LOG_STATE_EVENT;
     for (uint64_t i = first; i < state->event_count; i++) {
         const struct event *event = &state->events[i % EVENT_MAX];
-        LOG_EVENT(STATE_EVENT, LOG_TEXT("kind", event_kind_text(event->kind)),
-                  LOG_U64("index", event->index), LOG_TEXT("service", event->service),
-                  LOG_TEXT("region", event->region), LOG_TEXT("to", event->to),
-                  LOG_TEXT("subject", event->subject), LOG_U64("epoch", event->epoch),
-                  LOG_U64("value", event->value), LOG_TEXT("actor", event->actor),
-                  LOG_TEXT("why", event->detail));
+        const struct log_field fields[] = {
+            LOG_TEXT("kind", event_kind_text(event->kind)),
+            LOG_U64("index", event->index),
+            LOG_TEXT("service", event->service),
+            LOG_TEXT("region", event->region),
+            LOG_TEXT("to", event->to),
+            LOG_TEXT("subject", event->subject),
+            LOG_U64("epoch", event->epoch),
+            LOG_U64("value", event->value),
+            LOG_TEXT("actor", event->actor),
+            LOG_TEXT("why", event->detail),
+        };
+        log_write(name, fields, ARRAY_LENGTH(fields));
     }
+    node->logged_count = state->event_count;
 }
 
 static void on_applied(void *context, uint64_t index, const struct command *command,
                        enum core_error result, uint64_t proposed_ms) {
     struct noctuad *node = context;
     const struct state *state = replica_state(node->replica);
-    static uint64_t logged; /* events of this process's one node that were written out */
     (void)proposed_ms;
     if (result != CORE_OK) {
         LOG_EVENT(COMMAND_REFUSED, LOG_TEXT("command", command_kind_text(command->kind)),
                   LOG_TEXT("code", core_error_name(result)), LOG_U64("index", index),
                   LOG_TEXT("why", core_error_text(result)));
     }
-    uint64_t oldest = state->event_count > EVENT_MAX ? state->event_count - EVENT_MAX : 0;
-    log_events(state, logged > oldest ? logged : oldest);
-    logged = state->event_count;
+    log_events(node, state);
     if (node->stopping) {
         return; /* the parts are closing or gone */
     }
@@ -415,12 +436,17 @@ static enum error_code start(struct noctuad *node, struct error *error) {
         code = start_api(node, error);
     }
     if (code == ERROR_OK) {
+        node->replay_end_log_index = UINT64_MAX; /* a group of one applies its log in the call */
         code = replica_start(node->replica, error);
     }
     return code;
 }
 
 static void begin(struct noctuad *node) {
+    struct replica_status status;
+    replica_read_status(node->replica, &status);
+    node->replay_end_log_index = status.last_log_index;
+    node->logged_count = replica_state(node->replica)->event_count; /* the snapshot's */
     node_note_windows(node);
     node_configure_probes(node);
     (void)uv_timer_start(&node->report_timer, on_report_timer, 0, REPORT_INTERVAL_MS);

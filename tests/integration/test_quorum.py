@@ -22,6 +22,24 @@ def test_leader_killed_another_takes_over(bare_group):
     )
 
 
+def test_restart_does_not_tell_old_news(bare_group):
+    """A node that starts again reads its log to the end, but logs only what it has not logged."""
+    group = bare_group
+    node = group.followers()[0]
+
+    def told():
+        return [e["index"] for e in node.events() if e["event"] == "state_event"]
+
+    noctua.wait_until(told, 30, "something is told")
+    before = told()
+    node.terminate()
+    node.start()
+    group.ctl("pause", "--all", "--reason", "something new")
+    noctua.wait_until(lambda: len(told()) > len(before), 30, "the news is told")
+    assert told()[: len(before)] == before
+    assert told()[len(before)] > before[-1], told()
+
+
 def test_minority_holds_its_answers_and_does_nothing(group, world):
     leader = group.wait_for_leader()
     others = [n for n in group.nodes.values() if n is not leader]
