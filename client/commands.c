@@ -144,6 +144,17 @@ static int run_resume_automation(const struct options *options) {
     return send_command(options, &request);
 }
 
+static int run_transfer_leader(const struct options *options) {
+    Noctua__TransferLeaderRequest wanted = NOCTUA__TRANSFER_LEADER_REQUEST__INIT;
+    Noctua__Request request = NOCTUA__REQUEST__INIT;
+    const char *to = first(options);
+    wanted.to = (char *)(to == NULL ? "" : to);
+    wanted.reason = (char *)reason_of(options);
+    request.body_case = NOCTUA__REQUEST__BODY_TRANSFER_LEADER;
+    request.transfer_leader = &wanted;
+    return send_command(options, &request);
+}
+
 #define MOVE_OPTIONS                                                                               \
     (OPTION_TO | OPTION_REASON | OPTION_SKIP | OPTION_YES | OPTION_WAIT | OPTION_PLAN_HASH |       \
      OPTION_DRY_RUN)
@@ -176,6 +187,8 @@ const struct client_command client_commands[] = {
      "let go of a step whose target doesn't answer (a debt)", run_release},
     {"resume-automation", "", 0, 0, OPTION_REASON, "after replicas differed, once it is understood",
      run_resume_automation},
+    {"transfer-leader", "[NODE]", 0, 1, OPTION_REASON, "another node leads (the closest)",
+     run_transfer_leader},
     {"spec validate", "FILE", 1, 1, 0, "check a spec, offline", run_spec_validate},
     {"spec apply", "FILE", 1, 1, OPTION_EXPECTED | OPTION_REASON | OPTION_DRY_RUN,
      "check a spec and make it the group's", run_spec_apply},

@@ -163,8 +163,9 @@ static enum error_code connect_to_address(struct connection *c, const struct end
         return ERROR_OK;
     }
     const char *why = c->closed ? c->closed_error.message : "no answer";
-    code =
-        error_set(error, ERROR_UNAVAILABLE, "%s:%s: %.200s", endpoint->host, endpoint->port, why);
+    bool denied = c->closed && c->closed_error.code == ERROR_DENIED;
+    code = error_set(error, denied ? ERROR_DENIED : ERROR_UNAVAILABLE, "%s:%s: %.200s",
+                     endpoint->host, endpoint->port, why);
     disconnect(c);
     return code;
 }
@@ -223,7 +224,9 @@ static enum error_code receive(struct connection *c, uint64_t wait_ms, struct er
         run_for(c, end_ms - at_ms);
     }
     if (c->queue_count == 0) {
-        return error_set(error, ERROR_UNAVAILABLE, "%.200s", c->closed_error.message);
+        bool denied = c->closed_error.code == ERROR_DENIED;
+        return error_set(error, denied ? ERROR_DENIED : ERROR_UNAVAILABLE, "%.200s",
+                         c->closed_error.message);
     }
     c->reply = c->queue[0];
     c->queue_count--;
@@ -265,10 +268,11 @@ static void pause_a_moment(struct connection *c) {
     run_for(c, RETRY_MS);
 }
 
-/* Asks one node after the other until one gives an answer that isn't "not the leader". */
+/* Asks one node after the other until one gives an answer that isn't "not the leader", or all have
+ * refused our certificate. */
 static enum error_code ask(struct connection *c, Noctua__Request *request, bool allow_stale,
                            struct error *error) {
-    uint32_t misses = 0;
+    uint32_t misses = 0, denials = 0;
     c->end_ms = now_ms() + c->timeout_ms;
     for (;;) {
         request->allow_stale = allow_stale && misses >= 2 * c->endpoint_count;
@@ -284,8 +288,9 @@ static enum error_code ask(struct connection *c, Noctua__Request *request, bool 
                             c->reply->message);
         }
         misses++;
+        denials = code == ERROR_DENIED ? denials + 1 : 0;
         next_endpoint(c);
-        if (now_ms() >= c->end_ms) {
+        if (now_ms() >= c->end_ms || denials == c->endpoint_count) {
             return error->code;
         }
         if (misses % c->endpoint_count == 0) {

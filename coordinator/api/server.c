@@ -223,7 +223,20 @@ uint16_t api_server_port(const struct api_server *server) {
 }
 
 void api_server_set_identity(struct api_server *server, struct tls_identity *identity) {
+    struct error why;
     tls_listener_set_identity(server->listener, identity);
+    for (struct api_client *c = server->clients; c != NULL; c = c->next) {
+        if (!c->closing && tls_stream_verify_again(c->stream, identity, &why) != ERROR_OK) {
+            LOG_EVENT(API_CLIENT_CLOSED, LOG_TEXT("actor", c->actor),
+                      LOG_TEXT("address", tls_stream_address(c->stream)),
+                      LOG_TEXT("why", why.message));
+            api_client_close(c); /* its memory goes later, in on_closed */
+        }
+    }
+}
+
+uint32_t api_server_request_count(const struct api_server *server) {
+    return server->request_count;
 }
 
 void api_server_close(struct api_server *server, void (*closed)(void *context), void *context) {

@@ -65,6 +65,7 @@ struct api_request {
     struct command *command; /* proposed; NULL: only asks */
     struct spec *spec;       /* the command's, not parsed for a dry run */
     struct move_preview *preview;
+    char heir[NAME_SIZE]; /* transfer_leader: who is to lead */
     uint64_t begun_ms;
     bool waiting; /* for a callback of propose or barrier; else it ends where it began */
 };
@@ -116,6 +117,8 @@ void api_command_preview_move(struct api_request *request, const struct api_fact
 void api_command_check_spec(struct api_request *request, const struct api_facts *facts, bool stale);
 /* Parses the request's spec and makes its command; false: answered. */
 bool api_spec_build(struct api_request *request, const struct api_facts *facts);
+/* server_transfer.c */
+void api_transfer_begin(struct api_request *request, const struct api_facts *facts);
 /* server_result.c: answers to commands that were applied. */
 void api_result_answer(struct api_request *request, enum core_error result, uint64_t index,
                        bool repeated);

@@ -1,9 +1,11 @@
 /* noctuad: the daemon. */
 #include <argp.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <curl/curl.h>
 
@@ -38,7 +40,9 @@ static const char doc[] =
     "  (none)      run the node in the foreground\n"
     "  bootstrap   make this node's data directory for a NEW group; once on every node of it\n"
     "  join        make an empty data directory for a node that joins a running group\n\n"
-    "Signals: SIGTERM and SIGINT end it in order.\n"
+    "Signals: SIGTERM and SIGINT end it in order: leadership is handed over, requests\n"
+    "are answered; the second one ends it at once. SIGHUP reads certificates,\n"
+    "revocation list and what is reloadable of the configuration again.\n"
     "Exit status: 0 ended by request, 1 can't go on (the last line says why), 2 usage.";
 
 static error_t parse_option(int key, char *argument, struct argp_state *state) {
@@ -109,10 +113,11 @@ static int make_directory(const struct node_config *config, bool bootstrap) {
     return EXIT_SUCCESS;
 }
 
-static int run(const struct node_config *config) {
+static int run(const struct node_config *config, const char *path) {
     static struct noctuad node;
     node.loop = uv_default_loop();
     node.config = *config;
+    node.config_path = path;
     node.clock = &clock_system;
     node.entropy = &entropy_system;
     log_configure(config->log.level, config->log.format, config->node);
@@ -123,6 +128,38 @@ static int run(const struct node_config *config) {
         (void)uv_loop_close(node.loop);
     }
     curl_global_cleanup();
+    return status;
+}
+
+/* What the file alone doesn't show: the certificates it names, and the directories. Changes
+ * nothing, so it can be asked beside a running node. */
+static int check(const struct node_config *config, const char *path) {
+    struct error error = {ERROR_OK, ""};
+    struct tls_identity *identity = NULL;
+    int status = EXIT_SUCCESS;
+    if (node_load_identity(config, &identity, &error) != ERROR_OK) {
+        (void)fprintf(stderr, "%s: tls: %s\n", path, error.message);
+        status = 2;
+    } else {
+        int64_t days = tls_identity_days_left(identity, clock_wall_ms(&clock_system));
+        if (days < 7) {
+            (void)fprintf(stderr,
+                          "%s: warning: tls: the certificate or the revocation list ends in "
+                          "%lld days: renew it, then send SIGHUP\n",
+                          path, (long long)days);
+        }
+        tls_identity_unref(identity);
+    }
+    if (access(config->data, R_OK | W_OK | X_OK) != 0) {
+        (void)fprintf(stderr,
+                      "%s: data: %s: %s. `noctuad bootstrap` makes it for a new group, "
+                      "`noctuad join` for one that runs\n",
+                      path, config->data, strerror(errno));
+        status = 2;
+    }
+    if (status == EXIT_SUCCESS) {
+        (void)printf("%s is good\n", path);
+    }
     return status;
 }
 
@@ -150,12 +187,11 @@ int main(int argc, char **argv) {
     }
     switch (arguments.mode) {
     case MODE_CHECK:
-        (void)printf("%s is good\n", arguments.config);
-        return EXIT_SUCCESS;
+        return check(&config, arguments.config);
     case MODE_BOOTSTRAP:
     case MODE_JOIN:
         return make_directory(&config, arguments.mode == MODE_BOOTSTRAP);
     default:
-        return run(&config);
+        return run(&config, arguments.config);
     }
 }

@@ -40,6 +40,28 @@ static void api_barrier(void *context, api_barrier_cb callback, void *callback_c
     replica_barrier(node->replica, callback, callback_context);
 }
 
+static void on_transferred(void *context, enum error_code error) {
+    struct noctuad *node = context;
+    api_barrier_cb callback = node->transferred;
+    node->transferred = NULL;
+    callback(node->transferred_context, error);
+}
+
+bool node_transfer(struct noctuad *node, uint64_t to, api_barrier_cb callback, void *context) {
+    if (node->transferred != NULL) {
+        return false;
+    }
+    node->transferred = callback;
+    node->transferred_context = context;
+    replica_transfer(node->replica, to, on_transferred, node);
+    return true;
+}
+
+static bool api_transfer(void *context, uint64_t node_id, api_barrier_cb callback,
+                         void *callback_context) {
+    return node_transfer(context, node_id, callback, callback_context);
+}
+
 /* --- what the replica tells --- */
 
 static void publish_soon(struct noctuad *node) {
@@ -120,7 +142,7 @@ static void on_applied(void *context, uint64_t index, const struct command *comm
 static void on_leadership(void *context, bool leads, uint64_t term) {
     struct noctuad *node = context;
     LOG_EVENT(LEADERSHIP, LOG_BOOL("leads", leads), LOG_U64("term", term));
-    if (node->stopping) {
+    if (node->stopping || node->ending) {
         return;
     }
     leader_lead(node->leader, leads, term);
@@ -147,8 +169,6 @@ static void on_restored(void *context) {
         publish_soon(node); /* it may be a move further */
     }
 }
-
-static void stop(struct noctuad *node);
 
 static void on_failed(void *context, const struct error *error) {
     (void)context;
@@ -212,6 +232,7 @@ static void on_report_timer(uv_timer_t *timer) {
 
 static void on_publish_timer(uv_timer_t *timer) {
     node_publish(timer->data);
+    node_tell_status(timer->data);
 }
 
 /* Every node keeps the credentials of every zone fresh: whoever leads next must not need STS in the
@@ -235,44 +256,6 @@ static void prepare_credentials(struct noctuad *node) {
 
 static void on_prepare_timer(uv_timer_t *timer) {
     prepare_credentials(timer->data);
-}
-
-static void on_signal(uv_signal_t *signal, int number) {
-    struct noctuad *node = signal->data;
-    LOG_EVENT(NODE_STOPPED, LOG_U64("signal", (uint64_t)number));
-    stop(node);
-}
-
-/* --- the end --- */
-
-static void on_part_closed(void *context) {
-    struct noctuad *node = context;
-    node->open_parts--;
-}
-
-/* Nothing new begins; each part ends what it has under way and then frees itself. The loop runs out
- * by itself when all have. */
-static void stop(struct noctuad *node) {
-    if (node->stopping) {
-        return;
-    }
-    node->stopping = true;
-    uv_close((uv_handle_t *)&node->report_timer, NULL);
-    uv_close((uv_handle_t *)&node->soon_timer, NULL);
-    uv_close((uv_handle_t *)&node->publish_timer, NULL);
-    uv_close((uv_handle_t *)&node->prepare_timer, NULL);
-    uv_close((uv_handle_t *)&node->terminate, NULL);
-    uv_close((uv_handle_t *)&node->interrupt, NULL);
-    http_endpoints_destroy(node->endpoints);
-    node->endpoints = NULL;
-    node->open_parts = 7;
-    executor_close(node->executor, on_part_closed, node);
-    leader_close(node->leader, on_part_closed, node);
-    api_server_close(node->server, on_part_closed, node);
-    driver_close(node->driver, on_part_closed, node);
-    probe_engine_destroy(node->probes, on_part_closed, node);
-    probe_control_destroy(node->control, on_part_closed, node);
-    replica_stop(node->replica, on_part_closed, node);
 }
 
 /* --- the start --- */
@@ -385,22 +368,24 @@ static enum error_code start_api(struct noctuad *node, struct error *error) {
         .calls = {.context = node,
                   .facts = api_facts_now,
                   .propose = propose,
-                  .barrier = api_barrier},
+                  .barrier = api_barrier,
+                  .transfer = api_transfer},
     };
     return api_server_create(&options, &node->server, error);
 }
 
 static void start_timers(struct noctuad *node) {
-    uv_timer_t *timers[] = {&node->report_timer, &node->soon_timer, &node->publish_timer,
-                            &node->prepare_timer};
+    uv_timer_t *timers[] = {&node->report_timer,  &node->soon_timer, &node->publish_timer,
+                            &node->prepare_timer, &node->end_timer,  &node->watchdog_timer};
     for (size_t i = 0; i < ARRAY_LENGTH(timers); i++) {
         (void)uv_timer_init(node->loop, timers[i]);
         timers[i]->data = node;
     }
-    (void)uv_signal_init(node->loop, &node->terminate);
-    (void)uv_signal_init(node->loop, &node->interrupt);
-    node->terminate.data = node;
-    node->interrupt.data = node;
+    uv_signal_t *signals[] = {&node->terminate, &node->interrupt, &node->hangup};
+    for (size_t i = 0; i < ARRAY_LENGTH(signals); i++) {
+        (void)uv_signal_init(node->loop, signals[i]);
+        signals[i]->data = node;
+    }
 }
 
 static enum error_code start(struct noctuad *node, struct error *error) {
@@ -412,14 +397,7 @@ static enum error_code start(struct noctuad *node, struct error *error) {
         .region = node->config.region,
     };
     start_timers(node);
-    enum error_code code = tls_identity_load(node->config.tls, TLS_KIND_NODE, node->config.cluster,
-                                             &node->identity, error);
-    if (code == ERROR_OK &&
-        !text_equal(tls_identity_self(node->identity)->name, node->config.node)) {
-        code =
-            error_set(error, ERROR_INVALID, "the certificate in %s is of node %s, not %s",
-                      node->config.tls, tls_identity_self(node->identity)->name, node->config.node);
-    }
+    enum error_code code = node_load_identity(&node->config, &node->identity, error);
     if (code == ERROR_OK) {
         code = start_replica(node, error);
     }
@@ -452,12 +430,14 @@ static void begin(struct noctuad *node) {
     (void)uv_timer_start(&node->report_timer, on_report_timer, 0, REPORT_INTERVAL_MS);
     (void)uv_timer_start(&node->publish_timer, on_publish_timer, 0, PUBLISH_EVERY_MS);
     (void)uv_timer_start(&node->prepare_timer, on_prepare_timer, 0, PREPARE_EVERY_MS);
-    (void)uv_signal_start(&node->terminate, on_signal, SIGTERM);
-    (void)uv_signal_start(&node->interrupt, on_signal, SIGINT);
+    (void)uv_signal_start(&node->terminate, node_on_end_signal, SIGTERM);
+    (void)uv_signal_start(&node->interrupt, node_on_end_signal, SIGINT);
+    (void)uv_signal_start(&node->hangup, node_on_reload_signal, SIGHUP);
     LOG_EVENT(NODE_STARTED, LOG_TEXT("version", NOCTUA_VERSION),
               LOG_TEXT("cluster", node->config.cluster), LOG_TEXT("region", node->config.region),
               LOG_TEXT("data", node->config.data), LOG_U64("api", api_server_port(node->server)),
               LOG_U64("http", http_endpoints_port(node->endpoints)));
+    node_tell_ready(node);
 }
 
 static void finish(struct noctuad *node) {

@@ -30,6 +30,7 @@ struct seen_window {
 struct noctuad {
     uv_loop_t *loop;
     struct node_config config;
+    const char *config_path;
     const struct clock *clock;
     const struct entropy *entropy;
 
@@ -49,7 +50,9 @@ struct noctuad {
     uv_timer_t soon_timer;    /* a report out of turn, coalesced */
     uv_timer_t publish_timer; /* the view, coalesced */
     uv_timer_t prepare_timer; /* credentials, kept fresh */
-    uv_signal_t terminate, interrupt;
+    uv_timer_t end_timer;     /* the drain's */
+    uv_timer_t watchdog_timer;
+    uv_signal_t terminate, interrupt, hangup;
 
     struct report report; /* the last one sent */
     struct seen_window windows[SERVICE_MAX];
@@ -60,8 +63,13 @@ struct noctuad {
     uint64_t replay_end_log_index; /* last entry of the own log at the start; 0: behind us */
     uint64_t logged_count;         /* events of history that the log has, or had before */
     bool was_caught_up;
-    bool stopping, failed;
-    int open_parts; /* that still have to close */
+    api_barrier_cb transferred; /* of the one that is under way; else NULL */
+    void *transferred_context;
+    uint64_t end_ms; /* CLOCK_BOOTTIME when draining is over, whatever waits */
+    bool ending;     /* a signal came: leadership goes first */
+    bool stopping;
+    char told_status[128]; /* the supervisor */
+    int open_parts;        /* that still have to close */
 
     struct policy_input policy; /* for api_facts */
     struct probe_facts *probe_facts;
@@ -71,6 +79,23 @@ struct noctuad {
 
 /* Starts everything; runs until a signal or a failure ends the loop. Returns the exit status. */
 int node_run(struct noctuad *node);
+
+/* Hands leadership over (0: to whoever is close). False, and no callback: one is under way. */
+bool node_transfer(struct noctuad *node, uint64_t to, api_barrier_cb callback, void *context);
+
+/* ending.c */
+void node_on_end_signal(uv_signal_t *signal, int number);
+
+/* reload.c */
+/* The certificate and keys of the config, checked to be this node's. */
+enum error_code node_load_identity(const struct node_config *config,
+                                   struct tls_identity **ret_identity, struct error *error);
+void node_on_reload_signal(uv_signal_t *signal, int number);
+
+/* supervisor.c: what systemd (or whoever set NOTIFY_SOCKET) is told, sd_notify(3). */
+void node_tell_ready(struct noctuad *node);
+void node_tell_status(struct noctuad *node);
+void node_tell(const char *state);
 
 /* facts.c */
 void node_facts(struct noctuad *node, struct api_facts *ret);

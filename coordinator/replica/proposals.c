@@ -1,5 +1,5 @@
-/* What callers ask of the log: commands, linearizable reads, a transfer of leadership. All of one
- * turn of the loop share an entry; each is answered exactly once, from the loop. */
+/* What callers ask of the log: commands and linearizable reads. All of one turn of the loop share
+ * an entry; each is answered exactly once, from the loop. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +41,7 @@ static void propose(struct replica *replica, const struct command *command, bool
     *(internal ? &replica->internal_count : &replica->pending_count) += 1;
     if (replica_is_mute(replica) || replica->stop != STOP_NO ||
         (!internal && replica->leadership.phase != LEADERSHIP_ANNOUNCED) ||
-        replica->transfer_raft) {
+        replica->transfer_phase != TRANSFER_NONE) {
         finish_proposal(replica, proposal, ERROR_NOT_LEADER);
         return;
     }
@@ -172,7 +172,8 @@ void replica_barrier(struct replica *replica, replica_barrier_cb callback, void 
     struct reader *reader = allocate(sizeof *reader);
     reader->callback = callback;
     reader->context = context;
-    if (replica_is_mute(replica) || replica->stop != STOP_NO || replica->transfer_raft ||
+    if (replica_is_mute(replica) || replica->stop != STOP_NO ||
+        replica->transfer_phase != TRANSFER_NONE ||
         replica->leadership.phase != LEADERSHIP_ANNOUNCED) {
         reader->code = ERROR_NOT_LEADER;
         TAILQ_INSERT_TAIL(&replica->read, reader, link);
@@ -239,10 +240,7 @@ void replica_abandon(struct replica *replica) {
     TAILQ_FOREACH(barrier, &replica->barriers, link) {
         finish_readers(replica, &barrier->readers, ERROR_UNKNOWN);
     }
-    if (replica->transfer_raft) {
-        replica->transfer_code = ERROR_UNKNOWN;
-        replica->transfer_done = true;
-    }
+    replica_abandon_transfer(replica);
 }
 
 void replica_flush(struct replica *replica) {
@@ -261,40 +259,6 @@ void replica_flush(struct replica *replica) {
     if (!TAILQ_EMPTY(&replica->waiting)) {
         submit_barrier(replica);
     }
-}
-
-static void on_transfer_done(struct raft_transfer *request) {
-    struct replica *replica = CONTAINER_OF(request, struct replica, transfer);
-    raft_id leader = 0;
-    const char *address = NULL;
-    raft_leader(&replica->raft, &leader, &address);
-    bool moved = replica->transfer_target != 0 ? leader == replica->transfer_target
-                                               : leader != 0 && leader != replica->id;
-    replica->transfer_code = moved ? ERROR_OK : ERROR_TIMEOUT;
-    replica->transfer_raft = false;
-    replica->transfer_done = true;
-    replica_wake(replica);
-}
-
-void replica_transfer(struct replica *replica, uint64_t id, replica_transfer_cb callback,
-                      void *context) {
-    assert(callback != NULL && replica->transfer_callback == NULL);
-    replica->transfer_callback = callback;
-    replica->transfer_context = context;
-    replica->transfer_target = id;
-    replica->transfer_done = true;
-    if (replica_is_mute(replica) || replica->stop != STOP_NO ||
-        replica->leadership.phase != LEADERSHIP_ANNOUNCED) {
-        replica->transfer_code = ERROR_NOT_LEADER;
-    } else {
-        /* What came before it still goes out. */
-        replica_flush(replica);
-        int code = raft_transfer(&replica->raft, &replica->transfer, id, on_transfer_done);
-        replica->transfer_raft = code == 0;
-        replica->transfer_done = code != 0;
-        replica->transfer_code = code == RAFT_NOTLEADER ? ERROR_NOT_LEADER : ERROR_NOT_FOUND;
-    }
-    replica_wake(replica);
 }
 
 /* Calls back whatever is done. Callbacks may ask for more: that waits for the next turn. */
@@ -320,10 +284,5 @@ void replica_complete(struct replica *replica) {
         reader->callback(reader->context, reader->code);
         free(reader);
     }
-    if (replica->transfer_done && replica->transfer_callback != NULL) {
-        replica_transfer_cb callback = replica->transfer_callback;
-        replica->transfer_callback = NULL;
-        replica->transfer_done = false;
-        callback(replica->transfer_context, replica->transfer_code);
-    }
+    replica_complete_transfer(replica);
 }

@@ -97,6 +97,7 @@ static void take_turn(struct replica *replica) {
         replica_deliver_held(replica);
         replica_deliver_own_report(replica);
         replica_flush(replica);
+        replica_pass_on(replica);
         replica_io_complete_unsent(replica);
     } else {
         replica_cancel_queued(replica);

@@ -4,7 +4,8 @@
  *   raft_io.c      libraft's view of disk and network: guards around raft_uv, our own messages
  *   receive.c      messages in: checks, the snapshot that must wait
  *   machine.c      libraft's view of the state: apply, snapshot, restore
- *   proposals.c    proposals, barriers, transfer: queues, batches, one callback each
+ *   proposals.c    proposals, barriers: queues, batches, one callback each
+ *   transfer.c     leadership handed over
  *   leadership.c   beginning and end of a term as leader; the hastened election
  *   hello.c        whom we let in, and what it means not to be let in
  *   watch.c        the disk: what libraft doesn't tell
@@ -152,6 +153,8 @@ struct leadership {
     uint64_t retry_ms; /* PROPOSE: not before */
 };
 
+/* LEVEL: the heir has not everything yet. RAFT: the library is at it. */
+enum transfer_phase { TRANSFER_NONE, TRANSFER_LEVEL, TRANSFER_RAFT };
 enum stop_phase { STOP_NO, STOP_WANTED, STOP_CLOSING };
 
 /* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): by subject, and there is only one */
@@ -207,12 +210,16 @@ struct replica {
     struct reader_list waiting, read;
     struct barrier_list barriers;
     uint32_t pending_count; /* of the callers' proposals */
+
+    /* transfer.c */
     struct raft_transfer transfer;
-    uint64_t transfer_target;
+    uint64_t heir;
     replica_transfer_cb transfer_callback; /* NULL: none under way */
     void *transfer_context;
     enum error_code transfer_code;
-    bool transfer_raft, transfer_done;
+    enum transfer_phase transfer_phase;
+    uint64_t transfer_end_ms;
+    bool transfer_done;
     struct report *own_reports; /* one, or NULL: to be delivered to ourselves */
     bool has_own_report;
     struct report *received_report;
@@ -286,6 +293,11 @@ void replica_complete(struct replica *replica);
 void replica_cancel_queued(struct replica *replica);
 void replica_abandon(struct replica *replica); /* failed: answers what is under way */
 struct batch *replica_find_batch(struct replica *replica, uint64_t proposer, uint64_t number);
+
+/* transfer.c */
+void replica_pass_on(struct replica *replica);
+void replica_complete_transfer(struct replica *replica);
+void replica_abandon_transfer(struct replica *replica);
 
 /* leadership.c */
 void replica_observe(struct replica *replica);

@@ -129,12 +129,15 @@ static void encode_vote_result(const struct raft_message *message, struct buffer
     put_u16(head, args->capacity);
 }
 
+/* To a sender of an older term libraft answers without setting last_log_index (0.22.1). That one
+ * steps down by the answer's term and never looks at it; it has to get the answer, though. */
 static void encode_append_result(const struct raft_message *message, struct buffer *head) {
     const struct raft_append_entries_result *args = &message->append_entries_result;
+    raft_index last = args->last_log_index <= WIRE_INDEX_MAX ? args->last_log_index : 0;
     put_head(head, message, args->version, 0);
     put_u64(head, args->term);
     put_u64(head, args->rejected);
-    put_u64(head, args->last_log_index);
+    put_u64(head, last);
     put_u16(head, args->features);
     put_u16(head, args->capacity);
 }

@@ -45,9 +45,9 @@ def test_roles(bare_group):
 def test_certificates_that_are_refused(bare_group, tmp_path):
     group = bare_group
     stranger = foreign_user(group, tmp_path, group.cluster)
-    assert ctl_with(group, stranger, "status").returncode == 4
+    assert ctl_with(group, stranger, "status").returncode == 9
     other = foreign_user(group, tmp_path / "o", "another")
-    assert ctl_with(group, other, "status").returncode == 4
+    assert ctl_with(group, other, "status").returncode == 9
     # A node's certificate can't act as a user.
     node = group.nodes["n1"].directory / "tls"
     fake = tmp_path / "node-as-user"

@@ -421,6 +421,7 @@ class Group:
             if node.running():
                 node.process.signal(signal.SIGCONT)
                 node.process.signal(signal.SIGTERM)
+                node.process.signal(signal.SIGINT)  # at once: nobody is left to lead
         complaints = []
         for node in self.nodes.values():
             if node.process is None:

@@ -233,6 +233,22 @@ static void test_small_messages(void **state) {
     }
 }
 
+/* libraft refuses an older term's entries without setting last_log_index. */
+static void test_refusal_with_an_unset_index_gets_through(void **state) {
+    struct raft_message message;
+    struct raft_message back;
+    struct error error;
+    size_t size = 0;
+    (void)state;
+    fill_small(RAFT_APPEND_ENTRIES_RESULT, &message);
+    message.append_entries_result.last_log_index = UINT64_MAX - 7;
+    uint8_t *bytes = encode(&message, 0, &size, NULL);
+    assert_int_equal(wire_decode(bytes, size, &back, &error), ERROR_OK);
+    assert_int_equal(back.append_entries_result.term, 7);
+    assert_int_equal(back.append_entries_result.last_log_index, 0);
+    free(bytes);
+}
+
 static enum error_code recode(const struct raft_message *message) {
     struct raft_message back;
     struct error error;
@@ -399,6 +415,7 @@ int main(void) {
         cmocka_unit_test(test_long_append_goes_in_parts),
         cmocka_unit_test(test_snapshot),
         cmocka_unit_test(test_small_messages),
+        cmocka_unit_test(test_refusal_with_an_unset_index_gets_through),
         cmocka_unit_test(test_impossible_fields_are_refused),
         cmocka_unit_test(test_configurations),
         cmocka_unit_test(test_damaged_messages),

@@ -47,6 +47,10 @@ struct api_calls {
                     void *callback_context);
     /* ERROR_OK: everything committed before the call is applied, and this node led throughout. */
     void (*barrier)(void *context, api_barrier_cb callback, void *callback_context);
+    /* Hands leadership to the node. ERROR_OK: it leads; else this node may go on. False, and no
+     * callback: one is under way. */
+    bool (*transfer)(void *context, uint64_t node_id, api_barrier_cb callback,
+                     void *callback_context);
     /* "host:port" of a node's client API, or NULL: not known. May be NULL. */
     const char *(*api_address)(void *context, const char *node);
 };
@@ -64,8 +68,11 @@ struct api_server_options {
 enum error_code api_server_create(const struct api_server_options *options,
                                   struct api_server **ret_server, struct error *error);
 uint16_t api_server_port(const struct api_server *server);
-/* New connections are proved against this one. Takes a reference. */
+/* New connections are proved against this one; those that stand, and whose certificate it doesn't
+ * believe any more (revoked, another CA), are closed. Takes a reference. */
 void api_server_set_identity(struct api_server *server, struct tls_identity *identity);
+/* Requests that have no answer yet. */
+uint32_t api_server_request_count(const struct api_server *server);
 
 /* After each apply: watches are given the new events. Not after api_server_close. */
 void api_server_on_applied(struct api_server *server);
