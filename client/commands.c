@@ -13,6 +13,16 @@ static const char *reason_of(const struct options *options) {
     return options->reason == NULL ? "" : options->reason;
 }
 
+static int send_command(const struct options *options, Noctua__Request *request) {
+    int status = EXIT_INTERNAL;
+    struct connection *connection = ask_connect(options, &status);
+    if (connection != NULL) {
+        status = ask_command(options, connection, request, NULL, NULL);
+        connection_destroy(connection);
+    }
+    return status;
+}
+
 static int run_status(const struct options *options) {
     const char *service = first(options);
     return service == NULL ? ask_query(options, "status", NULL, true, view_status)
@@ -30,6 +40,25 @@ static int run_history(const struct options *options) {
 
 static int run_nodes(const struct options *options) {
     return ask_query(options, "nodes", NULL, true, view_nodes);
+}
+
+static int change_nodes(const struct options *options, Noctua__MemberRequest__Kind kind) {
+    Noctua__MemberRequest wanted = NOCTUA__MEMBER_REQUEST__INIT;
+    Noctua__Request request = NOCTUA__REQUEST__INIT;
+    wanted.kind = kind;
+    wanted.node = (char *)first(options);
+    wanted.reason = (char *)reason_of(options);
+    request.body_case = NOCTUA__REQUEST__BODY_MEMBER;
+    request.member = &wanted;
+    return send_command(options, &request);
+}
+
+static int run_nodes_add(const struct options *options) {
+    return change_nodes(options, NOCTUA__MEMBER_REQUEST__KIND__ADD);
+}
+
+static int run_nodes_remove(const struct options *options) {
+    return change_nodes(options, NOCTUA__MEMBER_REQUEST__KIND__REMOVE);
 }
 
 static int run_version(const struct options *options) {
@@ -54,16 +83,6 @@ static int run_switchover(const struct options *options) {
 
 static int run_adopt(const struct options *options) {
     return ask_move(options, NOCTUA__MOVE_REQUEST__KIND__ADOPT);
-}
-
-static int send_command(const struct options *options, Noctua__Request *request) {
-    int status = EXIT_INTERNAL;
-    struct connection *connection = ask_connect(options, &status);
-    if (connection != NULL) {
-        status = ask_command(options, connection, request, NULL, NULL);
-        connection_destroy(connection);
-    }
-    return status;
 }
 
 static int override(const struct options *options, Noctua__OverrideRequest__Kind kind, bool end) {
@@ -167,6 +186,9 @@ const struct client_command client_commands[] = {
     {"history", "[SERVICE]", 0, 1, OPTION_EPOCH | OPTION_EVENTS, "moves, and the events of one",
      run_history},
     {"nodes", "", 0, 0, 0, "the coordinators, and how far each is", run_nodes},
+    {"nodes add", "NODE", 1, 1, OPTION_REASON, "a node joins the group, and gets a vote when level",
+     run_nodes_add},
+    {"nodes remove", "NODE", 1, 1, OPTION_REASON, "a node leaves the group", run_nodes_remove},
     {"failover", "SERVICE", 1, 1, MOVE_OPTIONS, "move a service out of its region now",
      run_failover},
     {"switchover", "SERVICE", 1, 1, MOVE_OPTIONS, "move a service while both regions are well",

@@ -161,6 +161,17 @@ static const char *nearest_command(const char *words) {
 
 static void take_word(struct parsed *parsed, const char *word, struct argp_state *state) {
     struct options *options = &parsed->options;
+    if (parsed->command != NULL && options->argument_count == 0) {
+        char longer[sizeof parsed->words]; /* "nodes" is a command, and so is "nodes add" */
+        int length = snprintf(longer, sizeof longer, "%s %s", parsed->words, word);
+        const struct client_command *command =
+            length < (int)sizeof longer ? find_command(longer) : NULL;
+        if (command != NULL) {
+            parsed->command = command;
+            memcpy(parsed->words, longer, sizeof longer);
+            return;
+        }
+    }
     if (parsed->command != NULL) {
         if (options->argument_count == parsed->command->most) {
             argp_error(state, "%s takes no more than '%s'", parsed->command->words,

@@ -306,15 +306,20 @@ void view_nodes(const json_t *document, FILE *out) {
                            field_u64(control, "reachable"), field_u64(control, "total"));
         }
         (void)snprintf(days, sizeof days, "%" PRIu64 "d", field_u64(node, "certificate_days"));
-        table_add(&table,
-                  (const char *const[]){field_text(node, "name"), field_text(node, "region"),
-                                        field_text(node, "role"),
-                                        field_is_null(node, "applied_index")
-                                            ? "-"
-                                            : cell_u64(field_u64(node, "applied_index"), applied),
-                                        cell_duration(json_object_get(node, "behind_ms"), behind),
-                                        reach, field_is_null(node, "certificate_days") ? "?" : days,
-                                        field_text(node, "version")});
+        const char *lag = cell_duration(json_object_get(node, "behind_ms"), behind);
+        if (!field_is_null(node, "match_index") && !field_is_null(node, "last_index")) {
+            (void)snprintf(behind, sizeof behind, "%" PRIu64 " entries",
+                           field_u64(node, "last_index") - field_u64(node, "match_index"));
+            lag = behind; /* of one that joins */
+        }
+        table_add(&table, (const char *const[]){
+                              field_text(node, "name"), field_text(node, "region"),
+                              field_text(node, "role"),
+                              field_is_null(node, "applied_index")
+                                  ? "-"
+                                  : cell_u64(field_u64(node, "applied_index"), applied),
+                              lag, reach, field_is_null(node, "certificate_days") ? "?" : days,
+                              field_text(node, "version")});
     }
     table_print(&table, out);
     table_finish(&table);

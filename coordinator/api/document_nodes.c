@@ -59,6 +59,24 @@ static json_t *node_row(const struct api_facts *facts, uint32_t node) {
     return row;
 }
 
+/* One that isn't in the group: it joins, or waits to be added. */
+static json_t *stranger_row(const struct api_facts *facts, const struct stranger_facts *stranger) {
+    json_t *row = json_object();
+    document_set(row, "name", document_text(stranger->name));
+    document_set(row, "region", json_null());
+    document_set(row, "role", document_text(stranger->joining ? "joining" : "not added"));
+    document_set(row, "applied_index", json_null());
+    document_set(row, "behind_ms", json_null());
+    document_set(row, "control", json_null());
+    document_set(row, "certificate_days", json_null());
+    document_set(row, "version", json_null());
+    document_set(row, "link", document_bool(stranger->up));
+    document_set(row, "match_index",
+                 stranger->joining ? document_number(stranger->match_index) : json_null());
+    document_set(row, "last_index", document_number(facts->last_log_index));
+    return row;
+}
+
 static json_t *quorum_sentence(uint32_t seen, uint32_t need, uint32_t total) {
     if (total == 0) {
         return document_text("The group has no nodes yet.");
@@ -84,6 +102,9 @@ json_t *document_nodes(const struct api_facts *facts) {
     for (uint32_t i = 0; i < total; i++) {
         document_append(rows, node_row(facts, i));
         seen += document_node_is_seen(facts, i);
+    }
+    for (uint32_t i = 0; i < facts->stranger_count; i++) {
+        document_append(rows, stranger_row(facts, &facts->strangers[i]));
     }
     json_t *quorum = json_object();
     document_set(quorum, "need", document_number(need));

@@ -465,6 +465,9 @@ void api_command_begin(struct api_request *request) {
     case NOCTUA__REQUEST__BODY_TRANSFER_LEADER:
         api_transfer_begin(request, &facts);
         break;
+    case NOCTUA__REQUEST__BODY_MEMBER:
+        api_member_begin(request, &facts);
+        break;
     default:
         api_request_fail(request, EXIT_CODE_INTERNAL, "NOT_SUPPORTED", "not a command");
         break;

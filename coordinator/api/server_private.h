@@ -65,7 +65,7 @@ struct api_request {
     struct command *command; /* proposed; NULL: only asks */
     struct spec *spec;       /* the command's, not parsed for a dry run */
     struct move_preview *preview;
-    char heir[NAME_SIZE]; /* transfer_leader: who is to lead */
+    char node_name[NAME_SIZE]; /* transfer_leader: who is to lead; member: who is meant */
     uint64_t begun_ms;
     bool waiting; /* for a callback of propose or barrier; else it ends where it began */
 };
@@ -119,6 +119,8 @@ void api_command_check_spec(struct api_request *request, const struct api_facts 
 bool api_spec_build(struct api_request *request, const struct api_facts *facts);
 /* server_transfer.c */
 void api_transfer_begin(struct api_request *request, const struct api_facts *facts);
+/* server_member.c */
+void api_member_begin(struct api_request *request, const struct api_facts *facts);
 /* server_result.c: answers to commands that were applied. */
 void api_result_answer(struct api_request *request, enum core_error result, uint64_t index,
                        bool repeated);

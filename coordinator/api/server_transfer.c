@@ -48,14 +48,14 @@ static void on_transferred(void *context, enum error_code error) {
             api_request_abandon(request);
         }
     } else if (error == ERROR_OK) {
-        answer(request, request->heir, " now");
+        answer(request, request->node_name, " now");
     } else if (error == ERROR_NOT_LEADER) {
         api_request_fail_not_leader(request);
     } else {
         api_request_fail(request, EXIT_CODE_REFUSED, "NOT_READY",
                          "%s didn't take over in time (%s), so nothing has changed. noctuactl "
                          "nodes shows how far it is",
-                         request->heir, error_text(error));
+                         request->node_name, error_text(error));
     }
     api_request_end(request);
 }
@@ -116,8 +116,9 @@ void api_transfer_begin(struct api_request *request, const struct api_facts *fac
     if (heir == NONE_INDEX) {
         return;
     }
-    memcpy(request->heir, facts->state->nodes[heir].name, sizeof request->heir);
-    LOG_EVENT(LEADERSHIP_TRANSFER, LOG_TEXT("to", request->heir), LOG_TEXT("actor", client->actor),
+    memcpy(request->node_name, facts->state->nodes[heir].name, sizeof request->node_name);
+    LOG_EVENT(LEADERSHIP_TRANSFER, LOG_TEXT("to", request->node_name),
+              LOG_TEXT("actor", client->actor),
               LOG_TEXT("reason", request->message->transfer_leader->reason));
     request->waiting = true;
     if (!calls->transfer(calls->context, facts->state->nodes[heir].id, on_transferred, request)) {

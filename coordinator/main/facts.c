@@ -51,6 +51,21 @@ static const char *trouble(const void *context, const char *service, uint32_t st
     return executor_trouble(node->executor, service, step);
 }
 
+static void fill_strangers(const struct noctuad *node, const struct replica_status *status,
+                           struct api_facts *ret) {
+    for (uint32_t p = 0; p < status->peer_count; p++) {
+        const struct replica_peer_status *peer = &status->peers[p];
+        if (state_find_node(ret->state, peer->id) != NONE_INDEX) {
+            continue;
+        }
+        struct stranger_facts *stranger = &ret->strangers[ret->stranger_count++];
+        *stranger = (struct stranger_facts){.up = peer->up,
+                                            .joining = peer->member != REPLICA_STRANGER,
+                                            .match_index = peer->match_log_index};
+        (void)TEXT_COPY(stranger->name, node->config.peers[p].name);
+    }
+}
+
 void node_facts(struct noctuad *node, struct api_facts *ret) {
     const struct state *state = replica_state(node->replica);
     struct replica_status status;
@@ -79,6 +94,8 @@ void node_facts(struct noctuad *node, struct api_facts *ret) {
             }
         }
     }
+    ret->last_log_index = status.last_log_index;
+    fill_strangers(node, &status, ret);
     if (leads) {
         ret->trouble = trouble;
         ret->trouble_context = node;

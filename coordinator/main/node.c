@@ -62,6 +62,24 @@ static bool api_transfer(void *context, uint64_t node_id, api_barrier_cb callbac
     return node_transfer(context, node_id, callback, callback_context);
 }
 
+static void on_changed(void *context, enum error_code error) {
+    struct noctuad *node = context;
+    node->changed(node->changed_context, error);
+}
+
+static bool api_change(void *context, const char *name, bool add, api_barrier_cb callback,
+                       void *callback_context) {
+    struct noctuad *node = context;
+    uint64_t id = replica_node_id(node->config.cluster, name);
+    bool begun = add ? replica_add(node->replica, id, on_changed, node)
+                     : replica_remove(node->replica, id, on_changed, node);
+    if (begun) {
+        node->changed = callback;
+        node->changed_context = callback_context;
+    }
+    return begun;
+}
+
 /* --- what the replica tells --- */
 
 static void publish_soon(struct noctuad *node) {
@@ -369,7 +387,8 @@ static enum error_code start_api(struct noctuad *node, struct error *error) {
                   .facts = api_facts_now,
                   .propose = propose,
                   .barrier = api_barrier,
-                  .transfer = api_transfer},
+                  .transfer = api_transfer,
+                  .change = api_change},
     };
     return api_server_create(&options, &node->server, error);
 }

@@ -65,6 +65,8 @@ struct noctuad {
     bool was_caught_up;
     api_barrier_cb transferred; /* of the one that is under way; else NULL */
     void *transferred_context;
+    api_barrier_cb changed; /* of the change of nodes under way */
+    void *changed_context;
     uint64_t end_ms; /* CLOCK_BOOTTIME when draining is over, whatever waits */
     bool ending;     /* a signal came: leadership goes first */
     bool stopping;

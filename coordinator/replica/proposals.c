@@ -241,6 +241,7 @@ void replica_abandon(struct replica *replica) {
         finish_readers(replica, &barrier->readers, ERROR_UNKNOWN);
     }
     replica_abandon_transfer(replica);
+    replica_abandon_change(replica);
 }
 
 void replica_flush(struct replica *replica) {
@@ -285,4 +286,5 @@ void replica_complete(struct replica *replica) {
         free(reader);
     }
     replica_complete_transfer(replica);
+    replica_complete_change(replica);
 }

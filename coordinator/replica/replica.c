@@ -98,6 +98,7 @@ static void take_turn(struct replica *replica) {
         replica_deliver_own_report(replica);
         replica_flush(replica);
         replica_pass_on(replica);
+        replica_keep_members(replica);
         replica_io_complete_unsent(replica);
     } else {
         replica_cancel_queued(replica);

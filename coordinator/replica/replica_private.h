@@ -6,6 +6,7 @@
  *   machine.c      libraft's view of the state: apply, snapshot, restore
  *   proposals.c    proposals, barriers: queues, batches, one callback each
  *   transfer.c     leadership handed over
+ *   members.c      nodes that join and leave
  *   leadership.c   beginning and end of a term as leader; the hastened election
  *   hello.c        whom we let in, and what it means not to be let in
  *   watch.c        the disk: what libraft doesn't tell
@@ -211,6 +212,15 @@ struct replica {
     struct barrier_list barriers;
     uint32_t pending_count; /* of the callers' proposals */
 
+    /* members.c */
+    struct raft_change change;
+    bool change_raft, change_done;     /* the library is at one; its end has to be told */
+    replica_change_cb change_callback; /* NULL: nobody waits */
+    void *change_context;
+    enum error_code change_code;
+    uint64_t promote_ms, nodes_ms; /* not before */
+    bool nodes_proposed;
+
     /* transfer.c */
     struct raft_transfer transfer;
     uint64_t heir;
@@ -293,6 +303,12 @@ void replica_complete(struct replica *replica);
 void replica_cancel_queued(struct replica *replica);
 void replica_abandon(struct replica *replica); /* failed: answers what is under way */
 struct batch *replica_find_batch(struct replica *replica, uint64_t proposer, uint64_t number);
+
+/* members.c */
+void replica_keep_members(struct replica *replica);
+void replica_complete_change(struct replica *replica);
+void replica_abandon_change(struct replica *replica);
+enum replica_member replica_member_of(const struct replica *replica, uint64_t id);
 
 /* transfer.c */
 void replica_pass_on(struct replica *replica);

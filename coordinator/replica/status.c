@@ -42,14 +42,17 @@ static int compare_descending(const void *a, const void *b) {
 
 /* A leader: the moment since which a majority, itself included, has answered. */
 static uint64_t majority_contact_ms(struct replica *replica) {
-    uint64_t contacts_ms[NODE_MAX];
+    uint64_t contacts_ms[NODE_MAX] = {0};
+    uint32_t voters = 0;
     for (uint32_t i = 0; i < replica->peer_count; i++) {
-        contacts_ms[i] = replica->peers[i].config.id == replica->id
-                             ? clock_boottime_ms(replica->clock)
-                             : replica->peers[i].contact_ms;
+        uint64_t id = replica->peers[i].config.id;
+        if (replica_member_of(replica, id) == REPLICA_VOTER) {
+            contacts_ms[voters++] = id == replica->id ? clock_boottime_ms(replica->clock)
+                                                      : replica->peers[i].contact_ms;
+        }
     }
-    qsort(contacts_ms, replica->peer_count, sizeof contacts_ms[0], compare_descending);
-    uint64_t contact_ms = contacts_ms[replica->peer_count / 2];
+    qsort(contacts_ms, voters, sizeof contacts_ms[0], compare_descending);
+    uint64_t contact_ms = contacts_ms[voters / 2];
     return contact_ms > replica->heard_ms ? contact_ms : replica->heard_ms;
 }
 
@@ -60,6 +63,7 @@ static void read_peers(struct replica *replica, struct replica_status *status) {
         raft_index match_index = 0;
         peer->id = replica->peers[i].config.id;
         peer->up = peer->id == replica->id || replica->peers[i].up;
+        peer->member = replica_member_of(replica, peer->id);
         if (status->role == REPLICA_LEADER &&
             raft_match_index(&replica->raft, peer->id, &match_index) == 0) {
             peer->match_log_index = match_index;

@@ -117,11 +117,14 @@ static void test_nodes(void **state) {
           " \"applied_index\": 18190, \"behind_ms\": 51000, \"control\": null,"
           " \"certificate_days\": null, \"version\": \"0.3.0\"}, {\"name\": \"n2\", \"region\":"
           " \"west\", \"role\": \"leader\", \"applied_index\": null, \"behind_ms\": 0, \"control\":"
-          " {\"reachable\": 2, \"total\": 2}, \"certificate_days\": 61}],"
-          " \"sentence\": \"Quorum 2 of 3.\"}",
-          "NODE  REGION  ROLE    APPLIED  BEHIND  CONTROL  CERT  VERSION\n"
-          "n1    east    silent  18190    51s     ?        ?     0.3.0\n"
-          "n2    west    leader  -        0ms     2/2      61d   -\n"
+          " {\"reachable\": 2, \"total\": 2}, \"certificate_days\": 61}, {\"name\": \"n4\","
+          " \"region\": null, \"role\": \"joining\", \"applied_index\": null, \"behind_ms\": null,"
+          " \"control\": null, \"certificate_days\": null, \"match_index\": 60, \"last_index\":"
+          " 100}], \"sentence\": \"Quorum 2 of 3.\"}",
+          "NODE  REGION  ROLE     APPLIED  BEHIND      CONTROL  CERT  VERSION\n"
+          "n1    east    silent   18190    51s         ?        ?     0.3.0\n"
+          "n2    west    leader   -        0ms         2/2      61d   -\n"
+          "n4    -       joining  -        40 entries  ?        ?     -\n"
           "Quorum 2 of 3.\n");
 }
 

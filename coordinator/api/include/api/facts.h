@@ -30,6 +30,13 @@ struct probe_facts {
     uint64_t failing_ms;      /* 0: doesn't */
 };
 
+/* A node in this one's configuration that isn't among state->nodes. */
+struct stranger_facts {
+    char name[NAME_SIZE];
+    bool up, joining; /* joining: it gets the log, and has no vote yet */
+    uint64_t match_index;
+};
+
 struct api_facts {
     const struct state *state;
     const struct policy_input *policy; /* NULL: this node doesn't lead */
@@ -48,6 +55,9 @@ struct api_facts {
     uint64_t quorum_contact_ms; /* CLOCK_BOOTTIME of the last contact with a majority (leader) or
                                    with the leader; 0: never since the start */
     struct link_facts links[NODE_MAX];
+    struct stranger_facts strangers[NODE_MAX];
+    uint32_t stranger_count;
+    uint64_t last_log_index; /* Raft's */
     /* Why an open step of a service doesn't get on, in words; "" when nothing is known. NULL: this
      * node carries nothing out. */
     const char *(*trouble)(const void *context, const char *service, uint32_t step);

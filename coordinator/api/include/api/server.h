@@ -51,6 +51,10 @@ struct api_calls {
      * callback: one is under way. */
     bool (*transfer)(void *context, uint64_t node_id, api_barrier_cb callback,
                      void *callback_context);
+    /* Adds the node to the group, or removes it. ERROR_OK: committed; ERROR_EXISTS,
+     * ERROR_NOT_FOUND, ERROR_NOT_LEADER, ERROR_UNKNOWN. False as above. */
+    bool (*change)(void *context, const char *node, bool add, api_barrier_cb callback,
+                   void *callback_context);
     /* "host:port" of a node's client API, or NULL: not known. May be NULL. */
     const char *(*api_address)(void *context, const char *node);
 };

@@ -43,7 +43,7 @@ enum command_kind {
 struct command_nodes {
     char cluster[NAME_SIZE];
     uint64_t incarnation;
-    struct {
+    struct configured_node {
         uint64_t id;
         char name[NAME_SIZE];
         char region[NAME_SIZE]; /* "": not known yet */

@@ -135,6 +135,16 @@ typedef void (*replica_transfer_cb)(void *context, enum error_code error);
 void replica_transfer(struct replica *replica, uint64_t id, replica_transfer_cb callback,
                       void *context);
 
+/* Changes who belongs to the group, one node at a time; on the leader. An added node gets no vote
+ * until it has the whole log: the leader sees to that, whoever leads by then. NODES follows the
+ * voters. False, and no callback: a change or a transfer is under way. ERROR_OK: committed.
+ * ERROR_NOT_LEADER; ERROR_EXISTS, ERROR_NOT_FOUND (add: it isn't among the options' peers);
+ * ERROR_UNKNOWN: it may yet be committed. */
+typedef void (*replica_change_cb)(void *context, enum error_code error);
+bool replica_add(struct replica *replica, uint64_t id, replica_change_cb callback, void *context);
+bool replica_remove(struct replica *replica, uint64_t id, replica_change_cb callback,
+                    void *context);
+
 /* To the leader as this node knows it (itself included: on_report from the loop, later). Best
  * effort: an unsent older one is replaced. */
 void replica_send_report(struct replica *replica, const struct report *report);
@@ -152,8 +162,11 @@ void replica_set_identity(struct replica *replica, struct tls_identity *identity
 
 enum replica_role { REPLICA_UNAVAILABLE, REPLICA_FOLLOWER, REPLICA_CANDIDATE, REPLICA_LEADER };
 
+enum replica_member { REPLICA_STRANGER, REPLICA_JOINING, REPLICA_VOTER };
+
 struct replica_peer_status {
     uint64_t id;
+    enum replica_member member;
     bool up;                  /* a link that passed its handshake; true for the node itself */
     uint64_t match_log_index; /* while leading; 0: not known */
 };
