@@ -10,7 +10,7 @@ SOURCES = git ls-files -z '*.c' '*.h'
 NINJA = ninja --quiet
 
 .DEFAULT_GOAL := all
-.PHONY: all demo bench test test-fast install fmt fmt-check tidy diagrams clean help
+.PHONY: all demo bench test test-fast install fmt fmt-check tidy reference diagrams clean help
 
 all: ## build everything into build/release (default)
 	@deploy/bootstrap/configure release
@@ -50,6 +50,10 @@ fmt-check: ## fail if a C file isn't formatted
 
 tidy: ## clang-tidy over all C files (cached by content)
 	@tests/run tidy
+
+reference: ## write docs/cli.md and docs/configuration.md from the tables in the code
+	@deploy/bootstrap/configure release
+	@$(NINJA) -C build/release reference
 
 diagrams: ## write the state diagrams of docs/ from the tables in the code
 	@deploy/bootstrap/configure release

@@ -215,10 +215,17 @@ const struct client_command client_commands[] = {
     {"spec apply", "FILE", 1, 1, OPTION_EXPECTED | OPTION_REASON | OPTION_DRY_RUN,
      "check a spec and make it the group's", run_spec_apply},
     {"spec get", "", 0, 0, 0, "the group's spec, as it was applied", run_spec_get},
+    {"spec diff", "FILE", 1, 1, OPTION_AGAINST, "what FILE would change of the group's spec",
+     run_spec_diff},
+    {"spec schema", "", 0, 0, 0, "a JSON Schema of specs, for editors and CI", run_spec_schema},
     {"pki init", "CLUSTER", 1, 1, OPTION_PKI, "make a certificate authority", run_pki_init},
     {"pki issue", "node|user NAME", 2, 2, OPTION_PKI, "issue a certificate", run_pki_issue},
     {"pki revoke", "SERIAL|FILE", 1, 1, OPTION_PKI, "revoke one, and write crl.pem",
      run_pki_revoke},
+    {"completion", "bash|zsh", 1, 1, 0,
+     "a script for the shell: source <(noctuactl completion bash)", run_completion},
+    {"reference", "man|markdown|configuration", 1, 1, 0,
+     "the manual, from the same tables as this help", run_reference},
     {"version", "", 0, 0, 0, "of this program and of the group", run_version},
 };
 const uint32_t client_command_count = ARRAY_LENGTH(client_commands);

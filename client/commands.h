@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "connection.h"
 #include "render.h"
 
@@ -30,6 +31,7 @@ struct options {
     enum output output;
     uint64_t timeout_ms;
 
+    const char *against;
     const char *to, *reason, *plan_hash, *step, *directory, *cluster, *role, *out, *kind;
     char *skip[SKIP_MAX];
     uint32_t skip_count;
@@ -61,6 +63,7 @@ struct options {
 #define OPTION_EXPECTED (1u << 11)
 #define OPTION_DRY_RUN (1u << 12)
 #define OPTION_ALL (1u << 13)
+#define OPTION_AGAINST (1u << 14)
 
 struct client_command {
     const char *words;     /* "spec apply" */
@@ -92,6 +95,18 @@ int complain(const struct error *error);
 int run_spec_validate(const struct options *options);
 int run_spec_apply(const struct options *options);
 int run_spec_get(const struct options *options);
+int run_spec_schema(const struct options *options);
+/* The group's spec as it was applied, into `ret`; an exit code. */
+int spec_fetch(const struct options *options, struct buffer *ret);
+/* A file, or - for standard input; complains. */
+int spec_read(const char *path, struct buffer *ret);
+
+/* spec_diff.c */
+int run_spec_diff(const struct options *options);
+
+/* reference.c */
+int run_completion(const struct options *options);
+int run_reference(const struct options *options);
 int run_pki_init(const struct options *options);
 int run_pki_issue(const struct options *options);
 int run_pki_revoke(const struct options *options);

@@ -8,74 +8,13 @@
 
 #include "base/text.h"
 #include "commands.h"
+#include "option_table.h"
 #include "pki/pki.h"
 
 #define TIMEOUT_DEFAULT_MS 10000
 #define TIMEOUT_MAX_MS 3600000
 #define WAIT_MAX_S 86400
 #define FOR_MIN_MS 1000
-#define TLS_DEFAULT "/etc/noctua/tls"
-
-enum {
-    KEY_ENDPOINTS = 256,
-    KEY_TLS,
-    KEY_ID,
-    KEY_TIMEOUT,
-    KEY_TO,
-    KEY_REASON,
-    KEY_SKIP,
-    KEY_FOR,
-    KEY_YES,
-    KEY_WAIT,
-    KEY_PLAN_HASH,
-    KEY_EPOCH,
-    KEY_STEP,
-    KEY_LIMIT,
-    KEY_EXPECTED,
-    KEY_DRY_RUN,
-    KEY_ALL,
-    KEY_DIRECTORY,
-    KEY_CLUSTER,
-    KEY_ROLE,
-    KEY_OUT,
-    KEY_NAME,
-    KEY_DAYS,
-    KEY_FORCE,
-    KEY_END,
-};
-
-static const struct argp_option argp_options[] = {
-    {NULL, 0, NULL, 0, "Everywhere:", 1},
-    {"endpoints", KEY_ENDPOINTS, "HOST:PORT,...", 0, "nodes to ask (or NOCTUA_ENDPOINTS)", 1},
-    {"tls", KEY_TLS, "DIR", 0, "ca.pem, user.pem, user.key (or NOCTUA_TLS; " TLS_DEFAULT ")", 1},
-    {"output", 'o', "FORM", 0, "table, json or yaml", 1},
-    {"timeout", KEY_TIMEOUT, "TIME", 0, "how long to look for an answer (10s)", 1},
-    {"id", KEY_ID, "ID", 0, "repeat the interrupted command that printed it", 1},
-    {NULL, 0, NULL, 0, "Moves, overrides and choices:", 2},
-    {"to", KEY_TO, "REGION", 0, "where to (the group chooses)", 2},
-    {"reason", KEY_REASON, "TEXT", 0, "why; kept in history; overrides need it", 2},
-    {"skip", KEY_SKIP, "GATE", 0, "move though this gate fails (several times)", 2},
-    {"for", KEY_FOR, "TIME", 0, "ends by itself: 30m, 2h", 2},
-    {"expires", KEY_FOR, "TIME", OPTION_ALIAS, NULL, 2},
-    {"all", KEY_ALL, NULL, 0, "every service", 2},
-    {"yes", KEY_YES, NULL, 0, "don't ask", 2},
-    {"wait", KEY_WAIT, "SECONDS", OPTION_ARG_OPTIONAL, "show the steps until the end", 2},
-    {"plan-hash", KEY_PLAN_HASH, "HASH", 0, "only if the plan is still this one (exit 8)", 2},
-    {"dry-run", KEY_DRY_RUN, NULL, 0, "show what would be done", 2},
-    {"epoch", KEY_EPOCH, "N", 0, "of which move", 2},
-    {"step", KEY_STEP, "NAME", 0, "release: which one", 2},
-    {"limit", KEY_LIMIT, "N", 0, "history: rows", 2},
-    {"expected", KEY_EXPECTED, "INDEX", 0, "spec apply: the revision that it replaces", 2},
-    {NULL, 0, NULL, 0, "pki:", 3},
-    {"directory", KEY_DIRECTORY, "DIR", 0, "of the authority (pki)", 3},
-    {"cluster", KEY_CLUSTER, "NAME", 0, "the group's name", 3},
-    {"role", KEY_ROLE, "ROLE", 0, "issue user: viewer, operator, admin", 3},
-    {"out", KEY_OUT, "DIR", 0, "issue: where the files go (NAME)", 3},
-    {"name", KEY_NAME, "HOST", 0, "issue node: DNS name or address (several times)", 3},
-    {"days", KEY_DAYS, "N", 0, "how long it holds", 3},
-    {"force", KEY_FORCE, NULL, 0, "replace what is there", 3},
-    {0},
-};
 
 struct parsed {
     struct options options;
@@ -83,48 +22,6 @@ struct parsed {
     char words[64];
     bool given[KEY_END - KEY_ENDPOINTS];
 };
-
-/* Which commands take an option; 0: all. */
-static uint32_t option_bit(int key) {
-    switch (key) {
-    case KEY_TO:
-        return OPTION_TO;
-    case KEY_REASON:
-        return OPTION_REASON;
-    case KEY_SKIP:
-        return OPTION_SKIP;
-    case KEY_FOR:
-        return OPTION_FOR;
-    case KEY_YES:
-        return OPTION_YES;
-    case KEY_WAIT:
-        return OPTION_WAIT;
-    case KEY_PLAN_HASH:
-        return OPTION_PLAN_HASH;
-    case KEY_EPOCH:
-        return OPTION_EPOCH;
-    case KEY_STEP:
-        return OPTION_STEP;
-    case KEY_LIMIT:
-        return OPTION_EVENTS;
-    case KEY_EXPECTED:
-        return OPTION_EXPECTED;
-    case KEY_DRY_RUN:
-        return OPTION_DRY_RUN;
-    case KEY_ALL:
-        return OPTION_ALL;
-    case KEY_DIRECTORY:
-    case KEY_CLUSTER:
-    case KEY_ROLE:
-    case KEY_OUT:
-    case KEY_NAME:
-    case KEY_DAYS:
-    case KEY_FORCE:
-        return OPTION_PKI;
-    default:
-        return 0;
-    }
-}
 
 static const struct client_command *find_command(const char *words) {
     for (uint32_t i = 0; i < client_command_count; i++) {
@@ -322,6 +219,9 @@ static error_t take_command_option(int key, char *argument, struct options *opti
     case KEY_ALL:
         options->all = true;
         return 0;
+    case KEY_AGAINST:
+        options->against = argument;
+        return 0;
     default:
         return take_pki_option(key, argument, options, state);
     }
@@ -390,12 +290,7 @@ static char *help_filter(int key, const char *text, void *input) {
                        client_commands[i].arguments);
         (void)fprintf(stream, "  %-24s %s\n", usage, client_commands[i].summary);
     }
-    (void)fputs(
-        "\nExit status: 0 done, 1 internal error, 2 usage or spec error, 3 refused by a gate "
-        "or too late, 4 no quorum or unreachable, 5 the wait ended and it still runs, 6 "
-        "stopped and needs an operator, 7 vetoed or cancelled, 8 the plan changed, 9 not "
-        "authorised, 10 differences.",
-        stream);
+    (void)fprintf(stream, "\nExit status: %s", client_exit_statuses);
     (void)fclose(stream);
     return out.text;
 }
@@ -412,9 +307,9 @@ static bool reason_is_missing(const struct parsed *parsed) {
 }
 
 static int check_options(const struct parsed *parsed) {
-    for (size_t o = 0; o < ARRAY_LENGTH(argp_options); o++) {
-        const struct argp_option *option = &argp_options[o];
-        uint32_t bit = option_bit(option->key);
+    for (size_t o = 0; o < client_option_count; o++) {
+        const struct argp_option *option = &client_options[o];
+        uint32_t bit = client_option_bit(option->key);
         if (bit != 0 && parsed->given[option->key - KEY_ENDPOINTS] &&
             (parsed->command->options & bit) == 0) {
             (void)fprintf(stderr, "noctuactl: %s takes no --%s\n", parsed->command->words,
@@ -449,7 +344,7 @@ static void join_wait(int *argc, char **argv, char *joined, size_t size) {
 
 int main(int argc, char **argv) {
     static const struct argp parser = {
-        argp_options,
+        client_options,
         parse_option,
         "COMMAND [ARGUMENTS]",
         "Ask and steer a group of Noctua, the distributed failover coordinator.\v ",

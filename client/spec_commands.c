@@ -107,11 +107,12 @@ static void view_spec(const json_t *document, FILE *out) {
     (void)fputs(field_text(document, "text"), out);
 }
 
-int run_spec_get(const struct options *options) {
-    int status = EXIT_INTERNAL;
-    struct connection *connection = ask_connect(options, &status);
+/* NULL: said why, with *ret_exit. */
+static json_t *fetch(const struct options *options, int *ret_exit) {
+    struct connection *connection = ask_connect(options, ret_exit);
+    json_t *document = NULL;
     if (connection == NULL) {
-        return status;
+        return NULL;
     }
     Noctua__SpecGetRequest get = NOCTUA__SPEC_GET_REQUEST__INIT;
     Noctua__Request request = NOCTUA__REQUEST__INIT;
@@ -120,22 +121,55 @@ int run_spec_get(const struct options *options) {
     request.body_case = NOCTUA__REQUEST__BODY_SPEC_GET;
     request.spec_get = &get;
     if (connection_call(connection, &request, false, true, &reply, &error) != ERROR_OK) {
-        status = complain(&error);
+        *ret_exit = complain(&error);
     } else {
         json_error_t problem;
-        json_t *document = json_loads(reply->document, JSON_DECODE_ANY, &problem);
-        status = (int)reply->exit_code;
+        document = json_loads(reply->document, JSON_DECODE_ANY, &problem);
+        *ret_exit = (int)reply->exit_code;
         if (document == NULL) {
             (void)fprintf(stderr, "noctuactl: %s\n",
                           reply->message[0] == '\0' ? "there is no spec yet" : reply->message);
-        } else if (options->output == OUTPUT_JSON) {
-            render_json(document, stdout);
-        } else {
-            view_spec(document, stdout);
         }
-        json_decref(document);
         noctua__reply__free_unpacked(reply, NULL);
     }
     connection_destroy(connection);
+    return document;
+}
+
+int run_spec_get(const struct options *options) {
+    int status = EXIT_INTERNAL;
+    json_t *document = fetch(options, &status);
+    if (document != NULL && options->output == OUTPUT_JSON) {
+        render_json(document, stdout);
+    } else if (document != NULL) {
+        view_spec(document, stdout);
+    }
+    json_decref(document);
     return status;
+}
+
+int spec_fetch(const struct options *options, struct buffer *ret) {
+    int status = EXIT_INTERNAL;
+    json_t *document = fetch(options, &status);
+    if (document != NULL) {
+        buffer_append_text(ret, field_text(document, "text"));
+        json_decref(document);
+        return status;
+    }
+    return status == EXIT_DONE ? EXIT_REFUSED : status;
+}
+
+int spec_read(const char *path, struct buffer *ret) {
+    struct error error = {ERROR_OK, ""};
+    return read_file(path, ret, &error) == ERROR_OK ? EXIT_DONE : complain(&error);
+}
+
+int run_spec_schema(const struct options *options) {
+    struct buffer text;
+    (void)options;
+    buffer_init(&text, 0);
+    spec_print_schema(&text);
+    (void)fputs(text.data == NULL ? "" : text.data, stdout);
+    buffer_finish(&text);
+    return EXIT_DONE;
 }

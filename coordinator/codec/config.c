@@ -299,24 +299,8 @@ bool config_can_reload(const struct node_config *now, const struct node_config *
 }
 
 void config_print_reference(struct buffer *out) {
-    buffer_append_text(out, "# noctuad.yaml\n\n"
-                            "| key | values | default | reload | meaning |\n"
-                            "|---|---|---|---|---|\n");
-    for (uint32_t i = 0; i < ARRAY_LENGTH(config_rows); i++) {
-        const struct value_row *row = &config_rows[i];
-        char range[VALUE_MESSAGE_SIZE];
-        value_format_range(row, range);
-        if (row->type == VALUE_LATER) {
-            continue;
-        }
-        const char *form = row->type == VALUE_NAME   ? "a name"
-                           : row->type == VALUE_PATH ? "a whole path"
-                                                     : range;
-        buffer_append_format(
-            out, "| `%s` | %s | %s%s%s | %s | %s |\n", row->key, form,
-            row->standard != NULL ? "`" : "", row->standard != NULL ? row->standard : "required",
-            row->standard != NULL ? "`" : "", row->reloadable ? "yes" : "restart", row->doc);
-    }
+    buffer_append_text(out, "# noctuad.yaml\n\n");
+    value_table_print(&config_table, true, out);
     buffer_append_text(out,
                        "\nDurations are whole numbers with a unit: ms, s, m, h, d. Unknown keys "
                        "are errors. Secrets are named, never written: `file:NAME` below "

@@ -22,8 +22,10 @@ static const struct value_row check_rows[] = {
     {"url", VALUE_OTHER, .required = true,
      .doc =
          "one with $region in it, or a mapping region: URL; the scheme (http, https, tcp) is the "
-         "type"},
-    {"expect", VALUE_OTHER, .doc = "a status, a range 200-399, or a list of them"},
+         "type",
+     .schema = "{\"type\": [\"string\", \"object\"]}"},
+    {"expect", VALUE_OTHER, .doc = "a status, a range 200-399, or a list of them",
+     .schema = "{\"type\": [\"integer\", \"string\", \"array\"]}"},
     {"match", VALUE_TEXT, AT(match), .doc = "text that the body must contain"},
     {"interval", VALUE_DURATION, AT(interval_ms), .low = INTERVAL_MIN_MS, .high = INTERVAL_MAX_MS,
      .standard = "2s", .doc = "from one probe's start to the next's"},
@@ -46,7 +48,7 @@ static const struct value_row check_rows[] = {
     {"key", VALUE_PATH, AT(key_file), .doc = "its key"},
     {"server_name", VALUE_TEXT, AT(server_name), .doc = "SNI, when it isn't the URL's host"},
 };
-static const struct value_table check_table = {check_rows, ARRAY_LENGTH(check_rows), "a check"};
+const struct value_table spec_check_keys = {check_rows, ARRAY_LENGTH(check_rows), "a check"};
 
 struct url_reader {
     const struct service_reader *s;
@@ -264,7 +266,7 @@ static void read_check(const struct service_reader *s, const struct yaml_node *n
                           node->key->text);
     }
     uint32_t errors_before = findings->error_count;
-    if (!value_table_read(&check_table, node, node, check, findings)) {
+    if (!value_table_read(&spec_check_keys, node, node, check, findings)) {
         check->critical = true; /* for all we know */
         return;
     }

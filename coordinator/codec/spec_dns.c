@@ -15,14 +15,18 @@
 static const char *const routing_words[] = {"simple", "weighted", "failover", NULL};
 
 static const struct value_row zone_rows[] = {
-    {"zone", VALUE_OTHER, .required = true, .doc = "the hosted zone's id, as in Z1234567890ABC"},
+    {"zone", VALUE_OTHER, .required = true, .doc = "the hosted zone's id, as in Z1234567890ABC",
+     .schema = "{\"type\": \"string\"}"},
     {"role", VALUE_TEXT, VALUE_AT(struct spec_zone, role), .doc = "a role to assume for it"},
     {"external_id", VALUE_TEXT, VALUE_AT(struct spec_zone, external_id), .doc = "for that role"},
-    {"fence", VALUE_OTHER, .doc = "name of the TXT record that tells whose change stands"},
-    {"mode", VALUE_OTHER, .doc = "[records]"},
-    {"records", VALUE_OTHER, .required = true, .doc = "as NAME: {alias: {REGION: target}}"},
+    {"fence", VALUE_OTHER, .doc = "name of the TXT record that tells whose change stands",
+     .schema = "{\"type\": \"string\"}"},
+    {"mode", VALUE_OTHER, .doc = "[records]",
+     .schema = "{\"type\": \"array\", \"items\": {\"const\": \"records\"}}"},
+    {"records", VALUE_OTHER, .required = true, .doc = "as NAME: {alias: {REGION: target}}",
+     .table = &spec_record_keys, .by_name = true},
 };
-static const struct value_table zone_table = {zone_rows, ARRAY_LENGTH(zone_rows), "dns"};
+const struct value_table spec_zone_keys = {zone_rows, ARRAY_LENGTH(zone_rows), "dns"};
 
 /* A record as it is written; one spec_record a type is made of it. */
 struct record_text {
@@ -31,18 +35,23 @@ struct record_text {
 };
 
 static const struct value_row record_rows[] = {
-    {"alias", VALUE_OTHER, .doc = "the target by region"},
-    {"cname", VALUE_OTHER, .doc = "the target by region"},
-    {"values", VALUE_OTHER, .doc = "the values by region"},
-    {"type", VALUE_OTHER, .doc = "A, AAAA or TXT"},
-    {"types", VALUE_OTHER, .doc = "a list of them"},
+    {"alias", VALUE_OTHER, .doc = "the target by region; or {target, zone_id}",
+     .schema = SCHEMA_BY_REGION("{\"type\": [\"string\", \"object\"]}")},
+    {"cname", VALUE_OTHER, .doc = "the target by region",
+     .schema = SCHEMA_BY_REGION("{\"type\": \"string\"}")},
+    {"values", VALUE_OTHER, .doc = "the values by region",
+     .schema = SCHEMA_BY_REGION("{\"type\": [\"string\", \"number\", \"array\"]}")},
+    {"type", VALUE_OTHER, .doc = "A, AAAA or TXT",
+     .schema = "{\"enum\": [\"A\", \"AAAA\", \"TXT\"]}"},
+    {"types", VALUE_OTHER, .doc = "a list of them",
+     .schema = "{\"type\": \"array\", \"items\": {\"enum\": [\"A\", \"AAAA\", \"TXT\"]}}"},
     {"ttl", VALUE_DURATION, VALUE_AT(struct record_text, ttl_ms), .low = 1000, .high = TTL_MAX_MS,
      .standard = "60s", .doc = "how long a resolver may keep it"},
     {"routing", VALUE_WORD, VALUE_AT(struct record_text, routing), .words = routing_words,
      .standard = "simple", .doc = "how the record is kept"},
-    {"sets", VALUE_OTHER, .doc = "region: set identifier"},
+    {"sets", VALUE_OTHER, .doc = "region: set identifier", .schema = SCHEMA_BY_REGION(SCHEMA_TEXT)},
 };
-static const struct value_table record_table = {record_rows, ARRAY_LENGTH(record_rows), "a record"};
+const struct value_table spec_record_keys = {record_rows, ARRAY_LENGTH(record_rows), "a record"};
 
 #define TYPE_MAX 2
 struct record_reader {
@@ -413,7 +422,7 @@ static void read_record(const struct service_reader *s, uint32_t zone,
     struct record_text text = {0};
     if (!reader_record_name(s->reader, node->key, node->key->text, r.record.name, "records") ||
         !reader_is_mapping(s->reader, node, node->key->text) ||
-        !value_table_read(&record_table, node, node, &text, s->reader->findings)) {
+        !value_table_read(&spec_record_keys, node, node, &text, s->reader->findings)) {
         return;
     }
     const struct yaml_node *values = find_kind(&r);
@@ -532,7 +541,7 @@ static void read_zone(const struct service_reader *s, const struct yaml_node *no
         return;
     }
     struct spec_zone *zone = &s->service->zones[place];
-    if (!value_table_read(&zone_table, node, node, zone, findings)) {
+    if (!value_table_read(&spec_zone_keys, node, node, zone, findings)) {
         return;
     }
     s->service->zone_count++;

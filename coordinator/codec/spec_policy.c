@@ -18,14 +18,15 @@ static const struct value_row policy_rows[] = {
      .doc = "how long down must hold before a move; a veto fits in"},
     {"cooldown", VALUE_DURATION, AT(cooldown_ms), .low = 0, .high = 7 * DAY_MS, .standard = "30m",
      .doc = "from the end of one move to the next automatic one"},
-    {"max_moves", VALUE_OTHER, .doc = "automatic moves in a window, as in 2/24h"},
+    {"max_moves", VALUE_OTHER, .doc = "automatic moves in a window, as in 2/24h",
+     .schema = "{\"type\": \"string\", \"pattern\": \"^[0-9]+/[0-9]+(s|m|h|d)$\"}"},
     {"failback", VALUE_WORD, AT(failback), .words = failback_words, .standard = "manual",
      .doc = "whether it returns home by itself"},
     {"foreign_change", VALUE_WORD, AT(foreign_change), .words = foreign_words, .standard = "page",
      .doc = "what to do when somebody else changes a record"},
     {"lease", VALUE_LATER, .doc = "take it out, or write `lease: none`"},
 };
-static const struct value_table policy_table = {policy_rows, ARRAY_LENGTH(policy_rows), "a policy"};
+const struct value_table spec_policy_keys = {policy_rows, ARRAY_LENGTH(policy_rows), "a policy"};
 
 static void read_max_moves(const struct service_reader *s, const struct yaml_node *node) {
     struct spec_policy *policy = &s->service->policy;
@@ -74,7 +75,7 @@ static void refuse_later(const struct service_reader *s, const struct yaml_node 
 void read_policy(const struct service_reader *s, const struct yaml_node *node) {
     struct spec_findings *findings = s->reader->findings;
     uint32_t errors_before = findings->error_count;
-    if (!value_table_read(&policy_table, node, node, &s->service->policy, findings)) {
+    if (!value_table_read(&spec_policy_keys, node, node, &s->service->policy, findings)) {
         return;
     }
     bool given = node != NULL && node->kind == YAML_MAPPING;
@@ -102,12 +103,12 @@ static const struct value_row objective_rows[] = {
      .high = 30 * DAY_MS, .doc = "how long an outage of a region may take"},
     {"database", VALUE_LATER, .doc = "take it out"},
 };
-static const struct value_table objective_table = {objective_rows, ARRAY_LENGTH(objective_rows),
-                                                   "objectives"};
+const struct value_table spec_objective_keys = {objective_rows, ARRAY_LENGTH(objective_rows),
+                                                "objectives"};
 
 void read_objectives(const struct service_reader *s, const struct yaml_node *node) {
     if (node == NULL ||
-        !value_table_read(&objective_table, node, node, s->service, s->reader->findings) ||
+        !value_table_read(&spec_objective_keys, node, node, s->service, s->reader->findings) ||
         node->kind != YAML_MAPPING) {
         return;
     }

@@ -11,6 +11,10 @@
 #include "core/spec.h"
 #include "value_table.h"
 
+/* What each mapping of a spec may hold. */
+extern const struct value_table spec_keys, spec_region_keys, spec_service_keys, spec_check_keys,
+    spec_zone_keys, spec_record_keys, spec_policy_keys, spec_objective_keys;
+
 struct service_places {
     const struct yaml_node *node;
     const struct yaml_node *checks[CHECK_MAX];

@@ -14,17 +14,51 @@ static const char *const role_words[] = {"serve", "witness", NULL};
 static const char *const mode_words[] = {"observe", "advise", "auto", NULL};
 
 static const struct value_row spec_rows[] = {
-    {"version", VALUE_OTHER, .required = true, .doc = "1"},
+    {"version", VALUE_OTHER, .required = true, .doc = "1", .schema = "{\"const\": 1}"},
     {"regions", VALUE_OTHER, .required = true,
-     .doc = "every region by name, also those with only "
-            "a node"},
-    {"services", VALUE_OTHER, .required = true, .doc = "what moves as one, by name"},
+     .doc = "every region by name, also those with only a node", .table = &spec_region_keys,
+     .by_name = true},
+    {"services", VALUE_OTHER, .required = true, .doc = "what moves as one, by name",
+     .table = &spec_service_keys, .by_name = true},
     {"notify", VALUE_LATER,
      .doc = "take it out; `noctuactl watch` and the endpoint /events tell "
             "what happens"},
     {"runbooks", VALUE_LATER, .doc = "take it out"},
 };
-static const struct value_table spec_keys = {spec_rows, ARRAY_LENGTH(spec_rows), "a spec"};
+const struct value_table spec_keys = {spec_rows, ARRAY_LENGTH(spec_rows), "a spec"};
+
+void spec_print_reference(struct buffer *out) {
+    static const struct {
+        const char *heading;
+        const struct value_table *table;
+    } parts[] = {
+        {"The spec", &spec_keys},
+        {"`regions: NAME:`", &spec_region_keys},
+        {"`services: NAME:`", &spec_service_keys},
+        {"`checks: NAME:`", &spec_check_keys},
+        {"`dns:`", &spec_zone_keys},
+        {"`dns: records: NAME:`", &spec_record_keys},
+        {"`policy:`", &spec_policy_keys},
+        {"`objectives:`", &spec_objective_keys},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
+        buffer_append_format(out, "%s%s %s\n\n", i == 0 ? "" : "\n", i == 0 ? "#" : "##",
+                             parts[i].heading);
+        value_table_print(parts[i].table, false, out);
+    }
+}
+
+void spec_print_schema(struct buffer *out) {
+    struct buffer keys;
+    buffer_init(&keys, 0);
+    value_table_print_schema(&spec_keys, &keys);
+    buffer_append_text(out, "{\"$schema\": \"https://json-schema.org/draft/2020-12/schema\", "
+                            "\"title\": \"A spec of Noctua\", \"allOf\": [");
+    buffer_append_text(out, keys.data == NULL ? "{}" : keys.data);
+    buffer_append_text(out, "]}\n");
+    out->failed = out->failed || keys.failed;
+    buffer_finish(&keys);
+}
 
 static const struct value_row region_rows[] = {
     {"role", VALUE_WORD, VALUE_AT(struct spec_region, role), .words = role_words,
@@ -34,25 +68,31 @@ static const struct value_row region_rows[] = {
     {"max_active", VALUE_NUMBER, VALUE_AT(struct spec_region, max_active), .low = 1,
      .high = SERVICE_MAX, .doc = "services that it can carry at once"},
 };
-static const struct value_table region_table = {region_rows, ARRAY_LENGTH(region_rows), "a region"};
+const struct value_table spec_region_keys = {region_rows, ARRAY_LENGTH(region_rows), "a region"};
 
 static const struct value_row service_rows[] = {
     {"owner", VALUE_NAME, VALUE_AT(struct spec_service, owner),
      .doc = "whose operators may act on it"},
     {"mode", VALUE_WORD, VALUE_AT(struct spec_service, mode), .words = mode_words,
      .standard = "observe", .doc = "what it does by itself"},
-    {"home", VALUE_OTHER, .required = true, .doc = "the region where it is active at first"},
-    {"targets", VALUE_OTHER, .doc = "regions it may move to, in order"},
-    {"checks", VALUE_OTHER, .required = true, .doc = "at least one that is critical"},
-    {"dns", VALUE_OTHER, .doc = "zone and records"},
-    {"policy", VALUE_OTHER, .doc = "when to move"},
-    {"objectives", VALUE_OTHER, .doc = "how long an outage may take"},
-    {"plan", VALUE_OTHER, .doc = "derived"},
+    {"home", VALUE_OTHER, .required = true, .doc = "the region where it is active at first",
+     .schema = SCHEMA_NAME},
+    {"targets", VALUE_OTHER, .doc = "regions it may move to, in order; else all that serve",
+     .schema = "{\"type\": \"array\", \"items\": " SCHEMA_NAME "}"},
+    {"checks", VALUE_OTHER, .required = true, .doc = "at least one that is critical",
+     .table = &spec_check_keys, .by_name = true},
+    {"dns", VALUE_OTHER, .doc = "zone and records; a list of several zones; or none",
+     .table = &spec_zone_keys, .or_list = true},
+    {"policy", VALUE_OTHER, .doc = "when to move", .table = &spec_policy_keys},
+    {"objectives", VALUE_OTHER, .doc = "how long an outage may take",
+     .table = &spec_objective_keys},
+    {"plan", VALUE_OTHER, .doc = "derived from the above; may be written as it is derived",
+     .schema = "{\"type\": [\"object\", \"null\"]}"},
     {"mongo", VALUE_LATER, .doc = "take it out"},
     {"capacity", VALUE_LATER, .doc = "take it out"},
 };
-static const struct value_table service_table = {service_rows, ARRAY_LENGTH(service_rows),
-                                                 "a service"};
+const struct value_table spec_service_keys = {service_rows, ARRAY_LENGTH(service_rows),
+                                              "a service"};
 
 static void read_region(struct spec_reader *reader, const struct yaml_node *node) {
     struct spec *spec = reader->spec;
@@ -71,7 +111,7 @@ static void read_region(struct spec_reader *reader, const struct yaml_node *node
         return;
     }
     spec->region_count++;
-    (void)value_table_read(&region_table, node, node, region, reader->findings);
+    (void)value_table_read(&spec_region_keys, node, node, region, reader->findings);
     if (text_equal(region->risk_group, "none")) {
         memset(region->risk_group, 0, sizeof region->risk_group);
     }
@@ -171,7 +211,7 @@ static void read_service(struct spec_reader *reader, const struct yaml_node *nod
                           "'%.64s' is not a service's name: a-z, 0-9 and inside - _ .",
                           node->key->text);
     }
-    if (!value_table_read(&service_table, node, node, s.service, reader->findings)) {
+    if (!value_table_read(&spec_service_keys, node, node, s.service, reader->findings)) {
         return;
     }
     if (text_equal(s.service->owner, "none")) {

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/text.h"
 #include "codec/config.h"
 #include "codec/findings.h"
@@ -30,11 +31,15 @@ struct value_row {
     const char *key; /* "listen.peer": inside the mapping `listen` */
     enum value_type type;
     bool required, reloadable;
+    bool by_name, or_list; /* OTHER with a table: of names to such mappings; or a list, or none */
     size_t offset, size;
     uint64_t low, high;       /* DURATION, NUMBER: both included */
     const char *const *words; /* WORD: NULL-terminated, in the enum's order */
     const char *standard;     /* the default; NULL: none, and it stays zero */
     const char *doc; /* OTHER: may begin with its form in backquotes; LATER: what to do now */
+    /* OTHER: what it holds, for the pages and the schema: */
+    const struct value_table *table; /* a mapping with these keys (see by_name), */
+    const char *schema;              /* or JSON Schema of anything else */
 };
 
 struct value_table {
@@ -42,6 +47,13 @@ struct value_table {
     uint32_t count;
     const char *what; /* "a check": in messages */
 };
+
+/* Fragments of schemas. */
+#define SCHEMA_NAME                                                                                \
+    "{\"type\": \"string\", \"pattern\": \"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$\", \"maxLength\": "   \
+    "63}"
+#define SCHEMA_TEXT "{\"type\": [\"string\", \"number\", \"boolean\"]}"
+#define SCHEMA_BY_REGION(values) "{\"type\": \"object\", \"additionalProperties\": " values "}"
 
 #define VALUE_AT(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
 
@@ -64,6 +76,11 @@ bool value_equal(const struct value_row *row, const void *a, const void *b);
 
 /* "1 to 20", "200ms to 10m", "observe, advise or auto"; "" where there is nothing to say. */
 void value_format_range(const struct value_row *row, char text[VALUE_MESSAGE_SIZE]);
+
+/* A Markdown table of the keys; `reload`: with a column that says which are read again. */
+void value_table_print(const struct value_table *table, bool reload, struct buffer *out);
+/* JSON Schema (draft 2020-12) of a mapping, with all that it holds. */
+void value_table_print_schema(const struct value_table *table, struct buffer *out);
 
 /* host:port, [v6]:port; false: not one. Port 1 to 65535. */
 bool value_parse_address(const char *text, struct config_address *ret);

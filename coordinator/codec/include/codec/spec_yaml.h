@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "codec/findings.h"
 #include "core/spec.h"
@@ -15,5 +16,10 @@
  * own mistake, told as a finding as well. */
 enum error_code spec_parse(const char *text, size_t size_bytes, const char *file_name,
                            struct spec *ret, struct spec_findings *findings);
+
+/* The reference page (Markdown) and a JSON Schema (draft 2020-12), from the tables of the parser.
+ */
+void spec_print_reference(struct buffer *out);
+void spec_print_schema(struct buffer *out);
 
 #endif
