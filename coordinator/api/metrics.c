@@ -234,6 +234,17 @@ static void render_node(const struct api_facts *facts, struct buffer *out) {
     }
 }
 
+static void render_alarms(const struct api_facts *facts, struct buffer *out) {
+    family(out, "noctua_alarm", "gauge", "Whether this node pages about this by itself.");
+    for (uint32_t i = 0; i < facts->alarm_count; i++) {
+        buffer_append_format(out, "noctua_alarm{alarm=\"%s\"} %d\n", facts->alarms[i].word,
+                             facts->alarms[i].holds);
+    }
+    family(out, "noctua_alarms_told", "gauge",
+           "Whether every receiver has taken all of it; 0 for long: nobody knows.");
+    buffer_append_format(out, "noctua_alarms_told %d\n", facts->alarms_told);
+}
+
 static void render_links(const struct api_facts *facts, struct buffer *out) {
     const struct state *state = facts->state;
     if (state->node_count == 0) {
@@ -548,6 +559,7 @@ void metrics_render(const struct metrics *metrics, const struct api_facts *facts
                     struct buffer *out) {
     render_node(facts, out);
     render_links(facts, out);
+    render_alarms(facts, out);
     render_services(facts, out);
     render_suspicions(facts, out);
     render_steps(facts, out);

@@ -62,10 +62,24 @@ static const struct value_row config_rows[] = {
      .reloadable = true, .doc = "lowest level that is written"},
     {"log.format", VALUE_WORD, AT(log.format), .words = format_words, .standard = "text",
      .reloadable = true, .doc = "one line an event: key=value, or a JSON object"},
-    {"alarm", VALUE_LATER, .standard = "none",
-     .doc = "take it out, and alarm on `/readyz` and `/metrics` until it is"},
-    {"heartbeat", VALUE_LATER, .standard = "none",
-     .doc = "take it out, and poll `/readyz` until it is"},
+    {"alarm.pagerduty", VALUE_TEXT, AT(alarm.pagerduty), .standard = "none", .reloadable = true,
+     .doc =
+         "routing key of a PagerDuty service (Events API v2), as `file:NAME` or `env:NAME`: this "
+         "node pages by itself, also without a quorum"},
+    {"alarm.pagerduty_url", VALUE_TEXT, AT(alarm.pagerduty_url), .reloadable = true,
+     .standard = "https://events.pagerduty.com/v2/enqueue",
+     .doc = "where its events go; https://events.eu.pagerduty.com/v2/enqueue in the EU"},
+    {"alarm.url", VALUE_TEXT, AT(alarm.url), .standard = "none", .reloadable = true,
+     .doc = "a URL, or `file:NAME` or `env:NAME` with one: gets each alarm and its end as JSON by "
+            "POST"},
+    {"alarm.no_quorum_after", VALUE_DURATION, AT(alarm.no_quorum_ms), .low = 1000, .high = 3600000,
+     .standard = "60s", .reloadable = true, .doc = "how long without a quorum pages"},
+    {"heartbeat.url", VALUE_TEXT, AT(heartbeat.url), .standard = "none", .reloadable = true,
+     .doc =
+         "a dead man's switch: a URL, or `file:NAME` or `env:NAME` with one, that is asked (GET) "
+         "as long as this node is well"},
+    {"heartbeat.every", VALUE_DURATION, AT(heartbeat.every_ms), .low = 1000, .high = 3600000,
+     .standard = "60s", .reloadable = true, .doc = "how often"},
 };
 
 static const struct value_table config_table = {config_rows, ARRAY_LENGTH(config_rows),
@@ -216,6 +230,51 @@ static void check_listeners(const struct yaml_node *root, const struct node_conf
     }
 }
 
+static bool is_none(const char *text) {
+    return text[0] == '\0' || text_equal(text, "none");
+}
+
+static bool is_url(const char *text) {
+    return text_starts_with(text, "https://") || text_starts_with(text, "http://");
+}
+
+bool config_has_alarm(const struct node_config *config) {
+    return !is_none(config->alarm.pagerduty) || !is_none(config->alarm.url);
+}
+
+/* A key of a group, to point at; the group or nothing when it isn't given. */
+static const struct yaml_node *find_in(const struct yaml_node *root, const char *group,
+                                       const char *key) {
+    const struct yaml_node *found = yaml_find(root, group);
+    const struct yaml_node *inner =
+        found != NULL && found->kind == YAML_MAPPING ? yaml_find(found, key) : NULL;
+    return inner != NULL ? inner : found;
+}
+
+static void check_alarm(const struct yaml_node *root, const struct node_config *config,
+                        struct spec_findings *findings) {
+    struct secret_reference reference;
+    struct error error;
+    if (!is_none(config->alarm.pagerduty) &&
+        secret_reference_parse(config->alarm.pagerduty, &reference, &error) != ERROR_OK) {
+        find_error(findings, find_in(root, "alarm", "pagerduty"), "pagerduty: %s", error.message);
+    }
+    if (!is_url(config->alarm.pagerduty_url)) {
+        find_error(findings, find_in(root, "alarm", "pagerduty_url"),
+                   "pagerduty_url: an https:// URL is wanted here");
+    }
+    const struct {
+        const char *group, *text;
+    } urls[] = {{"alarm", config->alarm.url}, {"heartbeat", config->heartbeat.url}};
+    for (size_t i = 0; i < ARRAY_LENGTH(urls); i++) {
+        if (!is_none(urls[i].text) && !is_url(urls[i].text) &&
+            secret_reference_parse(urls[i].text, &reference, &error) != ERROR_OK) {
+            find_error(findings, find_in(root, urls[i].group, "url"),
+                       "url: an https:// URL is wanted here, or file:NAME or env:NAME with one");
+        }
+    }
+}
+
 enum error_code config_parse(const char *text, size_t size_bytes, const char *file_name,
                              struct node_config *ret, struct spec_findings *findings) {
     findings_init(findings, file_name);
@@ -238,6 +297,7 @@ enum error_code config_parse(const char *text, size_t size_bytes, const char *fi
         read_control(tree.root, config, findings);
         check_raft(tree.root, config, findings);
         check_listeners(tree.root, config, findings);
+        check_alarm(tree.root, config, findings);
     }
     findings_sort(findings);
     code = findings->error_count == 0 ? ERROR_OK : ERROR_INVALID;

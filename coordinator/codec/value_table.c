@@ -146,7 +146,9 @@ static void read_value(const struct value_row *row, const struct yaml_node *node
 static bool read_group(const struct value_table *table, const char *prefix,
                        const struct yaml_node *mapping, void *into,
                        struct spec_findings *findings) {
-    if (mapping == NULL || yaml_is_null(mapping)) {
+    bool said_none = prefix[0] != '\0' && mapping != NULL && mapping->kind == YAML_SCALAR &&
+                     text_equal(mapping->text, "none");
+    if (mapping == NULL || yaml_is_null(mapping) || said_none) {
         return true;
     }
     if (mapping->kind != YAML_MAPPING) {

@@ -25,7 +25,7 @@ static void stop(struct noctuad *node) {
         (uv_handle_t *)&node->publish_timer, (uv_handle_t *)&node->prepare_timer,
         (uv_handle_t *)&node->end_timer,     (uv_handle_t *)&node->watchdog_timer,
         (uv_handle_t *)&node->terminate,     (uv_handle_t *)&node->interrupt,
-        (uv_handle_t *)&node->hangup,
+        (uv_handle_t *)&node->hangup,        (uv_handle_t *)&node->alarm_timer,
     };
     if (node->stopping) {
         return;
@@ -34,7 +34,8 @@ static void stop(struct noctuad *node) {
     for (size_t i = 0; i < sizeof handles / sizeof handles[0]; i++) {
         uv_close(handles[i], NULL);
     }
-    node->open_parts = 7;
+    node->open_parts = 8;
+    pager_close(node->pager, on_part_closed, node);
     executor_close(node->executor, on_part_closed, node);
     leader_close(node->leader, on_part_closed, node);
     api_server_close(node->server, on_part_closed, node);

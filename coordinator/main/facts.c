@@ -102,10 +102,21 @@ void node_facts(struct noctuad *node, struct api_facts *ret) {
     }
 }
 
+static void gather_alarms(const struct noctuad *node, struct api_facts *ret) {
+    _Static_assert((int)PAGER_ALARM_COUNT <= ALARM_FACTS_MAX, "room for every alarm");
+    for (unsigned a = 0; a < PAGER_ALARM_COUNT; a++) {
+        ret->alarms[a] = (struct alarm_facts){pager_alarm_word((enum pager_alarm)a),
+                                              pager_holds(node->pager, (enum pager_alarm)a)};
+    }
+    ret->alarm_count = PAGER_ALARM_COUNT;
+    ret->alarms_told = pager_is_told(node->pager);
+}
+
 void node_publish(struct noctuad *node) {
     struct api_facts facts;
     node_facts(node, &facts);
     gather_probes(node, &facts);
+    gather_alarms(node, &facts);
     bool render = node->view == NULL || facts.now_ms - node->documents_ms >= DOCUMENTS_EVERY_MS;
     if (render) {
         node->documents_ms = facts.now_ms;

@@ -18,18 +18,20 @@
 
 const char *argp_program_version = "noctuad " NOCTUA_VERSION;
 
-enum mode { MODE_RUN, MODE_BOOTSTRAP, MODE_JOIN, MODE_CHECK, MODE_REFERENCE };
+enum mode { MODE_RUN, MODE_BOOTSTRAP, MODE_JOIN, MODE_CHECK, MODE_REFERENCE, MODE_LAST_WORD };
 
 struct arguments {
     enum mode mode;
-    const char *config;
+    const char *config, *last_word;
 };
 
-enum { KEY_CHECK = 256, KEY_REFERENCE };
+enum { KEY_CHECK = 256, KEY_REFERENCE, KEY_LAST_WORD };
 
 static const struct argp_option options[] = {
     {"config", 'c', "FILE", 0, "the node's configuration (default " CONFIG_DEFAULT ")", 0},
     {"check-config", KEY_CHECK, NULL, 0, "check the configuration, say what is wrong, and exit", 0},
+    {"last-word", KEY_LAST_WORD, "WHY", OPTION_HIDDEN, "page that this node has stopped, and exit",
+     0},
     {"print-config-reference", KEY_REFERENCE, NULL, 0, "print every key of the configuration", 0},
     {0},
 };
@@ -57,6 +59,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
     case KEY_REFERENCE:
         arguments->mode = MODE_REFERENCE;
         return 0;
+    case KEY_LAST_WORD:
+        arguments->mode = MODE_LAST_WORD;
+        arguments->last_word = argument;
+        return 0;
     case ARGP_KEY_ARG:
         if (arguments->mode != MODE_RUN) {
             argp_error(state, "one command at a time");
@@ -73,7 +79,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
     }
 }
 
-static bool read_config(const char *path, struct node_config *ret) {
+static bool read_config(const char *path, bool quiet, struct node_config *ret) {
     struct spec_findings *findings = calloc(1, sizeof *findings);
     if (findings == NULL) {
         return false;
@@ -82,7 +88,7 @@ static bool read_config(const char *path, struct node_config *ret) {
     struct buffer text;
     buffer_init(&text, 0);
     findings_format(findings, &text);
-    if (text.size_bytes > 0) {
+    if (text.size_bytes > 0 && (!quiet || code != ERROR_OK)) {
         (void)fputs(text.data, stderr);
     }
     buffer_finish(&text);
@@ -175,17 +181,21 @@ static int print_reference(void) {
 int main(int argc, char **argv) {
     static const struct argp parser = {options, parse_option, "[bootstrap|join]", doc, NULL,
                                        NULL,    NULL};
-    struct arguments arguments = {MODE_RUN, CONFIG_DEFAULT};
+    struct arguments arguments = {MODE_RUN, CONFIG_DEFAULT, NULL};
     static struct node_config config;
     argp_err_exit_status = 2;
     (void)argp_parse(&parser, argc, argv, 0, NULL, &arguments);
     if (arguments.mode == MODE_REFERENCE) {
         return print_reference();
     }
-    if (!read_config(arguments.config, &config)) {
+    if (!read_config(arguments.config, arguments.mode == MODE_LAST_WORD, &config)) {
         return 2;
     }
     switch (arguments.mode) {
+    case MODE_LAST_WORD:
+        log_configure(config.log.level, config.log.format, config.node);
+        (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+        return node_say_last_word(&config, arguments.last_word);
     case MODE_CHECK:
         return check(&config, arguments.config);
     case MODE_BOOTSTRAP:

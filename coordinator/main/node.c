@@ -12,6 +12,7 @@
 
 #define PUBLISH_EVERY_MS 1000
 #define PREPARE_EVERY_MS 60000
+#define ALARM_EVERY_MS 500
 
 /* --- the log, as the leader, the executor and the API use it --- */
 
@@ -189,9 +190,10 @@ static void on_restored(void *context) {
 }
 
 static void on_failed(void *context, const struct error *error) {
-    (void)context;
+    const struct noctuad *node = context;
     LOG_EVENT(NODE_FAILED, LOG_TEXT("code", error_text(error->code)),
               LOG_TEXT("why", error->message));
+    node_spawn_last_word(node, error->message);
     /* Fail-stop: nothing of this process can be trusted to end in order. Not by exit(3): libuv's
      * destructor waits for its pool, where a write to a disk that hangs may be the very failure. */
     _exit(EXIT_FAILURE);
@@ -395,7 +397,8 @@ static enum error_code start_api(struct noctuad *node, struct error *error) {
 
 static void start_timers(struct noctuad *node) {
     uv_timer_t *timers[] = {&node->report_timer,  &node->soon_timer, &node->publish_timer,
-                            &node->prepare_timer, &node->end_timer,  &node->watchdog_timer};
+                            &node->prepare_timer, &node->end_timer,  &node->watchdog_timer,
+                            &node->alarm_timer};
     for (size_t i = 0; i < ARRAY_LENGTH(timers); i++) {
         (void)uv_timer_init(node->loop, timers[i]);
         timers[i]->data = node;
@@ -424,6 +427,10 @@ static enum error_code start(struct noctuad *node, struct error *error) {
         code = route53_create(&route53, &node->driver, error);
     }
     if (code == ERROR_OK) {
+        code = pager_create(node->loop, node->clock, node->config.cluster, node->config.node,
+                            &node->pager, error);
+    }
+    if (code == ERROR_OK) {
         code = start_work(node, error);
     }
     if (code == ERROR_OK) {
@@ -444,6 +451,9 @@ static void begin(struct noctuad *node) {
     replica_read_status(node->replica, &status);
     node->replay_end_log_index = status.last_log_index;
     node->logged_count = replica_state(node->replica)->event_count; /* the snapshot's */
+    node->began_ms = clock_boottime_ms(node->clock);
+    node_configure_alarms(node);
+    (void)uv_timer_start(&node->alarm_timer, node_on_alarm_timer, ALARM_EVERY_MS, ALARM_EVERY_MS);
     node_note_windows(node);
     node_configure_probes(node);
     (void)uv_timer_start(&node->report_timer, on_report_timer, 0, REPORT_INTERVAL_MS);
@@ -473,6 +483,7 @@ int node_run(struct noctuad *node) {
         /* What did start holds locks and files only, and ends with the process. */
         LOG_EVENT(NODE_FAILED, LOG_TEXT("code", error_text(error.code)),
                   LOG_TEXT("why", error.message));
+        node_spawn_last_word(node, error.message);
         return EXIT_FAILURE;
     }
     begin(node);

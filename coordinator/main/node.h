@@ -14,6 +14,7 @@
 #include "codec/config.h"
 #include "core/policy.h"
 #include "driver/driver.h"
+#include "driver/pager.h"
 #include "executor/executor.h"
 #include "executor/leader.h"
 #include "net/tls.h"
@@ -45,6 +46,7 @@ struct noctuad {
     struct view *view; /* the last one, for its documents */
     struct probe_engine *probes;
     struct probe_control *control;
+    struct pager *pager;
 
     uv_timer_t report_timer;  /* each second */
     uv_timer_t soon_timer;    /* a report out of turn, coalesced */
@@ -52,6 +54,8 @@ struct noctuad {
     uv_timer_t prepare_timer; /* credentials, kept fresh */
     uv_timer_t end_timer;     /* the drain's */
     uv_timer_t watchdog_timer;
+    uv_timer_t alarm_timer;
+    uint64_t began_ms; /* CLOCK_BOOTTIME of the start */
     uv_signal_t terminate, interrupt, hangup;
 
     struct report report; /* the last one sent */
@@ -98,6 +102,14 @@ void node_on_reload_signal(uv_signal_t *signal, int number);
 void node_tell_ready(struct noctuad *node);
 void node_tell_status(struct noctuad *node);
 void node_tell(const char *state);
+
+/* alarms.c */
+void node_configure_alarms(struct noctuad *node);
+void node_on_alarm_timer(uv_timer_t *timer);
+/* Starts a process that pages for this one, which ends. */
+void node_spawn_last_word(const struct noctuad *node, const char *why);
+/* What that process does: pages that the node has stopped, and ends. */
+int node_say_last_word(const struct node_config *config, const char *why);
 
 /* facts.c */
 void node_facts(struct noctuad *node, struct api_facts *ret);

@@ -53,6 +53,9 @@ static void take_over(struct noctuad *node, const struct node_config *next,
     api_server_set_identity(node->server, identity);
     tls_identity_unref(node->identity);
     node->identity = identity;
+    node->config.alarm = next->alarm;
+    node->config.heartbeat = next->heartbeat;
+    node_configure_alarms(node);
     node->config.log = next->log;
     log_configure(next->log.level, next->log.format, node->config.node);
     LOG_EVENT(CONFIG_RELOADED,

@@ -12,6 +12,7 @@
 
 /* A quorum seen longer ago is not "recently" any more: /readyz says 503. */
 #define QUORUM_RECENT_MS 10000
+#define ALARM_FACTS_MAX 8
 
 /* This process's link to one node, by that node's place in state->nodes. */
 struct link_facts {
@@ -62,6 +63,13 @@ struct api_facts {
      * node carries nothing out. */
     const char *(*trouble)(const void *context, const char *service, uint32_t step);
     const void *trouble_context;
+    /* What this node pages about by itself. */
+    struct alarm_facts {
+        const char *word;
+        bool holds;
+    } alarms[ALARM_FACTS_MAX];
+    uint32_t alarm_count;
+    bool alarms_told;                 /* every receiver knows everything */
     const struct probe_facts *probes; /* for what a view shows; elsewhere none */
     uint32_t probe_count;
 };

@@ -17,6 +17,7 @@
 #define CONFIG_TEXT_MAX (64 * 1024)
 #define CONFIG_PATH_SIZE 256
 #define CONFIG_HOST_SIZE 256
+#define CONFIG_URL_SIZE 512
 #define CONFIG_CONTROL_MAX 16
 
 /* "host:port", or "none": then the port is 0. IPv6 is written "[::1]:7600"; host is without the
@@ -53,6 +54,15 @@ struct node_config {
         enum log_level level;
         enum log_format format;
     } log;
+    /* Texts: "none", a URL, or a reference to a secret. */
+    struct {
+        char pagerduty[CONFIG_URL_SIZE], pagerduty_url[CONFIG_URL_SIZE], url[CONFIG_URL_SIZE];
+        uint32_t no_quorum_ms;
+    } alarm;
+    struct {
+        char url[CONFIG_URL_SIZE];
+        uint32_t every_ms;
+    } heartbeat;
     uint32_t snapshot_threshold; /* entries */
     uint32_t http_max_connections;
 };
@@ -70,6 +80,9 @@ enum error_code config_read_file(const char *path, struct node_config *ret,
  * names one that can't. */
 bool config_can_reload(const struct node_config *now, const struct node_config *next,
                        const char **ret_key);
+
+/* Whether anybody is paged. */
+bool config_has_alarm(const struct node_config *config);
 
 /* The reference page (Markdown), from the table. */
 void config_print_reference(struct buffer *out);
