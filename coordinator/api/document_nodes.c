@@ -9,7 +9,9 @@ static const char *node_role(const struct api_facts *facts, uint32_t node) {
     if (facts->state->nodes[node].id == facts->leader_id) {
         return "leader";
     }
-    return document_node_is_seen(facts, node) ? "follower" : "silent";
+    return !document_node_is_seen(facts, node) ? "silent"
+           : facts->links[node].joining        ? "joining"
+                                               : "follower";
 }
 
 /* How old what the leader knows of a node is, if that node has not applied what the leader has. */
@@ -56,6 +58,9 @@ static json_t *node_row(const struct api_facts *facts, uint32_t node) {
                  facts->links[node].match_index == 0
                      ? NULL
                      : document_number(facts->links[node].match_index));
+    if (facts->links[node].joining && facts->links[node].match_index > 0) {
+        document_set(row, "last_index", document_number(facts->last_log_index));
+    }
     return row;
 }
 

@@ -89,8 +89,9 @@ void node_facts(struct noctuad *node, struct api_facts *ret) {
     for (uint32_t n = 0; n < state->node_count; n++) {
         for (uint32_t p = 0; p < status.peer_count; p++) {
             if (status.peers[p].id == state->nodes[n].id) {
-                ret->links[n] =
-                    (struct link_facts){status.peers[p].up, status.peers[p].match_log_index};
+                ret->links[n] = (struct link_facts){status.peers[p].up,
+                                                    status.peers[p].member == REPLICA_JOINING,
+                                                    status.peers[p].match_log_index};
             }
         }
     }

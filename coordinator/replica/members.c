@@ -1,9 +1,11 @@
 /* Who belongs to the group: Raft's configuration says it, one change at a time (dissertation, 4.1).
  *
  * A node that joins is a *spare* first: it gets the log and has no vote, so a slow or dead one
- * endangers nothing. Whoever leads gives it its vote once it is level (4.2.1); the library does the
- * rounds of catching up. NODES, which core votes by, follows the committed voters: the leader
- * compares both in each turn, so a change of leader in between loses nothing. */
+ * endangers nothing. Then NODES, which core counts by, names it; and only then whoever leads gives
+ * it its vote, once it is level (4.2.1; the library does the rounds of catching up). In this order,
+ * since core takes LEADER only from a node that it knows: one with a vote may be elected at any
+ * time. A node that leaves loses its vote first. The leader compares configuration and NODES in
+ * each turn, so a change of leader in between loses nothing. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,7 +139,8 @@ static void promote(struct replica *replica) {
     for (unsigned i = 0; i < replica->raft.configuration.n; i++) {
         const struct raft_server *server = &replica->raft.configuration.servers[i];
         const struct peer *peer = replica_find_peer(replica, server->id);
-        if (server->role == RAFT_VOTER || peer == NULL || !peer->up) {
+        if (server->role == RAFT_VOTER || peer == NULL || !peer->up ||
+            state_find_node(replica->state, server->id) == NONE_INDEX) {
             continue;
         }
         replica->promote_ms = now_ms + RETRY_MS;
@@ -155,18 +158,15 @@ static int compare_names(const void *a, const void *b) {
                   ((const struct configured_node *)b)->name);
 }
 
-/* The committed voters, with what is known of their regions and disks. False: as NODES says. */
+/* The committed members, with what is known of their regions and disks. False: as NODES says. */
 static bool fill_nodes(const struct replica *replica, struct command_nodes *nodes) {
     const struct state *state = replica->state;
     const struct raft_configuration *configuration = &replica->raft.configuration;
     bool news = false;
     memcpy(nodes->cluster, state->cluster, sizeof nodes->cluster);
     nodes->incarnation = state->incarnation;
-    for (unsigned i = 0; i < configuration->n; i++) {
+    for (unsigned i = 0; i < configuration->n && nodes->count < NODE_MAX; i++) {
         const struct raft_server *server = &configuration->servers[i];
-        if (server->role != RAFT_VOTER || nodes->count == NODE_MAX) {
-            continue;
-        }
         struct configured_node *node = &nodes->nodes[nodes->count++];
         uint32_t old = state_find_node(state, server->id);
         node->id = server->id;
@@ -206,8 +206,8 @@ static void keep_nodes(struct replica *replica) {
 
 void replica_keep_members(struct replica *replica) {
     if (leads(replica) && replica->transfer_phase == TRANSFER_NONE) {
-        promote(replica);
         keep_nodes(replica);
+        promote(replica);
     }
 }
 

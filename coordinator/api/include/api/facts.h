@@ -17,6 +17,7 @@
 /* This process's link to one node, by that node's place in state->nodes. */
 struct link_facts {
     bool up;              /* true for the node itself */
+    bool joining;         /* it gets the log, and has no vote yet */
     uint64_t match_index; /* Raft's log index; known only on a leader; 0: not known */
 };
 

@@ -137,7 +137,7 @@ void replica_transfer(struct replica *replica, uint64_t id, replica_transfer_cb 
 
 /* Changes who belongs to the group, one node at a time; on the leader. An added node gets no vote
  * until it has the whole log: the leader sees to that, whoever leads by then. NODES follows the
- * voters. False, and no callback: a change or a transfer is under way. ERROR_OK: committed.
+ * members. False, and no callback: a change or a transfer is under way. ERROR_OK: committed.
  * ERROR_NOT_LEADER; ERROR_EXISTS, ERROR_NOT_FOUND (add: it isn't among the options' peers);
  * ERROR_UNKNOWN: it may yet be committed. */
 typedef void (*replica_change_cb)(void *context, enum error_code error);
