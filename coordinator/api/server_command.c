@@ -61,12 +61,10 @@ static bool begin_command(struct api_request *request, enum command_kind kind, c
 static void on_proposed(void *context, enum error_code error, enum core_error result,
                         uint64_t index) {
     struct api_request *request = context;
-    request->waiting = false;
-    if (request->client == NULL || request->client->closing) {
-        if (request->client != NULL) {
-            api_request_abandon(request);
-        }
-    } else if (error == ERROR_OK) {
+    if (!api_request_resume(request)) {
+        return;
+    }
+    if (error == ERROR_OK) {
         api_result_answer(request, result, index, false);
     } else if (error == ERROR_NOT_LEADER) {
         api_request_fail_not_leader(request);

@@ -114,12 +114,10 @@ static void answer(struct api_request *request) {
 
 static void on_changed(void *context, enum error_code error) {
     struct api_request *request = context;
-    request->waiting = false;
-    if (request->client == NULL || request->client->closing) {
-        if (request->client != NULL) {
-            api_request_abandon(request);
-        }
-    } else if (error == ERROR_OK) {
+    if (!api_request_resume(request)) {
+        return;
+    }
+    if (error == ERROR_OK) {
         answer(request);
     } else if (error == ERROR_NOT_LEADER) {
         api_request_fail_not_leader(request);

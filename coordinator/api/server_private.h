@@ -95,6 +95,8 @@ void api_request_answer(struct api_request *request, struct answer *answer);
 void api_request_fail(struct api_request *request, enum exit_code exit_code, const char *error_code,
                       const char *format, ...) __attribute__((format(printf, 4, 5)));
 void api_request_fail_not_leader(struct api_request *request);
+/* First in a callback that a request waits for. False: nobody waits any more, and it is freed. */
+bool api_request_resume(struct api_request *request);
 /* Frees a request that was answered or abandoned, unless it waits for a callback. */
 void api_request_end(struct api_request *request);
 /* Detaches the request from a client that waits no longer. */

@@ -146,17 +146,15 @@ static void answer_now(struct api_request *request, bool stale) {
 
 static void on_barrier(void *context, enum error_code error) {
     struct api_request *request = context;
-    request->waiting = false;
-    if (request->client != NULL && !request->client->closing) {
-        if (error == ERROR_OK) {
-            answer_now(request, false);
-        } else if (request->message->allow_stale) {
-            answer_now(request, true);
-        } else {
-            api_request_fail_not_leader(request);
-        }
-    } else if (request->client != NULL) {
-        api_request_abandon(request);
+    if (!api_request_resume(request)) {
+        return;
+    }
+    if (error == ERROR_OK) {
+        answer_now(request, false);
+    } else if (request->message->allow_stale) {
+        answer_now(request, true);
+    } else {
+        api_request_fail_not_leader(request);
     }
     api_request_end(request);
 }

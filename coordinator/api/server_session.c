@@ -30,6 +30,19 @@ void api_request_abandon(struct api_request *request) {
     request->client = NULL;
 }
 
+bool api_request_resume(struct api_request *request) {
+    struct api_client *client = request->client;
+    request->waiting = false;
+    if (client != NULL && !client->closing) {
+        return true;
+    }
+    if (client != NULL) {
+        api_request_abandon(request);
+    }
+    api_request_end(request);
+    return false;
+}
+
 /* Reply.document as text; the caller frees it. Too large a one becomes a refusal. */
 static char *render_document(struct answer *answer) {
     char *text = answer->document == NULL ? NULL : json_dumps(answer->document, JSON_COMPACT);

@@ -42,12 +42,10 @@ static void answer(struct api_request *request, const char *leader, const char *
 
 static void on_transferred(void *context, enum error_code error) {
     struct api_request *request = context;
-    request->waiting = false;
-    if (request->client == NULL || request->client->closing) {
-        if (request->client != NULL) {
-            api_request_abandon(request);
-        }
-    } else if (error == ERROR_OK) {
+    if (!api_request_resume(request)) {
+        return;
+    }
+    if (error == ERROR_OK) {
         answer(request, request->node_name, " now");
     } else if (error == ERROR_NOT_LEADER) {
         api_request_fail_not_leader(request);

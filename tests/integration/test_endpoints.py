@@ -1,9 +1,11 @@
 """What pollers see: independent programs against the real daemon."""
 
 import subprocess
+from pathlib import Path
 
 import noctua
 
+ROOT = Path(__file__).resolve().parents[2]
 DEAD = "us-east-1"
 NEW = "us-west-2"
 
@@ -36,31 +38,12 @@ def test_metrics_pass_promtool(group):
 def test_haproxy_follows_the_active_region(group, world, tmp_path):
     (front,) = noctua.free_ports(1)
     node = group.nodes["n2"]
-    servers = "\n".join(
-        f"    server {region} {world.addresses['regions'][region]['http']} check "
-        f"addr 127.0.0.1 port {node.http_port} inter 100ms rise 1 fall 1"
-        for region in (DEAD,)
+    config = ROOT / "deploy" / "examples" / "haproxy.cfg"
+    proxy = noctua.Process(
+        "haproxy", ["haproxy", "-db", "-f", config], tmp_path / "haproxy.log",
+        {"FRONT": f"127.0.0.1:{front}", "EAST": world.addresses["regions"][DEAD]["http"],
+         "WEST": world.addresses["regions"][NEW]["http"], "NOCTUA_PORT": str(node.http_port)},
     )
-    west = world.addresses["regions"][NEW]["http"]
-    config = tmp_path / "haproxy.cfg"
-    config.write_text(f"""
-defaults
-    mode http
-    timeout connect 2s
-    timeout client 5s
-    timeout server 5s
-frontend front
-    bind 127.0.0.1:{front}
-    use_backend east if {{ nbsrv(east) gt 0 }}
-    default_backend west
-backend east
-    option httpchk GET /services/nocturnal/regions/{DEAD}/active
-{servers}
-backend west
-    option httpchk GET /services/nocturnal/regions/{NEW}/active
-    server {NEW} {west} check addr 127.0.0.1 port {node.http_port} inter 100ms rise 1 fall 1
-""")
-    proxy = noctua.Process("haproxy", ["haproxy", "-db", "-f", config], tmp_path / "haproxy.log")
     proxy.start()
 
     def served_by(region):
