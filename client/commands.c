@@ -77,6 +77,13 @@ static int run_failover(const struct options *options) {
     return ask_move(options, NOCTUA__MOVE_REQUEST__KIND__FAILOVER);
 }
 
+/* A failover's dry run: what it would do, and its hash for --plan-hash. */
+static int run_plan(const struct options *options) {
+    struct options dry = *options;
+    dry.dry_run = true;
+    return ask_move(&dry, NOCTUA__MOVE_REQUEST__KIND__FAILOVER);
+}
+
 static int run_switchover(const struct options *options) {
     return ask_move(options, NOCTUA__MOVE_REQUEST__KIND__SWITCHOVER);
 }
@@ -85,22 +92,42 @@ static int run_adopt(const struct options *options) {
     return ask_move(options, NOCTUA__MOVE_REQUEST__KIND__ADOPT);
 }
 
-static int override(const struct options *options, Noctua__OverrideRequest__Kind kind, bool end) {
+static int send_override(const struct options *options, Noctua__OverrideRequest__Kind kind,
+                         bool end, const char *service, const char *region) {
     Noctua__OverrideRequest wanted = NOCTUA__OVERRIDE_REQUEST__INIT;
     Noctua__Request request = NOCTUA__REQUEST__INIT;
-    const char *service = first(options);
-    if (service == NULL && !options->all) {
-        (void)fprintf(stderr, "noctuactl: name a service, or --all for every one\n");
-        return EXIT_USAGE;
-    }
     wanted.kind = kind;
     wanted.end = end;
     wanted.service = (char *)(service == NULL ? "" : service);
+    wanted.region = (char *)region;
     wanted.for_ms = options->for_ms;
     wanted.reason = (char *)reason_of(options);
     request.body_case = NOCTUA__REQUEST__BODY_OVERRIDE;
     request.override = &wanted;
     return send_command(options, &request);
+}
+
+static int override(const struct options *options, Noctua__OverrideRequest__Kind kind, bool end) {
+    if (first(options) == NULL && !options->all) {
+        (void)fprintf(stderr, "noctuactl: name a service, or --all for every one\n");
+        return EXIT_USAGE;
+    }
+    return send_override(options, kind, end, first(options), "");
+}
+
+/* Of a region: for one service, or for all that are there. */
+static int maintenance(const struct options *options, bool end) {
+    const char *service = options->argument_count > 1 ? options->arguments[1] : NULL;
+    return send_override(options, NOCTUA__OVERRIDE_REQUEST__KIND__MAINTENANCE, end, service,
+                         first(options));
+}
+
+static int run_maintenance(const struct options *options) {
+    return maintenance(options, false);
+}
+
+static int run_unmaintenance(const struct options *options) {
+    return maintenance(options, true);
 }
 
 static int run_veto(const struct options *options) {
@@ -189,6 +216,8 @@ const struct client_command client_commands[] = {
     {"nodes add", "NODE", 1, 1, OPTION_REASON, "a node joins the group, and gets a vote when level",
      run_nodes_add},
     {"nodes remove", "NODE", 1, 1, OPTION_REASON, "a node leaves the group", run_nodes_remove},
+    {"plan", "SERVICE", 1, 1, OPTION_TO | OPTION_SKIP,
+     "what a failover would do now, with its gates and its hash", run_plan},
     {"failover", "SERVICE", 1, 1, MOVE_OPTIONS, "move a service out of its region now",
      run_failover},
     {"switchover", "SERVICE", 1, 1, MOVE_OPTIONS, "move a service while both regions are well",
@@ -200,6 +229,10 @@ const struct client_command client_commands[] = {
     {"pause", "[SERVICE]", 0, 1, OVERRIDE_OPTIONS, "no move begins, an open one starts no step",
      run_pause},
     {"resume", "[SERVICE]", 0, 1, OPTION_REASON | OPTION_ALL, "take a pause back", run_resume},
+    {"maintenance", "REGION [SERVICE]", 1, 2, OPTION_FOR | OPTION_REASON,
+     "a region is neither suspected nor a target", run_maintenance},
+    {"unmaintenance", "REGION [SERVICE]", 1, 2, OPTION_REASON, "take a maintenance back",
+     run_unmaintenance},
     {"approve", "SERVICE", 1, 1, OPTION_TO | OPTION_EPOCH | OPTION_REASON,
      "say yes to the move that mode advise asks for", run_approve},
     {"reject", "SERVICE", 1, 1, OPTION_REASON, "say no to it", run_reject},

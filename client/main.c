@@ -297,9 +297,10 @@ static char *help_filter(int key, const char *text, void *input) {
 
 /* Overrides are kept in history with their reason; they don't go without one. */
 static bool reason_is_missing(const struct parsed *parsed) {
-    static const char *const need[] = {"veto", "pause", "release", "cancel", "reject"};
+    static const char *const need[] = {"veto",    "pause",  "maintenance",
+                                       "release", "cancel", "reject"};
     const struct options *options = &parsed->options;
-    bool needed = options->skip_count > 0;
+    bool needed = options->skip_count > 0 && !text_equal(parsed->command->words, "plan");
     for (size_t i = 0; i < ARRAY_LENGTH(need); i++) {
         needed = needed || text_equal(parsed->command->words, need[i]);
     }

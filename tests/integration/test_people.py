@@ -236,3 +236,31 @@ def test_second_move_while_one_is_open(group, world):
     undo()
     assert group.wait_for_end(epoch=epoch)["result"] == "done"
     assert world.dig() == [noctua.ADDRESSES[to]]
+
+
+def test_maintenance_of_a_region(group):
+    """Neither a target nor suspected, for one service or for all; and it ends."""
+    done = group.ctl("maintenance", OTHER, "--for", "30m", "--reason", "new switches")
+    assert "in maintenance until" in done.stdout, done
+    refused = group.ctl("plan", "nocturnal", "--to", OTHER, check=False)
+    assert refused.returncode == 3 and "target_maintenance" in refused.stderr, refused
+    group.ctl("unmaintenance", OTHER)
+    planned = group.ctl("plan", "nocturnal", "--to", OTHER)
+    assert f"us-east-1 -> {OTHER}" in planned.stdout
+    assert group.service()["active"] == "us-east-1"
+    group.ctl("maintenance", "us-east-1", "nocturnal", "--reason", "its load balancer")
+    assert group.detail()["regions"][0]["maintenance"] is True
+    done = group.ctl("maintenance", "nowhere", "--reason", "x", check=False)
+    assert done.returncode == 2, done
+    assert group.ctl("maintenance", OTHER, check=False).returncode == 2  # without a reason
+
+
+def test_plan_hash_names_the_plan(group):
+    shown = group.ask("plan", "nocturnal", "--to", OTHER)
+    assert group.service()["epoch"] == 1, "nothing has begun"
+    done = group.ctl("failover", "nocturnal", "--to", OTHER, "--yes", "--reason", "drill",
+                     "--plan-hash", "000000", check=False)
+    assert done.returncode == 8, done
+    group.ctl("failover", "nocturnal", "--to", OTHER, "--yes", "--reason", "drill", "--plan-hash",
+              shown["plan"], "--wait", "30")
+    assert group.service()["active"] == OTHER
