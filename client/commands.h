@@ -37,6 +37,8 @@ struct options {
     uint32_t skip_count;
     const char *names[SKIP_MAX]; /* --name, of pki issue */
     uint32_t name_count;
+    const char *owners[SKIP_MAX]; /* --owner */
+    uint32_t owner_count;
     uint64_t for_ms;
     uint64_t epoch;
     uint64_t expected_index;

@@ -156,6 +156,12 @@ static error_t take_pki_option(int key, char *argument, struct options *options,
     case KEY_OUT:
         options->out = argument;
         return 0;
+    case KEY_OWNER:
+        if (options->owner_count == SKIP_MAX) {
+            argp_error(state, "at most %d owners", SKIP_MAX);
+        }
+        options->owners[options->owner_count++] = argument;
+        return 0;
     case KEY_NAME:
         if (options->name_count == SKIP_MAX) {
             argp_error(state, "at most %d names", SKIP_MAX);

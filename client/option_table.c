@@ -30,6 +30,7 @@ const struct argp_option client_options[] = {
     {"directory", KEY_DIRECTORY, "DIR", 0, "of the authority (pki)", 3},
     {"cluster", KEY_CLUSTER, "NAME", 0, "the group's name", 3},
     {"role", KEY_ROLE, "ROLE", 0, "issue user: viewer, operator, admin", 3},
+    {"owner", KEY_OWNER, "NAME", 0, "issue user: an operator of these services (several times)", 3},
     {"out", KEY_OUT, "DIR", 0, "issue: where the files go (NAME)", 3},
     {"name", KEY_NAME, "HOST", 0, "issue node: DNS name or address (several times)", 3},
     {"days", KEY_DAYS, "N", 0, "how long it holds", 3},
@@ -77,6 +78,7 @@ uint32_t client_option_bit(int key) {
     case KEY_DIRECTORY:
     case KEY_CLUSTER:
     case KEY_ROLE:
+    case KEY_OWNER:
     case KEY_OUT:
     case KEY_NAME:
     case KEY_DAYS:

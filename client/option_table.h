@@ -29,6 +29,7 @@ enum {
     KEY_DIRECTORY,
     KEY_CLUSTER,
     KEY_ROLE,
+    KEY_OWNER,
     KEY_OUT,
     KEY_NAME,
     KEY_DAYS,

@@ -41,8 +41,8 @@ int run_pki_issue(const struct options *options) {
         code = pki_issue_node(&pki, name, options->names, options->name_count, days, out, serial,
                               &error);
     } else if (text_equal(kind, "user")) {
-        code = pki_issue_user(&pki, name, options->role == NULL ? "viewer" : options->role, days,
-                              out, serial, &error);
+        code = pki_issue_user(&pki, name, options->role == NULL ? "viewer" : options->role,
+                              options->owners, options->owner_count, days, out, serial, &error);
     } else {
         code = error_set(&error, ERROR_INVALID,
                          "pki issue node NAME or pki issue user NAME, not '%s'", kind);

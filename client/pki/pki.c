@@ -12,7 +12,12 @@
 #include "base/text.h"
 #include "pki_private.h"
 
-enum { NAME_MAX_BYTES = 63, DNS_NAME_MAX_BYTES = 253, ALTERNATIVES_MAX_BYTES = 8192 };
+enum {
+    NAME_MAX_BYTES = 63,
+    OWNERS_MAX_BYTES = 255,
+    DNS_NAME_MAX_BYTES = 253,
+    ALTERNATIVES_MAX_BYTES = 8192
+};
 
 /* What is to be issued, and where to. */
 struct issue {
@@ -321,9 +326,39 @@ enum error_code pki_issue_node(const struct pki *pki, const char *id, const char
     return code;
 }
 
+static enum error_code check_owners(const char *role, const char *const *owners, size_t count,
+                                    struct error *error) {
+    size_t size = 0;
+    if (count > 0 && !text_equal(role, "operator")) {
+        return error_set(error, ERROR_INVALID,
+                         "owners are for the role operator: a viewer changes nothing, an admin may "
+                         "act on every service");
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!text_is_name(owners[i], NAME_MAX_BYTES)) {
+            return error_set(error, ERROR_INVALID,
+                             "'%.64s' is no owner's name: a-z, 0-9 and inside - _ .", owners[i]);
+        }
+        size += strlen(owners[i]) + 1;
+    }
+    return size > OWNERS_MAX_BYTES
+               ? error_set(error, ERROR_LIMIT, "the owners are longer than %d bytes together",
+                           OWNERS_MAX_BYTES)
+               : ERROR_OK;
+}
+
+static void format_user_uri(char *uri, size_t size, const char *cluster, const char *name,
+                            const char *role, const char *const *owners, size_t count) {
+    int used = snprintf(uri, size, "noctua://%s/user/%s?role=%s", cluster, name, role);
+    for (size_t i = 0; i < count && used > 0 && (size_t)used < size; i++) {
+        used += snprintf(uri + used, size - (size_t)used, "&owner=%s", owners[i]);
+    }
+}
+
 enum error_code pki_issue_user(const struct pki *pki, const char *name, const char *role,
-                               unsigned days, const char *out_directory,
-                               char ret_serial[PKI_SERIAL_SIZE], struct error *error) {
+                               const char *const *owners, size_t owner_count, unsigned days,
+                               const char *out_directory, char ret_serial[PKI_SERIAL_SIZE],
+                               struct error *error) {
     struct pki_authority authority = {NULL, NULL};
     char cluster[NAME_MAX_BYTES + 1];
     enum error_code code = check_name("user", name, error);
@@ -331,6 +366,7 @@ enum error_code pki_issue_user(const struct pki *pki, const char *name, const ch
         !text_equal(role, "admin")) {
         code = error_set(error, ERROR_INVALID, "role '%s' must be viewer, operator or admin", role);
     }
+    code = code != ERROR_OK ? code : check_owners(role, owners, owner_count, error);
     code = code != ERROR_OK ? code : authority_open(pki, &authority, error);
     if (code != ERROR_OK) {
         return code;
@@ -344,8 +380,7 @@ enum error_code pki_issue_user(const struct pki *pki, const char *name, const ch
     buffer_init(&issue.alternatives, ALTERNATIVES_MAX_BYTES);
     code = read_cluster(pki, &authority, cluster, error);
     if (code == ERROR_OK) {
-        (void)snprintf(issue.uri, sizeof issue.uri, "noctua://%s/user/%s?role=%s", cluster, name,
-                       role);
+        format_user_uri(issue.uri, sizeof issue.uri, cluster, name, role, owners, owner_count);
         buffer_append_format(&issue.alternatives, "URI:%s", issue.uri);
         code = issue_certificate(pki, &authority, cluster, &issue, ret_serial, error);
     }

@@ -11,7 +11,7 @@
 
 #include "pki/pki.h"
 
-enum { PKI_URI_SIZE = 192 };
+enum { PKI_URI_SIZE = 640 };
 
 /* --- pki_files.c --- */
 

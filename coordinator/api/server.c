@@ -117,6 +117,7 @@ static void on_stream(struct tls_listener *listener, struct tls_stream *stream,
     client->role = role_of(peer);
     client->active_ms = server_now_ms(server);
     (void)TEXT_COPY(client->actor, peer->name);
+    memcpy(client->owners, peer->owners, sizeof client->owners);
     frame_parser_init(&client->parser, FRAME_SET(FRAME_REQUEST), 0);
     client->next = server->clients;
     if (client->next != NULL) {

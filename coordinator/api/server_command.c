@@ -32,6 +32,34 @@ static bool take_name(struct api_request *request, const char *what, const char 
     return text_copy(to, NAME_SIZE, text);
 }
 
+bool api_request_may_act(struct api_request *request, const struct api_facts *facts,
+                         const char *service) {
+    const struct api_client *client = request->client;
+    const struct state *state = facts->state;
+    if (client->role != ROLE_OPERATOR || client->owners[0] == '\0') {
+        return true;
+    }
+    uint32_t place = state_find_service(state, service);
+    if (place == NONE_INDEX) {
+        api_request_fail(
+            request, EXIT_CODE_NOT_AUTHORISED, "OWNER",
+            "this concerns every service, and the certificate of %s is for those of %s "
+            "only: name one, or ask an admin",
+            client->actor, client->owners);
+        return false;
+    }
+    const char *owner = state->spec.services[place].owner;
+    if (tls_owners_include(client->owners, owner)) {
+        return true;
+    }
+    api_request_fail(
+        request, EXIT_CODE_NOT_AUTHORISED, "OWNER",
+        "%s belongs to %s, and the certificate of %s is for the services of %s: ask an "
+        "operator of its owner, or an admin",
+        service, owner[0] == '\0' ? "nobody" : owner, client->actor, client->owners);
+    return false;
+}
+
 static bool begin_command(struct api_request *request, enum command_kind kind, const char *reason) {
     const struct api_client *client = request->client;
     struct command *command = calloc(1, sizeof *command);
@@ -259,6 +287,9 @@ static void begin_move(struct api_request *request, const struct api_facts *fact
     }
     const struct state *state = facts->state;
     const struct move_preview *preview = request->preview;
+    if (!api_request_may_act(request, facts, state->services[preview->service].name)) {
+        return;
+    }
     if (move->plan_hash[0] != '\0' && !text_equal(move->plan_hash, preview->hash)) {
         struct answer answer = {.exit_code = EXIT_CODE_PLAN_CHANGED,
                                 .error_code = "CHANGED",
@@ -355,6 +386,9 @@ static void begin_override(struct api_request *request, const struct api_facts *
         api_request_find_service(request, facts, c->service) == NONE_INDEX) {
         return;
     }
+    if (!api_request_may_act(request, facts, c->service)) {
+        return;
+    }
     if (!override->end && override->reason[0] == '\0') {
         api_request_fail(request, EXIT_CODE_USAGE, "MALFORMED",
                          "a %s needs a reason: it is kept in history", override_kind_text(c->kind));
@@ -410,6 +444,9 @@ static void begin_choice(struct api_request *request, const struct api_facts *fa
         return;
     }
     memcpy(c->service, facts->state->services[service].name, sizeof c->service);
+    if (!api_request_may_act(request, facts, c->service)) {
+        return;
+    }
     c->epoch = choice->epoch;
     if (complete_choice(request, facts, service, c)) {
         propose(request);

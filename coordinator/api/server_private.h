@@ -51,7 +51,8 @@ struct api_client {
     struct tls_stream *stream;
     struct frame_parser parser;
     char actor[ACTOR_SIZE];
-    enum role role; /* ROLE_NODE: a node's certificate, which may not act */
+    char owners[TLS_OWNERS_SIZE]; /* of an operator; "": every service's */
+    enum role role;               /* ROLE_NODE: a node's certificate, which may not act */
     uint64_t active_ms;
     struct api_request *request; /* being answered */
     struct api_watch watch;
@@ -110,6 +111,10 @@ uint32_t api_request_find_service(struct api_request *request, const struct api_
                                   const char *name);
 
 /* server_command.c */
+/* Whether an operator's certificate covers the service ("": all of them); else refused, answered.
+ */
+bool api_request_may_act(struct api_request *request, const struct api_facts *facts,
+                         const char *service);
 void api_command_begin(struct api_request *request);
 /* The dry run of a move. */
 void api_command_preview_move(struct api_request *request, const struct api_facts *facts,

@@ -110,6 +110,9 @@ void api_transfer_begin(struct api_request *request, const struct api_facts *fac
                          role_text(ROLE_OPERATOR), client->actor, role_text(client->role));
         return;
     }
+    if (!api_request_may_act(request, facts, "")) {
+        return;
+    }
     uint32_t heir = find_heir(request, facts);
     if (heir == NONE_INDEX) {
         return;

@@ -10,7 +10,7 @@
 
 static const char uri_scheme[] = "noctua://";
 
-enum { URI_MAX_BYTES = 256, SUBJECT_MAX_BYTES = 128 };
+enum { URI_MAX_BYTES = 1024, SUBJECT_MAX_BYTES = 128 };
 
 const char *tls_role_text(enum tls_role role) {
     switch (role) {
@@ -38,13 +38,59 @@ static bool take_part(const char **at, const char *end, char to[TLS_NAME_SIZE]) 
     return text_is_name(to, TLS_NAME_SIZE - 1);
 }
 
-static enum tls_role parse_role(const char *query) {
+bool tls_owners_include(const char *owners, const char *owner) {
+    size_t wanted = strlen(owner);
+    for (const char *at = owners; wanted > 0 && *at != '\0';) {
+        size_t length = strcspn(at, ",");
+        if (length == wanted && strncmp(at, owner, length) == 0) {
+            return true;
+        }
+        at += length + (at[length] == ',' ? 1 : 0);
+    }
+    return false;
+}
+
+/* "&owner=platform&owner=web" as "platform,web". */
+static bool parse_owners(const char *at, char owners[TLS_OWNERS_SIZE]) {
+    size_t used = 0;
+    while (*at != '\0') {
+        char name[TLS_NAME_SIZE];
+        if (!text_starts_with(at, "&owner=")) {
+            return false;
+        }
+        at += strlen("&owner=");
+        size_t length = strcspn(at, "&");
+        if (length >= sizeof name || used + length + 2 > TLS_OWNERS_SIZE) {
+            return false;
+        }
+        memcpy(name, at, length);
+        name[length] = '\0';
+        if (!text_is_name(name, sizeof name - 1)) {
+            return false;
+        }
+        used += (size_t)snprintf(owners + used, TLS_OWNERS_SIZE - used, "%s%s", used > 0 ? "," : "",
+                                 name);
+        at += length;
+    }
+    return true;
+}
+
+/* "?role=operator&owner=platform"; only an operator has owners. */
+static bool parse_role(const char *query, struct tls_peer *peer) {
+    if (!text_starts_with(query, "?role=")) {
+        return false;
+    }
+    query += strlen("?role=");
+    size_t length = strcspn(query, "&");
     for (enum tls_role role = TLS_ROLE_VIEWER; role <= TLS_ROLE_ADMIN; role++) {
-        if (text_starts_with(query, "?role=") && text_equal(query + 6, tls_role_text(role))) {
-            return role;
+        const char *word = tls_role_text(role);
+        if (strlen(word) == length && strncmp(query, word, length) == 0) {
+            peer->role = role;
+            return query[length] == '\0' ||
+                   (role == TLS_ROLE_OPERATOR && parse_owners(query + length, peer->owners));
         }
     }
-    return TLS_ROLE_NONE;
+    return false;
 }
 
 enum error_code tls_peer_parse_uri(const char *uri, struct tls_peer *ret_peer,
@@ -70,10 +116,12 @@ enum error_code tls_peer_parse_uri(const char *uri, struct tls_peer *ret_peer,
         if (!take_part(&at, at + strcspn(at, "?"), peer.name)) {
             return error_set(error, ERROR_INVALID, "'%s' has no valid user name", uri);
         }
-        peer.role = parse_role(at);
-        if (peer.role == TLS_ROLE_NONE) {
-            return error_set(error, ERROR_INVALID,
-                             "'%s' must end in ?role=viewer, operator or admin", uri);
+        if (!parse_role(at, &peer)) {
+            return error_set(
+                error, ERROR_INVALID,
+                "'%s' must end in ?role=viewer, operator or admin; an operator may have "
+                "&owner=NAME",
+                uri);
         }
     } else {
         return error_set(error, ERROR_INVALID, "'%s' is neither a node nor a user", uri);

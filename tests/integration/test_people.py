@@ -250,17 +250,42 @@ def test_maintenance_of_a_region(group):
     assert group.service()["active"] == "us-east-1"
     group.ctl("maintenance", "us-east-1", "nocturnal", "--reason", "its load balancer")
     assert group.detail()["regions"][0]["maintenance"] is True
+    group.ctl("unmaintenance", "us-east-1", "nocturnal")
+    assert group.detail()["regions"][0]["maintenance"] is False
     done = group.ctl("maintenance", "nowhere", "--reason", "x", check=False)
     assert done.returncode == 2, done
     assert group.ctl("maintenance", OTHER, check=False).returncode == 2  # without a reason
 
 
+def test_operators_act_on_their_owners_services(group):
+    """A certificate with owners covers their services, and nothing that concerns all."""
+    def issue(name, *owners):
+        words = [w for owner in owners for w in ("--owner", owner)]
+        group.pki("issue", "user", name, "--role", "operator", *words, "--out",
+                  str(group.user(name)))
+
+    issue("wanda", "web", "data")
+    issue("paul", "web", "platform")
+    for words in (["veto", "nocturnal"], ["veto", "--all"], ["cancel", "nocturnal"],
+                  ["failover", "nocturnal", "--to", OTHER, "--yes"], ["transfer-leader"],
+                  ["maintenance", OTHER]):
+        done = group.ctl(*words, "--reason", "x", user="wanda", check=False)
+        assert done.returncode == 9 and "web,data" in done.stderr, (words, done)
+    assert "platform" in group.ctl("veto", "nocturnal", "--reason", "x", user="wanda",
+                                   check=False).stderr
+    group.ctl("veto", "nocturnal", "--reason", "mine", user="paul")
+    assert group.ctl("unveto", "--all", user="paul", check=False).returncode == 9
+    group.ctl("unveto", "nocturnal", user="paul")
+    assert group.ctl("status", user="wanda").returncode == 0
+
+
 def test_plan_hash_names_the_plan(group):
-    shown = group.ask("plan", "nocturnal", "--to", OTHER)
-    assert group.service()["epoch"] == 1, "nothing has begun"
-    done = group.ctl("failover", "nocturnal", "--to", OTHER, "--yes", "--reason", "drill",
-                     "--plan-hash", "000000", check=False)
+    epoch, _, to = standing(group)
+    shown = group.ask("plan", "nocturnal", "--to", to)
+    assert group.service()["epoch"] == epoch, "a plan begins nothing"
+    words = ["failover", "nocturnal", "--to", to, "--yes", "--reason", "drill"]
+    done = group.ctl(*words, "--plan-hash", "000000", check=False)
     assert done.returncode == 8, done
-    group.ctl("failover", "nocturnal", "--to", OTHER, "--yes", "--reason", "drill", "--plan-hash",
-              shown["plan"], "--wait", "30")
-    assert group.service()["active"] == OTHER
+    assert group.service()["epoch"] == epoch
+    group.ctl(*words, "--plan-hash", shown["plan"], "--wait", "30")
+    assert group.service()["active"] == to

@@ -106,7 +106,7 @@ static void issue_user(const struct pki *pki, const char *name, const char *role
     char path[128];
     struct error error;
     (void)snprintf(path, sizeof path, "%s/%s", directory, name);
-    if (pki_issue_user(pki, name, role, 30, path, NULL, &error) != ERROR_OK) {
+    if (pki_issue_user(pki, name, role, NULL, 0, 30, path, NULL, &error) != ERROR_OK) {
         fail_msg("%s", error.message);
     }
 }

@@ -91,7 +91,8 @@ int kit_setup(void **state) {
     issue("other-ca", "alpha", "n2", "foreign", 0, 10);
     (void)snprintf(ca_path, sizeof ca_path, "%s/ca", root);
     const struct pki pki = {.directory = ca_path, .clock = &clock_system};
-    check(pki_issue_user(&pki, "alice", "operator", 10, kit_directory("alice"), NULL, &error),
+    check(pki_issue_user(&pki, "alice", "operator", NULL, 0, 10, kit_directory("alice"), NULL,
+                         &error),
           &error);
     assert_int_equal(uv_loop_init(&loop), 0);
     assert_int_equal(uv_timer_init(&loop, &timer), 0);

@@ -171,6 +171,14 @@ static void test_uris(void **state) {
         {"noctua://alpha/node/n1", true},
         {"noctua://alpha/user/alice?role=admin", true},
         {"noctua://alpha/user/alice?role=viewer", true},
+        {"noctua://alpha/user/alice?role=operator&owner=platform", true},
+        {"noctua://alpha/user/alice?role=operator&owner=platform&owner=web", true},
+        {"noctua://alpha/user/alice?role=operator&owner=", false},
+        {"noctua://alpha/user/alice?role=operator&owner=Web", false},
+        {"noctua://alpha/user/alice?role=operator&owner=web,platform", false},
+        {"noctua://alpha/user/alice?role=operator&owner=web&", false},
+        {"noctua://alpha/user/alice?role=operator&other=web", false},
+        {"noctua://alpha/user/alice?role=admin&owner=web", false},
         {"noctua://alpha/user/alice", false},
         {"noctua://alpha/user/alice?role=root", false},
         {"noctua://alpha/user/alice?role=", false},
@@ -187,19 +195,29 @@ static void test_uris(void **state) {
         {"https://alpha/node/n1", false},
         {"", false},
     };
+    struct error error;
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
         struct tls_peer peer;
-        struct error error;
         bool good = tls_peer_parse_uri(table[i].uri, &peer, &error) == ERROR_OK;
         if (good != table[i].good) {
             fail_msg("%s", table[i].uri);
         }
     }
+    struct tls_peer operator;
+    assert_int_equal(
+        tls_peer_parse_uri("noctua://alpha/user/a?role=operator&owner=platform&owner=web",
+                           &operator, & error),
+        ERROR_OK);
+    assert_string_equal(operator.owners, "platform,web");
+    assert_true(tls_owners_include(operator.owners, "web"));
+    assert_true(tls_owners_include(operator.owners, "platform"));
+    assert_false(tls_owners_include(operator.owners, "plat"));
+    assert_false(tls_owners_include(operator.owners, "webs"));
+    assert_false(tls_owners_include(operator.owners, ""));
     char long_name[300] = "noctua://alpha/node/";
     memset(long_name + strlen(long_name), 'n', 63);
     struct tls_peer peer;
-    struct error error;
     assert_int_equal(tls_peer_parse_uri(long_name, &peer, &error), ERROR_OK);
     long_name[strlen(long_name)] = 'n';
     assert_int_equal(tls_peer_parse_uri(long_name, &peer, &error), ERROR_INVALID);
@@ -236,7 +254,7 @@ static void test_pki_keeps_what_exists(void **state) {
     /* Never another CA's trust over the one there. */
     struct pki other = open_pki("ca");
     assert_int_equal(
-        pki_issue_user(&other, "bob", "viewer", 10, kit_directory("out"), NULL, &error),
+        pki_issue_user(&other, "bob", "viewer", NULL, 0, 10, kit_directory("out"), NULL, &error),
         ERROR_EXISTS);
 }
 
@@ -250,17 +268,18 @@ static void test_pki_refuses(void **state) {
         assert_int_equal(
             pki_issue_node(&pki, bad_names[i], NULL, 0, 10, kit_directory("no"), NULL, &error),
             ERROR_INVALID);
-        assert_int_equal(
-            pki_issue_user(&pki, bad_names[i], "admin", 10, kit_directory("no"), NULL, &error),
-            ERROR_INVALID);
+        assert_int_equal(pki_issue_user(&pki, bad_names[i], "admin", NULL, 0, 10,
+                                        kit_directory("no"), NULL, &error),
+                         ERROR_INVALID);
     }
     for (size_t i = 0; i < ARRAY_LENGTH(injections); i++) {
         assert_int_equal(
             pki_issue_node(&pki, "n1", &injections[i], 1, 10, kit_directory("no"), NULL, &error),
             ERROR_INVALID);
     }
-    assert_int_equal(pki_issue_user(&pki, "bob", "root", 10, kit_directory("no"), NULL, &error),
-                     ERROR_INVALID);
+    assert_int_equal(
+        pki_issue_user(&pki, "bob", "root", NULL, 0, 10, kit_directory("no"), NULL, &error),
+        ERROR_INVALID);
     assert_int_equal(pki_issue_node(&pki, "n1", NULL, 0, 0, kit_directory("no"), NULL, &error),
                      ERROR_INVALID);
     assert_int_equal(pki_issue_node(&pki, "n1", NULL, 0, 366, kit_directory("no"), NULL, &error),

@@ -37,10 +37,12 @@ enum error_code pki_issue_node(const struct pki *pki, const char *id, const char
                                size_t name_count, unsigned days, const char *out_directory,
                                char ret_serial[PKI_SERIAL_SIZE], struct error *error);
 
-/* The same with user.pem and user.key; role: viewer, operator, admin. */
+/* The same with user.pem and user.key; role: viewer, operator, admin. `owners`: of an operator who
+ * may act on the services of these only. */
 enum error_code pki_issue_user(const struct pki *pki, const char *name, const char *role,
-                               unsigned days, const char *out_directory,
-                               char ret_serial[PKI_SERIAL_SIZE], struct error *error);
+                               const char *const *owners, size_t owner_count, unsigned days,
+                               const char *out_directory, char ret_serial[PKI_SERIAL_SIZE],
+                               struct error *error);
 
 /* `what`: a serial number in hexadecimal, or a certificate's file. Writes crl.pem anew; it works
  * when every node has it (and has reloaded). ERROR_EXISTS: it was revoked before. */

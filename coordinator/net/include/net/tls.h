@@ -4,6 +4,7 @@
  * subjectAltName:
  *     noctua://<cluster>/node/<id>
  *     noctua://<cluster>/user/<name>?role=viewer|operator|admin
+ *     noctua://<cluster>/user/<name>?role=operator&owner=<owner>&owner=<owner>
  * and must allow clientAuth; a node's, which also accepts links, serverAuth, too. A directory holds
  * one identity: ca.pem                 whom we believe (several certificates: during a change of
  * the CA) node.pem node.key      (kind node) or user.pem user.key (kind user) crl.pem optional;
@@ -18,6 +19,7 @@
 
 #include "base/error.h"
 
+#define TLS_OWNERS_SIZE 256
 #define TLS_NAME_SIZE 64 /* cluster, node id or user name, with its NUL */
 
 struct tls_identity;
@@ -32,8 +34,10 @@ struct tls_peer {
     enum tls_kind kind;
     enum tls_role role; /* TLS_ROLE_NONE for a node */
     char cluster[TLS_NAME_SIZE];
-    char name[TLS_NAME_SIZE]; /* id of the node, or name of the user */
-    int64_t not_after_ms;     /* wall clock */
+    char name[TLS_NAME_SIZE];     /* id of the node, or name of the user */
+    char owners[TLS_OWNERS_SIZE]; /* "platform,web": whose services an operator may act on; "": all
+                                   */
+    int64_t not_after_ms;         /* wall clock */
 };
 
 /* Loads and checks the identity in `directory`: every file readable, the key private to its owner
@@ -54,6 +58,8 @@ const struct tls_peer *tls_identity_self(const struct tls_identity *identity);
 int64_t tls_identity_days_left(const struct tls_identity *identity, uint64_t wall_ms);
 
 const char *tls_role_text(enum tls_role role);
+/* Whether "platform,web" has it. */
+bool tls_owners_include(const char *owners, const char *owner);
 /* Parses the URI of a certificate (see above); every part is checked. */
 enum error_code tls_peer_parse_uri(const char *uri, struct tls_peer *ret_peer, struct error *error);
 
