@@ -294,6 +294,7 @@ json_t *document_step_target(const struct state *state, uint32_t service, enum s
     const struct spec_service *spec = &state->spec.services[service];
     switch (kind) {
     case STEP_SWITCH:
+    case STEP_LEASE:
         return document_text(spec->name);
     case STEP_SETTLE:
         return debt < state->services[service].debt_count

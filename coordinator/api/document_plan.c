@@ -26,6 +26,10 @@ static void set_change(json_t *row, const struct api_facts *facts,
         document_set(row, "now", document_text("any fence"));
         document_set(row, "then", document_text(fence));
         break;
+    case STEP_LEASE:
+        document_set(row, "now", document_format("held by %s", from));
+        document_set(row, "then", document_text("run out"));
+        break;
     case STEP_SWITCH:
     case STEP_DNS:
     case STEP_KIND_COUNT:

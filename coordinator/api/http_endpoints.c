@@ -74,6 +74,22 @@ struct http_scene http_endpoints_scene(struct http_endpoints *endpoints, bool is
                                .now_ms = clock_boottime_ms(&endpoints->clock)};
 }
 
+void http_endpoints_note_lease_poll(struct http_endpoints *endpoints,
+                                    const struct http_answer *answer, uint64_t now_ms) {
+    uint64_t *woken_ms = &endpoints->lease_woken_ms[answer->service][answer->region];
+    atomic_store(&endpoints->lease_polled_ms[answer->service][answer->region], now_ms);
+    if (endpoints->lease_polled != NULL &&
+        (*woken_ms == 0 || now_ms - *woken_ms >= answer->lease_ask_ms)) {
+        *woken_ms = now_ms;
+        (void)uv_async_send(endpoints->lease_polled);
+    }
+}
+
+uint64_t http_endpoints_lease_polled_ms(const struct http_endpoints *endpoints, uint32_t service,
+                                        uint32_t region) {
+    return atomic_load(&endpoints->lease_polled_ms[service][region]);
+}
+
 void http_endpoints_publish(struct http_endpoints *endpoints, struct view *view) {
     if (view == NULL) {
         return;
@@ -184,6 +200,7 @@ static uint32_t or_default(uint32_t value, uint32_t fallback) {
 static void take_options(struct http_endpoints *endpoints,
                          const struct http_endpoints_options *options) {
     endpoints->clock = *options->clock;
+    endpoints->lease_polled = options->lease_polled;
     endpoints->max_connections = or_default(options->max_connections, HTTP_CONNECTION_DEFAULT);
     if (endpoints->max_connections > HTTP_CONNECTION_MAX) {
         endpoints->max_connections = HTTP_CONNECTION_MAX;

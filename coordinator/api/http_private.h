@@ -73,10 +73,13 @@ struct http_endpoints {
     _Atomic(struct http_event *) next_events; /* newest first */
     _Atomic uint32_t pending_events;
     atomic_bool stopping;
+    uv_async_t *lease_polled; /* the main loop's; NULL: nobody wants to know */
+    _Atomic uint64_t lease_polled_ms[SERVICE_MAX][REGION_MAX];
     uint64_t published_event; /* main loop's: number of the last one given */
     bool published_any;
 
     struct view *view;
+    uint64_t lease_woken_ms[SERVICE_MAX][REGION_MAX];
     struct http_connection *connections;
     uint32_t stream_count;
     struct http_event *events[HTTP_EVENT_KEPT_MAX]; /* ring by number */
@@ -104,6 +107,9 @@ void http_events_finish(struct http_endpoints *endpoints);
 /* http_endpoints.c */
 /* The newest published view (NULL: none), as the scene of an answer on this listener. */
 struct http_scene http_endpoints_scene(struct http_endpoints *endpoints, bool is_public);
+/* Wakes the main loop, which asks for the lease, but not for every poll. */
+void http_endpoints_note_lease_poll(struct http_endpoints *endpoints,
+                                    const struct http_answer *answer, uint64_t now_ms);
 void http_endpoints_count(struct http_endpoints *endpoints, enum http_route route, unsigned status);
 /* Appends the thread's own metrics. */
 void http_endpoints_render(const struct http_endpoints *endpoints, struct buffer *out);

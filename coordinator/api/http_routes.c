@@ -171,6 +171,28 @@ static void answer_active(const struct http_scene *scene, const struct segments 
     }
 }
 
+/* Only a lease that this node holds counts, whatever the committed state says: the region that it
+ * was granted for is the only one that may write until it ends. */
+static void answer_lease(const struct http_scene *scene, const struct segments *segments,
+                         struct http_answer *answer) {
+    uint32_t region = NONE_INDEX;
+    const struct view_service *service =
+        find_service(scene, segments->at[1], segments->at[3], &region, answer);
+    if (service == NULL) {
+        return;
+    }
+    answer->lease_ask_ms = service->lease_ms / VIEW_LEASE_ASKS;
+    answer->service = (uint32_t)(service - scene->view->services);
+    answer->region = region;
+    if (service->lease_region == region && service->lease_until_ms > scene->now_ms) {
+        answer->content_type = "application/json";
+        say(answer, HTTP_STATUS_OK, "{\"epoch\": %" PRIu64 ", \"expires_in_ms\": %" PRIu64 "}\n",
+            service->lease_epoch, service->lease_until_ms - scene->now_ms);
+    } else {
+        say(answer, HTTP_STATUS_SERVICE_UNAVAILABLE, "no lease\n");
+    }
+}
+
 static void answer_primary(const struct http_scene *scene, const struct segments *segments,
                            struct http_answer *answer) {
     const struct view_service *service = find_service(scene, segments->at[1], NULL, NULL, answer);
@@ -222,8 +244,12 @@ static enum http_route find_route(const struct segments *segments, bool is_publi
     } else if (path_is(segments, 5, "services") && text_equal(segments->at[2], "regions") &&
                text_equal(segments->at[4], "active")) {
         found = HTTP_ROUTE_ACTIVE;
+    } else if (path_is(segments, 5, "services") && text_equal(segments->at[2], "regions") &&
+               text_equal(segments->at[4], "lease")) {
+        found = HTTP_ROUTE_LEASE;
     }
-    bool for_public = found == HTTP_ROUTE_SWITCH || found == HTTP_ROUTE_LIVEZ;
+    bool for_public =
+        found == HTTP_ROUTE_SWITCH || found == HTTP_ROUTE_LIVEZ || found == HTTP_ROUTE_LEASE;
     return is_public && !for_public ? HTTP_ROUTE_OTHER : found;
 }
 
@@ -241,6 +267,9 @@ static void answer_route(const struct http_scene *scene, const struct http_reque
         break;
     case HTTP_ROUTE_ACTIVE:
         answer_active(scene, segments, answer);
+        break;
+    case HTTP_ROUTE_LEASE:
+        answer_lease(scene, segments, answer);
         break;
     case HTTP_ROUTE_PRIMARY:
         answer_primary(scene, segments, answer);

@@ -17,6 +17,7 @@ enum http_route {
     X(LEADER, "leader")                                                                            \
     X(ACTIVE, "active")                                                                            \
     X(PRIMARY, "primary")                                                                          \
+    X(LEASE, "lease")                                                                              \
     X(SWITCH, "switch")                                                                            \
     X(STATUS, "status")                                                                            \
     X(METRICS, "metrics")                                                                          \
@@ -45,6 +46,8 @@ struct http_answer {
     struct view_text *document; /* not NULL: the body instead, held by the view */
     bool allow;                 /* say which methods there are */
     bool stream;                /* /events: goes on after the header */
+    uint64_t lease_ask_ms;    /* /lease: it is asked for so often while it is polled; 0: it isn't */
+    uint32_t service, region; /* whose, by place in the view */
 };
 
 void http_route_request(const struct http_scene *scene, const struct http_request *request,

@@ -75,12 +75,25 @@ static void take_service(struct view_service *to, const struct state *state, uin
     to->adopted = service->adopted;
     to->active = service->adopted ? service->active : NONE_INDEX;
     to->epoch = service->epoch;
+    to->lease_ms = spec->policy.lease_ms;
     to->regions = UINT32_C(1) << spec->home;
     for (uint32_t i = 0; i < spec->target_count; i++) {
         to->regions |= UINT32_C(1) << spec->targets[i];
     }
     if (to->active < state->spec.region_count) {
         to->regions |= UINT32_C(1) << to->active;
+    }
+}
+
+static void take_lease(struct view_service *to, const struct api_facts *facts) {
+    to->lease_region = NONE_INDEX;
+    for (uint32_t i = 0; facts->leases != NULL && i < SERVICE_MAX; i++) {
+        const struct lease_facts *lease = &facts->leases[i];
+        if (text_equal(lease->service, to->name)) {
+            to->lease_region = spec_find_region(&facts->state->spec, lease->region);
+            to->lease_until_ms = lease->until_ms;
+            to->lease_epoch = lease->epoch;
+        }
     }
 }
 
@@ -106,6 +119,7 @@ static void take_facts(struct view *view, const struct api_facts *facts) {
     view->service_count = state->spec.service_count;
     for (uint32_t i = 0; i < view->service_count; i++) {
         take_service(&view->services[i], state, i);
+        take_lease(&view->services[i], facts);
     }
 }
 

@@ -43,7 +43,7 @@ static const struct value_row config_rows[] = {
      .doc =
          "every HTTP endpoint, without encryption: for load balancers, metrics and tools nearby"},
     {"listen.public", VALUE_ADDRESS, AT(listen.public), ADDRESS_OR_NONE, .standard = "none",
-     .doc = "only `/switch` and `/livez`, for pollers from outside"},
+     .doc = "only `/switch`, `/lease` and `/livez`, for pollers from outside"},
     {"raft.heartbeat", VALUE_DURATION, AT(raft.heartbeat_ms), .low = 10, .high = 10000,
      .standard = "100ms", .doc = "how often a leader is heard, at least"},
     {"raft.election", VALUE_DURATION, AT(raft.election_ms), .low = 100, .high = 60000,

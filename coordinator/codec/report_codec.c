@@ -28,6 +28,8 @@ static const struct bind_row head_rows[] = {
     ROW_ANY(struct report, certificate_days),
     ROW_NUMBER(struct report, service_count, SERVICE_MAX),
     ROW_NUMBER(struct report, region_count, REGION_MAX),
+    ROW_INDEX(struct report, lease_ask),
+    ROW_ANY(struct report, lease_services),
 };
 const struct bind_table report_head_table =
     BIND_TABLE(struct report, noctua__report_head__descriptor, head_rows);

@@ -7,6 +7,7 @@
 #define MINUTE_MS UINT64_C(60000)
 #define DAY_MS (24 * 60 * MINUTE_MS)
 #define CONFIRM_WARNING_MS 10000
+#define LEASE_MIN_MS 1000
 
 static const char *const failback_words[] = {"manual", "auto", NULL};
 static const char *const foreign_words[] = {"page", "repair", NULL};
@@ -24,7 +25,9 @@ static const struct value_row policy_rows[] = {
      .doc = "whether it returns home by itself"},
     {"foreign_change", VALUE_WORD, AT(foreign_change), .words = foreign_words, .standard = "page",
      .doc = "what to do when somebody else changes a record"},
-    {"lease", VALUE_LATER, .doc = "take it out, or write `lease: none`"},
+    {"lease", VALUE_OTHER, .standard = "none",
+     .doc = "how long a region may write after its last answer from /lease: 1s to 10m, or none",
+     .schema = "{\"type\": \"string\", \"pattern\": \"^(none|[0-9]+(ms|s|m|h|d))$\"}"},
 };
 const struct value_table spec_policy_keys = {policy_rows, ARRAY_LENGTH(policy_rows), "a policy"};
 
@@ -61,6 +64,23 @@ static void read_max_moves(const struct service_reader *s, const struct yaml_nod
     policy->max_moves_window_ms = window_ms;
 }
 
+static void read_lease(const struct service_reader *s, const struct yaml_node *node) {
+    struct spec_policy *policy = &s->service->policy;
+    if (node == NULL || yaml_is_null(node) ||
+        (node->kind == YAML_SCALAR && text_equal(node->text, "none"))) {
+        return;
+    }
+    if (node->kind != YAML_SCALAR || !text_to_duration_ms(node->text, &policy->lease_ms) ||
+        policy->lease_ms < LEASE_MIN_MS || policy->lease_ms > LEASE_MAX_MS) {
+        policy->lease_ms = 0;
+        find_error(s->reader->findings, node, "lease: 1s to 10m, or none");
+    } else if (policy->lease_ms > policy->confirm_ms) {
+        find_warning(s->reader->findings, node,
+                     "lease: it is longer than `confirm`: a region that was just cut off may "
+                     "still hold it, and the move waits for that");
+    }
+}
+
 /* The format knows these; nothing acts on them yet, and a promise that nobody keeps is worse than
  * none. */
 static void refuse_later(const struct service_reader *s, const struct yaml_node *policy,
@@ -81,6 +101,7 @@ void read_policy(const struct service_reader *s, const struct yaml_node *node) {
     bool given = node != NULL && node->kind == YAML_MAPPING;
     read_max_moves(s, given ? yaml_find(node, "max_moves") : NULL);
     s->places->confirm = given ? yaml_find(node, "confirm") : NULL;
+    read_lease(s, given ? yaml_find(node, "lease") : NULL);
     if (given) {
         refuse_later(s, node, "failback", "auto",
                      "write manual, and return with: noctuactl switchover SERVICE --to HOME");

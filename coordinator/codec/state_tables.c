@@ -126,6 +126,7 @@ static const struct bind_row service_rows[] = {
     ROW_ANY(struct service, recent_move_next),
     ROW_PLACES_NUMBERS(struct service, unsuspect_ms, TIME_MAX_MS),
     ROW_ANY(struct service, unsuspect_next),
+    ROW_TIME(struct service, longest_lease_ms),
 };
 const struct bind_table service_table =
     BIND_TABLE(struct service, noctua__service__descriptor, service_rows);

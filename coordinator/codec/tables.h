@@ -47,4 +47,8 @@ extern const struct bind_table report_head_table;
 extern const struct bind_table report_window_table;
 extern const struct bind_table report_opinion_table;
 
+/* lease_codec.c */
+extern const struct bind_table lease_grant_table;
+extern const struct bind_table lease_answer_table;
+
 #endif

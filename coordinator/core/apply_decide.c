@@ -259,7 +259,8 @@ enum core_error apply_decide(struct apply *a) {
     if (error == CORE_OK) {
         error = check_automatic_gates(a);
     }
-    if (error == CORE_OK && !plan_is_sound(a->state, c->service, EXECUTION_FAILOVER, 0, &c->plan)) {
+    if (error == CORE_OK &&
+        !plan_is_sound(a->state, c->service, EXECUTION_FAILOVER, c->to, 0, &c->plan)) {
         error = CORE_PLAN;
     }
     if (error != CORE_OK) {
@@ -331,7 +332,8 @@ static enum core_error check_move(const struct apply *a, uint32_t service, uint3
     if (error != CORE_OK) {
         return error;
     }
-    return plan_is_sound(state, service, c->kind, c->skipped_gates, &c->plan) ? CORE_OK : CORE_PLAN;
+    return plan_is_sound(state, service, c->kind, to, c->skipped_gates, &c->plan) ? CORE_OK
+                                                                                  : CORE_PLAN;
 }
 
 enum core_error apply_move(struct apply *a) {

@@ -76,6 +76,13 @@ enum core_error apply_spec(struct apply *a) {
         }
     }
     state_take_spec(state, c->spec);
+    for (uint32_t i = 0; i < state->spec.service_count; i++) {
+        uint64_t lease_ms = state->spec.services[i].policy.lease_ms;
+        struct service *service = &state->services[i];
+        if (lease_ms > service->longest_lease_ms) {
+            service->longest_lease_ms = lease_ms;
+        }
+    }
     state->spec_index = a->index;
     if (state->spec_text_size > c->text_size) {
         memset(state->spec_text + c->text_size, 0, state->spec_text_size - c->text_size);

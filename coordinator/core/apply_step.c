@@ -140,6 +140,10 @@ static enum core_error check_intent(const struct apply *a, const struct service 
     if (step_transition_find(step, ON_INTENT) == NULL) {
         return CORE_PHASE;
     }
+    if (step->kind == STEP_LEASE) {
+        bool bare = c->fence[0] == '\0' && c->before.size_bytes == 0 && c->after.size_bytes == 0;
+        return bare ? check_start(a, service, step) : CORE_MALFORMED;
+    }
     enum core_error error = check_fence(a, service, step);
     if (error != CORE_OK) {
         return error;
@@ -273,7 +277,9 @@ static bool outcome_is_proved(const struct state *state, uint32_t service_index,
     bool unsent = step->phase == STEP_WAITING || step->phase == STEP_INTENDED;
     switch (c->outcome) {
     case STEP_DONE:
-        return landed || (step->kind == STEP_SETTLE && (void_there || overtaken));
+        /* How long a grant may still be held, only its leader's stopwatch knows: core/lease.h. */
+        return landed || step->kind == STEP_LEASE ||
+               (step->kind == STEP_SETTLE && (void_there || overtaken));
     case STEP_REFUSED:
         return void_there || unsent;
     default:
@@ -400,6 +406,15 @@ static uint64_t time_or_one(const struct state *state) {
     return state->time_ms > 0 ? state->time_ms : 1;
 }
 
+static bool lease_was_outlasted(const struct execution *execution) {
+    for (uint32_t i = 0; i < execution->step_count; i++) {
+        if (execution->steps[i].kind == STEP_LEASE) {
+            return step_satisfies(&execution->steps[i]);
+        }
+    }
+    return false;
+}
+
 static void execution_end(struct apply *a, uint32_t service) {
     struct service *s = &a->state->services[service];
     struct execution *execution = &s->execution;
@@ -407,6 +422,10 @@ static void execution_end(struct apply *a, uint32_t service) {
     execution->result = result_of(execution);
     execution->end_wall_ms = a->command->wall_ms;
     bool through = execution->result == RESULT_DONE || execution->result == RESULT_RELEASED;
+    if (s->active == execution->to && lease_was_outlasted(execution)) {
+        /* What stands now was granted by this spec. */
+        s->longest_lease_ms = a->state->spec.services[service].policy.lease_ms;
+    }
     if (execution->kind == EXECUTION_ADOPT) {
         /* Its targets were read and say what it says: nothing is between two regions any more. */
         s->half_moved = s->half_moved && execution->result != RESULT_DONE;

@@ -22,6 +22,14 @@ static bool is_effect(const struct step *step) {
     return step->kind == STEP_DNS || step->kind == STEP_ADOPT;
 }
 
+static bool is_lease(const struct step *step) {
+    return step->kind == STEP_LEASE;
+}
+
+static bool is_no_lease(const struct step *step) {
+    return step->kind != STEP_LEASE;
+}
+
 static bool is_switch(const struct step *step) {
     return step->kind == STEP_SWITCH;
 }
@@ -31,6 +39,8 @@ static bool is_switch(const struct step *step) {
 const struct step_transition step_transitions[] = {
     {STEP_WAITING, ON_INTENT, STEP_INTENDED, is_effect, "dns, adopt",
      "what it will change is recorded"},
+    {STEP_WAITING, ON_INTENT, STEP_INTENDED, is_lease, "lease",
+     "the old region gets no grant any more; the last one runs out"},
     {STEP_WAITING, ON_SWITCH, STEP_DONE, is_switch, "switch", "the entry itself is the change"},
     {STEP_WAITING, ON_CLOSING, STEP_CLOSING, is_settle, "settle",
      "an older epoch's fence is burnt"},
@@ -38,7 +48,8 @@ const struct step_transition step_transitions[] = {
     {STEP_WAITING, ON_CANCEL, STEP_REFUSED, NULL, "", "cancelled; nothing was sent"},
     {STEP_WAITING, ON_RELEASE, STEP_RELEASED, is_no_switch, "not switch",
      "let go; nothing was sent"},
-    {STEP_INTENDED, ON_ATTEMPT, STEP_ATTEMPTED, NULL, "", "one request is sent"},
+    {STEP_INTENDED, ON_ATTEMPT, STEP_ATTEMPTED, is_no_lease, "not lease", "one request is sent"},
+    {STEP_INTENDED, ON_DONE, STEP_DONE, is_lease, "lease", "no grant can be held any more"},
     {STEP_INTENDED, ON_REFUSED, STEP_REFUSED, nothing_sent, "nothing sent", "it can't be sent"},
     {STEP_INTENDED, ON_CANCEL, STEP_REFUSED, nothing_sent, "nothing sent",
      "cancelled; nothing was sent"},

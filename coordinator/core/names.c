@@ -58,7 +58,7 @@ const char *execution_result_text(enum execution_result result) {
 }
 
 const char *step_kind_text(enum step_kind kind) {
-    static const char *const words[] = {"settle", "adopt", "switch", "dns"};
+    static const char *const words[] = {"settle", "adopt", "switch", "dns", "lease"};
     return WORD(words, kind);
 }
 

@@ -21,7 +21,7 @@ static enum effect_kind effect_of(const struct state *state, const struct servic
         }
         return step->kind == STEP_SWITCH ? EFFECT_SWITCH : EFFECT_INTEND;
     case STEP_INTENDED:
-        return EFFECT_ATTEMPT;
+        return step->kind == STEP_LEASE ? EFFECT_OUTLAST : EFFECT_ATTEMPT;
     case STEP_ATTEMPTED:
     case STEP_ACCEPTED:
     case STEP_CLOSING:

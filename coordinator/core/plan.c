@@ -2,6 +2,7 @@
 
 #include "apply.h"
 #include "base/text.h"
+#include "core/lease.h"
 #include "plan_rules.h"
 
 static uint32_t add_step(struct plan *plan, const char *name, enum step_kind kind) {
@@ -29,7 +30,7 @@ static uint32_t add_numbered(struct plan *plan, const char *word, enum step_kind
 }
 
 _Static_assert(ZONE_MAX < 9 && DEBT_MAX < 9, "one digit is enough for a step's name");
-_Static_assert(DEBT_MAX + ZONE_MAX + 1 <= STEP_MAX, "every derived plan fits");
+_Static_assert(1 + DEBT_MAX + ZONE_MAX + 1 <= STEP_MAX, "every derived plan fits");
 
 enum core_error policy_plan(const struct state *state, uint32_t service, enum execution_kind kind,
                             uint32_t to, struct plan *ret) {
@@ -42,6 +43,8 @@ enum core_error policy_plan(const struct state *state, uint32_t service, enum ex
     ret->count = 0;
     const struct spec_service *spec = &state->spec.services[service];
     uint64_t before = 0; /* steps that everything behind them needs */
+    bool waits = lease_must_run_out(state, service, to);
+    uint32_t lease = waits ? add_step(ret, "lease", STEP_LEASE) : 0;
     for (uint32_t i = 0; i < state->services[service].debt_count; i++) {
         uint32_t step = add_numbered(ret, "settle", STEP_SETTLE, i);
         ret->steps[step].debt = i;
@@ -58,7 +61,7 @@ enum core_error policy_plan(const struct state *state, uint32_t service, enum ex
         before = adopted;
     }
     uint32_t change = add_step(ret, "switch", STEP_SWITCH);
-    ret->steps[change].needs = before;
+    ret->steps[change].needs = before | (waits ? UINT64_C(1) << lease : 0);
     for (uint32_t i = 0; kind != EXECUTION_ADOPT && i < spec->zone_count; i++) {
         uint32_t step = add_numbered(ret, "dns", STEP_DNS, i);
         ret->steps[step].zone = i;
@@ -68,8 +71,8 @@ enum core_error policy_plan(const struct state *state, uint32_t service, enum ex
 }
 
 struct plan_facts {
-    uint64_t settles, adopts, switches, dns; /* bits of steps */
-    uint32_t zones_dns, zones_adopt, debts;  /* bits of zones and debts */
+    uint64_t settles, adopts, switches, dns, leases; /* bits of steps */
+    uint32_t zones_dns, zones_adopt, debts;          /* bits of zones and debts */
 };
 
 static bool read_step(const struct plan *plan, uint32_t i, uint32_t zone_count, uint32_t debt_count,
@@ -103,6 +106,9 @@ static bool read_step(const struct plan *plan, uint32_t i, uint32_t zone_count, 
         facts->zones_dns |= UINT32_C(1) << zone;
         facts->dns |= bit;
         return true;
+    case STEP_LEASE:
+        facts->leases |= bit;
+        return facts->leases == bit;
     case STEP_KIND_COUNT:
         break;
     }
@@ -117,14 +123,15 @@ static bool needs_are_sound(const struct plan *plan, const struct plan_facts *fa
             return false; /* only earlier steps: no circle is possible */
         }
         bool settled = (needs & facts->settles) == facts->settles;
-        if ((bit & facts->settles) == 0 && !settled) {
+        if ((bit & (facts->settles | facts->leases)) == 0 && !settled) {
             return false;
         }
-        if ((bit & facts->switches) != 0 && (needs & facts->adopts) != facts->adopts) {
+        uint64_t first = facts->adopts | facts->leases;
+        if ((bit & facts->switches) != 0 && (needs & first) != first) {
             return false;
         }
         if (plan->steps[i].continue_on_failure && (bit & facts->dns) == 0) {
-            return false; /* a debt, a fence and the switch itself can't be passed over */
+            return false; /* a lease, a debt, a fence and the switch can't be passed over */
         }
         if ((bit & facts->dns) != 0 && (needs & facts->switches) == 0) {
             return false; /* DNS can't hold the switch up */
@@ -134,7 +141,7 @@ static bool needs_are_sound(const struct plan *plan, const struct plan_facts *fa
 }
 
 bool plan_is_sound(const struct state *state, uint32_t service, enum execution_kind kind,
-                   uint32_t skipped_gates, const struct plan *plan) {
+                   uint32_t to, uint32_t skipped_gates, const struct plan *plan) {
     if (plan->count == 0 || plan->count > STEP_MAX) {
         return false;
     }
@@ -157,8 +164,8 @@ bool plan_is_sound(const struct state *state, uint32_t service, enum execution_k
     uint32_t all_debts = (UINT32_C(1) << debt_count) - 1;
     bool waived = (skipped_gates & GATE_BIT(GATE_DEBTS)) != 0;
     bool adopt = kind == EXECUTION_ADOPT;
-    return facts.switches != 0 && (waived || facts.debts == all_debts) &&
-           facts.zones_dns == (adopt ? 0 : all_zones) &&
+    return facts.switches != 0 && (facts.leases != 0) == lease_must_run_out(state, service, to) &&
+           (waived || facts.debts == all_debts) && facts.zones_dns == (adopt ? 0 : all_zones) &&
            facts.zones_adopt == (adopt ? all_zones : 0) && needs_are_sound(plan, &facts);
 }
 

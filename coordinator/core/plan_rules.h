@@ -4,11 +4,11 @@
 
 #include "core/command.h"
 
-/* Whether a plan is one that may run: settles every debt first (unless waived by name), switches
- * exactly once, writes DNS after the switch, each zone exactly once; an adoption fences each zone
- * exactly once, then switches. */
+/* Whether a plan is one that may run: settles every debt first (unless waived by name), outlasts a
+ * lease where the active region may hold one, switches exactly once, writes DNS after the switch,
+ * each zone exactly once; an adoption fences each zone exactly once, then switches. */
 bool plan_is_sound(const struct state *state, uint32_t service, enum execution_kind kind,
-                   uint32_t skipped_gates, const struct plan *plan);
+                   uint32_t to, uint32_t skipped_gates, const struct plan *plan);
 
 /* Services that serve from a region, or are moving there; and whether it can carry this one too
  * (max_active). */

@@ -147,6 +147,9 @@ static const char *policy_rule(const struct spec_policy *policy) {
         policy->max_moves_window_ms > TIME_MAX_MS) {
         return "a time in a policy is over its limit";
     }
+    if (policy->lease_ms > LEASE_MAX_MS) {
+        return "a lease is over its limit";
+    }
     return NULL;
 }
 

@@ -136,6 +136,9 @@ static void on_effect(void *context, const struct effect *effect) {
     case EFFECT_ATTEMPT:
         task_attempt(task, effect->service);
         break;
+    case EFFECT_OUTLAST:
+        task_outlast(task, effect->service);
+        break;
     case EFFECT_RESOLVE:
         task_resolve(task, effect->service);
         break;

@@ -194,13 +194,47 @@ static void on_read_for_intent(void *context, const struct error *read_error,
     task_propose(task, COMMAND_INTENT, &fields, on_proposed);
 }
 
+/* A lease has no target to read: what it will change is who gets grants, from DECIDE on. */
+static void intend_lease(struct task *task, uint32_t service) {
+    struct command_step fields = fields_of(task, service);
+    fields.begin_age_ms = begin_age_ms(task);
+    task_begin(task);
+    TEST_POINT("before-intent");
+    task_propose(task, COMMAND_INTENT, &fields, on_proposed);
+}
+
 void task_intend(struct task *task, uint32_t service) {
     struct driver_target target;
+    if (step_of(task, service)->kind == STEP_LEASE) {
+        intend_lease(task, service);
+        return;
+    }
     if (!target_of_step(executor_state(task->executor), service, task->step, &target)) {
         return;
     }
     task_begin(task);
     driver_read(task->executor->options.driver, &target, "", on_read_for_intent, task);
+}
+
+/* --- lease: nothing is sent; it takes its time --- */
+
+void task_outlast(struct task *task, uint32_t service) {
+    const struct executor *executor = task->executor;
+    uint64_t wait_ms = executor->options.lease_wait_ms(executor->options.context, service);
+    task_begin(task);
+    if (wait_ms > 0) {
+        wait_ms = wait_ms < TIME_MAX_MS ? wait_ms : TIME_MAX_MS;
+        const struct state *state = executor_state(executor);
+        uint32_t from = state->services[service].execution.from;
+        char text[TEXT_DURATION_SIZE];
+        (void)snprintf(task->trouble, sizeof task->trouble, "%s may hold its lease for another %s",
+                       state->spec.regions[from].name,
+                       text_from_duration_ms((wait_ms + 999) / 1000 * 1000, text));
+        task_end(task, wait_ms < TASK_WAIT_MS ? (uint32_t)wait_ms : TASK_WAIT_MS);
+        return;
+    }
+    task->trouble[0] = '\0';
+    propose_outcome(task, service, STEP_DONE, "");
 }
 
 /* --- ATTEMPT: propose, and send once when it is applied in this term --- */

@@ -8,7 +8,7 @@
 
 /* Every step of the longest plans of all services at once: a step that can't end, since its control
  * plane is dead, must not take the place of another service's switch. */
-#define TASK_MAX (SERVICE_MAX * (DEBT_MAX + ZONE_MAX + 1))
+#define TASK_MAX (SERVICE_MAX * (DEBT_MAX + ZONE_MAX + 2))
 #define TASK_FIRST_DELAY_MS 100
 #define TASK_LONGEST_DELAY_MS 8000
 #define TASK_WAIT_MS 250      /* between two looks at a change that is not in sync */
@@ -64,6 +64,7 @@ void task_propose(struct task *task, enum command_kind kind, const struct comman
 void task_switch(struct task *task, uint32_t service);
 void task_intend(struct task *task, uint32_t service);
 void task_attempt(struct task *task, uint32_t service);
+void task_outlast(struct task *task, uint32_t service);
 void task_resolve(struct task *task, uint32_t service);
 
 #endif

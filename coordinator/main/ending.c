@@ -15,6 +15,7 @@ static void on_part_closed(void *context) {
     if (--node->open_parts == 0) {
         http_endpoints_destroy(node->endpoints);
         node->endpoints = NULL;
+        uv_close((uv_handle_t *)&node->lease_polled, NULL); /* its thread is gone */
     }
 }
 
@@ -75,6 +76,7 @@ void node_on_end_signal(uv_signal_t *signal, int number) {
     /* What is on its way to a target ends there; its answer is for the next leader to read. */
     leader_lead(node->leader, false, status.term);
     executor_lead(node->executor, false, status.term);
+    leases_lead(&node->leases, false, 0);
     if (status.leads && status.peer_count > 1 && node->transferred == NULL) {
         LOG_EVENT(LEADERSHIP_TRANSFER, LOG_TEXT("to", ""), LOG_TEXT("actor", ""),
                   LOG_TEXT("reason", "this node ends"));

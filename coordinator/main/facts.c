@@ -95,6 +95,7 @@ void node_facts(struct noctuad *node, struct api_facts *ret) {
             }
         }
     }
+    ret->leases = node->held;
     ret->last_log_index = status.last_log_index;
     fill_strangers(node, &status, ret);
     if (leads) {

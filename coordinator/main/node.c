@@ -83,7 +83,7 @@ static bool api_change(void *context, const char *name, bool add, api_barrier_cb
 
 /* --- what the replica tells --- */
 
-static void publish_soon(struct noctuad *node) {
+void node_publish_soon(struct noctuad *node) {
     if (!node->stopping && uv_timer_get_due_in(&node->publish_timer) > 0) {
         (void)uv_timer_start(&node->publish_timer, node->publish_timer.timer_cb, 0,
                              PUBLISH_EVERY_MS);
@@ -152,10 +152,13 @@ static void on_applied(void *context, uint64_t index, const struct command *comm
     if (command->kind == COMMAND_LEADER) {
         report_soon(node); /* a new leader knows nothing of us yet */
     }
+    if (command->kind == COMMAND_SWITCH) {
+        node_ask_for_leases(node, true);
+    }
     if (command->kind == COMMAND_SPEC && result == CORE_OK) {
         (void)uv_timer_start(&node->prepare_timer, on_prepare_timer, 0, PREPARE_EVERY_MS);
     }
-    publish_soon(node);
+    node_publish_soon(node);
 }
 
 static void on_leadership(void *context, bool leads, uint64_t term) {
@@ -165,18 +168,24 @@ static void on_leadership(void *context, bool leads, uint64_t term) {
         return;
     }
     leader_lead(node->leader, leads, term);
+    leases_lead(&node->leases, leads, clock_boottime_ms(node->clock));
     executor_lead(node->executor, leads, term);
     if (leads) {
         node_send_report(node);
     }
-    publish_soon(node);
+    node_publish_soon(node);
 }
 
 static void on_report(void *context, const struct report *report) {
     struct noctuad *node = context;
     if (!node->stopping) {
         leader_on_report(node->leader, report);
+        node_answer_lease(node, report);
     }
+}
+
+static void on_lease(void *context, const struct lease_answer *answer) {
+    node_on_lease(context, answer);
 }
 
 static void on_restored(void *context) {
@@ -185,7 +194,7 @@ static void on_restored(void *context) {
     if (node->probes != NULL && !node->stopping) {
         node_note_windows(node);
         node_configure_probes(node);
-        publish_soon(node); /* it may be a move further */
+        node_publish_soon(node); /* it may be a move further */
     }
 }
 
@@ -299,7 +308,7 @@ static enum error_code start_replica(struct noctuad *node, struct error *error) 
         .snapshot_threshold = config->snapshot_threshold,
         .version = NOCTUA_VERSION,
         .feature_level = FEATURE_LEVEL_NEWEST,
-        .callbacks = {node, on_applied, on_leadership, on_report, on_restored, on_failed},
+        .callbacks = {node, on_applied, on_leadership, on_report, on_lease, on_restored, on_failed},
     };
     for (uint32_t i = 0; i < config->peer_count; i++) {
         struct replica_peer *peer = &options.peers[i];
@@ -326,6 +335,7 @@ static enum error_code start_work(struct noctuad *node, struct error *error) {
         .driver = node->driver,
         .proposer = proposer,
         .tick_proposed_ms = tick_proposed_ms,
+        .lease_wait_ms = node_lease_wait_ms,
         .context = node,
     };
     node->leader = leader_create(&leader);
@@ -373,7 +383,12 @@ static enum error_code start_api(struct noctuad *node, struct error *error) {
         .public_host = public ? config->listen.public.host : NULL,
         .public_port = config->listen.public.port,
         .max_connections = config->http_max_connections,
+        .lease_polled = &node->lease_polled,
     };
+    if (uv_async_init(node->loop, &node->lease_polled, node_on_lease_polled) != 0) {
+        return error_set(error, ERROR_NO_MEMORY, "no memory for the endpoints");
+    }
+    node->lease_polled.data = node;
     enum error_code code = http_endpoints_create(&http, &node->endpoints, error);
     if (code != ERROR_OK) {
         return code;

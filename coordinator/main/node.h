@@ -17,6 +17,7 @@
 #include "driver/pager.h"
 #include "executor/executor.h"
 #include "executor/leader.h"
+#include "executor/leases.h"
 #include "net/tls.h"
 #include "probe/control.h"
 #include "probe/engine.h"
@@ -27,6 +28,8 @@ struct seen_window {
     uint64_t suspect_index;
     uint64_t seen_ms; /* CLOCK_BOOTTIME when its SUSPECT was applied here */
 };
+
+#define LEASE_ASKS_KEPT 8 /* asks whose answer still counts */
 
 struct noctuad {
     uv_loop_t *loop;
@@ -57,6 +60,15 @@ struct noctuad {
     uv_timer_t alarm_timer;
     uint64_t began_ms; /* CLOCK_BOOTTIME of the start */
     uv_signal_t terminate, interrupt, hangup;
+
+    struct leases leases;    /* granted, while it leads */
+    uv_async_t lease_polled; /* by the endpoint thread */
+    uint64_t lease_ask, lease_answered;
+    uint64_t lease_services,
+        lease_spec_index;                  /* of the last ask: bits of places, and of which spec */
+    uint64_t lease_wanted_ms[SERVICE_MAX]; /* CLOCK_BOOTTIME of the last ask, by place */
+    uint64_t lease_asked_ms[LEASE_ASKS_KEPT]; /* CLOCK_BOOTTIME, by number */
+    struct lease_facts held[SERVICE_MAX];     /* for this node's pollers; in no order */
 
     struct report report; /* the last one sent */
     struct seen_window windows[SERVICE_MAX];
@@ -111,10 +123,21 @@ void node_spawn_last_word(const struct noctuad *node, const char *why);
 /* What that process does: pages that the node has stopped, and ends. */
 int node_say_last_word(const struct node_config *config, const char *why);
 
+/* leasing.c */
+/* Asks the leader for what was polled since the last ask; `switched`: for what was polled lately,
+ * since it may be had now. */
+void node_ask_for_leases(struct noctuad *node, bool switched);
+void node_on_lease_polled(uv_async_t *async);
+void node_on_lease(struct noctuad *node, const struct lease_answer *answer);
+void node_answer_lease(struct noctuad *node, const struct report *report);
+uint64_t node_lease_wait_ms(void *context, uint32_t service);
+
 /* facts.c */
 void node_facts(struct noctuad *node, struct api_facts *ret);
 /* Builds the view and hands it to the endpoint thread. */
 void node_publish(struct noctuad *node);
+/* ... in this turn of the loop, once. */
+void node_publish_soon(struct noctuad *node);
 
 /* reporting.c */
 void node_build_report(struct noctuad *node);

@@ -66,6 +66,10 @@ void node_build_report(struct noctuad *node) {
     report->control_total = probe_control_total_count(node->control);
     int64_t days = tls_identity_days_left(node->identity, report->wall_ms);
     report->certificate_days = days < 0 ? 0 : (uint32_t)days;
+    bool asks =
+        node->lease_ask > node->lease_answered && node->lease_spec_index == state->spec_index;
+    report->lease_ask = asks ? node->lease_ask : 0;
+    report->lease_services = asks ? node->lease_services : 0;
     report->service_count = state->spec.service_count;
     report->region_count = state->spec.region_count;
     for (uint32_t s = 0; s < report->service_count; s++) {

@@ -29,7 +29,8 @@ enum connection_state {
 
 #define TYPES_UP                                                                                   \
     (FRAME_SET(FRAME_PING) | FRAME_SET(FRAME_PONG) | FRAME_SET(FRAME_RAFT) |                       \
-     FRAME_SET(FRAME_SNAPSHOT) | FRAME_SET(FRAME_REPORT) | FRAME_SET(FRAME_NOTE))
+     FRAME_SET(FRAME_SNAPSHOT) | FRAME_SET(FRAME_REPORT) | FRAME_SET(FRAME_NOTE) |                 \
+     FRAME_SET(FRAME_LEASE))
 
 struct waiting_report {
     bool present;
@@ -466,6 +467,7 @@ static bool on_frame(enum frame_type type, const uint8_t *payload, size_t size_b
     case FRAME_SNAPSHOT:
     case FRAME_REPORT:
     case FRAME_NOTE:
+    case FRAME_LEASE:
         peers->callbacks.on_message(connection->link->numeric_id, (enum peers_message)type, payload,
                                     size_bytes, peers->context);
         break;

@@ -272,7 +272,7 @@ void peers_send(struct peers *peers, uint64_t peer, enum peers_message type,
     size_t size_bytes = 0;
     size_t limit_bytes = type == PEERS_MESSAGE_SNAPSHOT ? peers->snapshot_max_bytes
                                                         : frame_max_bytes((enum frame_type)type);
-    assert(type >= PEERS_MESSAGE_RAFT && type <= PEERS_MESSAGE_NOTE);
+    assert(type >= PEERS_MESSAGE_RAFT && type <= PEERS_MESSAGE_LEASE);
     for (size_t i = 0; i < buffer_count; i++) {
         size_bytes += buffers[i].len;
     }

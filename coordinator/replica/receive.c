@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "codec/lease_codec.h"
 #include "codec/report_codec.h"
 #include "replica_private.h"
 
@@ -177,6 +178,17 @@ static void receive_report(struct replica *replica, struct peer *peer, const uin
     }
 }
 
+static void receive_lease(struct replica *replica, struct peer *peer, const uint8_t *payload,
+                          size_t size_bytes) {
+    struct error error;
+    struct lease_answer answer;
+    if (codec_decode_lease(payload, size_bytes, &answer, &error) != ERROR_OK) {
+        complain(replica, peer, error.message);
+    } else if (replica->callbacks.on_lease != NULL) {
+        replica->callbacks.on_lease(replica->callbacks.context, &answer);
+    }
+}
+
 void replica_on_message(uint64_t id, enum peers_message type, const uint8_t *payload,
                         size_t size_bytes, void *context) {
     struct replica *replica = context;
@@ -191,6 +203,9 @@ void replica_on_message(uint64_t id, enum peers_message type, const uint8_t *pay
         break;
     case PEERS_MESSAGE_REPORT:
         receive_report(replica, peer, payload, size_bytes);
+        break;
+    case PEERS_MESSAGE_LEASE:
+        receive_lease(replica, peer, payload, size_bytes);
         break;
     default:
         complain(replica, peer, "a kind of message that isn't used");
@@ -229,6 +244,22 @@ void replica_send_report(struct replica *replica, const struct report *report) {
                                  NULL);
     } else {
         LOG_EVENT(REPORT_NOT_SENT, LOG_TEXT("why", error.message));
+    }
+    buffer_finish(&bytes);
+}
+
+void replica_send_lease(struct replica *replica, uint64_t id, const struct lease_answer *answer) {
+    struct buffer bytes;
+    struct error error;
+    if (replica_is_mute(replica) || !replica->started) {
+        return;
+    }
+    buffer_init(&bytes, CODEC_LEASE_SIZE_MAX);
+    if (codec_encode_lease(answer, &bytes, &error) == ERROR_OK) {
+        uv_buf_t part = uv_buf_init(bytes.data, (unsigned)bytes.size_bytes);
+        replica->transport->send(replica->transport, id, PEERS_MESSAGE_LEASE, &part, 1, NULL, NULL);
+    } else {
+        LOG_EVENT(LEASE_NOT_SENT, LOG_TEXT("why", error.message));
     }
     buffer_finish(&bytes);
 }

@@ -148,7 +148,7 @@ def test_schema_takes_what_the_group_takes(tmp_path):
     ("max_moves: 2/24h", "max_moves: often"),
     ("{rto: 15m}", "{rto: 15m, rpo: 1h}"),
     ("risk_group: pacific", "risk_group: The Pacific"),
-    ("lease: none", "lease: 15s"),
+    ("lease: none", "lease: soon"),
 ])
 def test_schema_refuses_what_the_group_refuses(tmp_path, old, new):
     assert old in SPEC

@@ -12,6 +12,7 @@
 #include "api/http_endpoints.h"
 #include "api/metrics.h"
 #include "base/buffer.h"
+#include "base/text.h"
 #include "http_client.h"
 #include "scene.h"
 
@@ -108,6 +109,37 @@ static void test_nothing_published(void **state) {
     expect(world.port, "/status", 503, "not known yet\n");
     expect(world.port, "/metrics", 503, "not known yet\n");
     expect(world.port, "/nope", 404, "not found\n");
+}
+
+static struct lease_facts leases[SERVICE_MAX];
+
+static void with_lease(struct api_facts *facts) {
+    facts->leases = leases;
+}
+
+/* Only while it is held, only for the region that it was granted for, to the millisecond. */
+static void test_lease(void **state) {
+    (void)state;
+    static const char east[] = "/services/nocturnal/regions/us-east-1/lease";
+    publish_as(1, NULL);
+    expect(world.port, east, 503, "no lease\n");
+    leases[5] = (struct lease_facts){"nocturnal", "us-east-1", 7, world.now_ms + 15000};
+    publish_as(1, with_lease);
+    expect(world.port, east, 200, "{\"epoch\": 7, \"expires_in_ms\": 15000}\n");
+    expect(world.public_port, east, 200, "{\"epoch\": 7, \"expires_in_ms\": 15000}\n");
+    expect(world.port, "/services/nocturnal/regions/us-west-2/lease", 503, "no lease\n");
+    expect(world.port, "/services/nocturnal/regions/eu-west-1/lease", 404,
+           "the service has no such region\n");
+    expect(world.port, "/services/nope/regions/us-east-1/lease", 404, "no such service\n");
+    world.now_ms += 14999; /* without a new view: it runs out by itself */
+    expect(world.port, east, 200, "{\"epoch\": 7, \"expires_in_ms\": 1}\n");
+    world.now_ms += 1;
+    expect(world.port, east, 503, "no lease\n");
+    (void)TEXT_COPY(leases[5].region, "us-west-2");
+    leases[5].until_ms = world.now_ms + 10;
+    publish_as(1, with_lease);
+    expect(world.port, east, 503, "no lease\n");
+    memset(leases, 0, sizeof leases);
 }
 
 static void test_answers(void **state) {
@@ -521,6 +553,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(test_nothing_published),
         CASE(test_answers),
+        CASE(test_lease),
         CASE(test_public_listener),
         CASE(test_replay_shows_nothing),
         CASE(test_no_quorum_holds_answers),

@@ -537,7 +537,9 @@ static void each_mistake_is_told_once(void **state) {
         {"foreign_change: page", "foreign_change: x", 32, 23, "'x' is not page or repair"},
         {"foreign_change: page", "foreign_change: repair", 32, 23,
          "foreign_change: repair is not in this version of Noctua; write page"},
-        {"lease: none", "lease: 15s", 33, 7, "'lease' is not in this version of Noctua"},
+        {"lease: none", "lease: 900ms", 33, 14, "lease: 1s to 10m, or none"},
+        {"lease: none", "lease: 11m", 33, 14, "lease: 1s to 10m, or none"},
+        {"lease: none", "lease: [15s]", 33, 14, "lease: 1s to 10m, or none"},
     };
     uint32_t wrong = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {

@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "core/command.h"
+#include "core/lease.h"
 #include "core/policy.h"
 #include "fill.h"
 #include "noctua.pb-c.h"
@@ -47,6 +48,8 @@ static const struct bind_table *const all_tables[] = {
     &client_table,
     &event_table,
     &move_table,
+    &lease_grant_table,
+    &lease_answer_table,
     &report_head_table,
     &report_opinion_table,
     &report_window_table,

@@ -428,6 +428,11 @@ struct command *group_next_step(const struct group *group, uint32_t service) {
     step_eid(state, service, s, eid);
     if (one.effect.kind == EFFECT_INTEND && step->kind == STEP_SETTLE) {
         command->kind = COMMAND_CLOSING;
+    } else if (one.effect.kind == EFFECT_INTEND && step->kind == STEP_LEASE) {
+        command->kind = COMMAND_INTENT;
+    } else if (one.effect.kind == EFFECT_OUTLAST) {
+        command->kind = COMMAND_OUTCOME;
+        fields->outcome = STEP_DONE;
     } else if (one.effect.kind == EFFECT_INTEND) {
         command->kind = COMMAND_INTENT;
         if (step->kind != STEP_ADOPT) {

@@ -47,7 +47,10 @@ static struct command *command_of(struct bench *bench, uint32_t at, enum step_ev
     fields->after = (struct blob){.used = true, .size_bytes = 4, .bytes = "west"};
     char eid[EID_SIZE];
     step_eid(bench->group->state, 0, at, eid);
-    if (event == ON_INTENT) {
+    if (step->kind == STEP_LEASE && event == ON_INTENT) {
+        fields->before.size_bytes = 0;
+        fields->after.size_bytes = 0;
+    } else if (event == ON_INTENT) {
         (void)TEXT_COPY(fields->fence, OLD_FENCE);
     } else if (event == ON_DONE) {
         fields->outcome = STEP_DONE;
@@ -65,11 +68,13 @@ static void forget_blobs(struct state *state) {
     memset(state->blobs, 0, sizeof state->blobs);
 }
 
-/* Only an effect has attempts; a settle only closes; a switch is its entry. */
+/* Only an effect has attempts; a settle only closes; a switch is its entry; a lease only waits. */
 static bool phase_is_possible(enum step_kind kind, enum step_phase phase) {
     switch (kind) {
     case STEP_SWITCH:
         return phase == STEP_WAITING || phase == STEP_DONE || phase == STEP_REFUSED;
+    case STEP_LEASE:
+        return phase == STEP_WAITING || phase == STEP_INTENDED || step_is_ended(phase);
     case STEP_SETTLE:
         return phase == STEP_WAITING || phase == STEP_CLOSING || step_is_ended(phase);
     default:
@@ -114,6 +119,7 @@ static void prepare(struct bench *bench, struct group *group, enum execution_kin
     struct debt *debt = &bench->service->debts[bench->service->debt_count++];
     *debt = (struct debt){.epoch = 1, .step = 0, .zone = group->state->spec.services[0].zones[0]};
     (void)TEXT_COPY(debt->eid, "nocturnal/5.1/0");
+    bench->service->longest_lease_ms = 1000;
     const char *to = kind == EXECUTION_ADOPT ? "us-east-1" : "us-west-2";
     assert_int_equal(group_move(group, to, kind, 0), CORE_OK);
     bench->service->execution.phase = EXECUTION_RUNNING;
@@ -134,6 +140,9 @@ static void test_every_cell(void **state) {
                 try_cell(&bench, STEP_SETTLE, phase, event, reached);
                 try_cell(&bench, STEP_SWITCH, phase, event, reached);
                 try_cell(&bench, adopt ? STEP_ADOPT : STEP_DNS, phase, event, reached);
+                if (!adopt) { /* of where it is already */
+                    try_cell(&bench, STEP_LEASE, phase, event, reached);
+                }
             }
         }
         free(bench.at_start);

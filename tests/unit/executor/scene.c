@@ -36,6 +36,11 @@ static uint64_t tick_proposed_ms(void *context) {
     return ((struct scene *)context)->tick_proposed_ms;
 }
 
+static uint64_t lease_wait_ms(void *context, uint32_t service) {
+    (void)service;
+    return ((struct scene *)context)->lease_wait_ms;
+}
+
 /* --- the log --- */
 
 static void propose(void *context, const struct command *command, propose_cb on_done,
@@ -371,6 +376,7 @@ static void open_executor(struct scene *scene, bool adopted) {
         .driver = &scene->driver,
         .proposer = scene->proposer,
         .tick_proposed_ms = tick_proposed_ms,
+        .lease_wait_ms = lease_wait_ms,
         .context = scene,
     });
     assert_non_null(scene->executor);

@@ -60,6 +60,7 @@ struct scene {
     struct executor *executor;
     bool closed;
     uint64_t tick_proposed_ms;
+    uint64_t lease_wait_ms;
 
     struct played_target targets[SCENE_TARGET_MAX];
     uint32_t target_count;

@@ -376,8 +376,8 @@ static void test_silence(void **state) {
 
 static void test_before_hello(void **state) {
     static const enum frame_type types[] = {
-        FRAME_HELLO_OK, FRAME_READY,  FRAME_REFUSED, FRAME_PING,    FRAME_PONG,    FRAME_RAFT,
-        FRAME_SNAPSHOT, FRAME_REPORT, FRAME_NOTE,    FRAME_REQUEST, FRAME_RESPONSE};
+        FRAME_HELLO_OK, FRAME_READY,  FRAME_REFUSED, FRAME_PING,  FRAME_PONG,    FRAME_RAFT,
+        FRAME_SNAPSHOT, FRAME_REPORT, FRAME_NOTE,    FRAME_LEASE, FRAME_REQUEST, FRAME_RESPONSE};
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(types); i++) {
         fake_connect("n1");

@@ -213,7 +213,7 @@ enum error_code group_start_node(struct group *group, uint32_t place, struct err
         .snapshot_threshold = group->options.snapshot_threshold,
         .version = "test",
         .feature_level = FEATURE_LEVEL_NEWEST,
-        .callbacks = {node, on_applied, on_leadership, on_report, on_restored, on_failed},
+        .callbacks = {node, on_applied, on_leadership, on_report, NULL, on_restored, on_failed},
     };
     fill_peers(group, options.peers);
     node->leads = node->failed = false;

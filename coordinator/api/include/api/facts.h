@@ -39,6 +39,13 @@ struct stranger_facts {
     uint64_t match_index;
 };
 
+/* A lease that this node holds for its pollers. */
+struct lease_facts {
+    char service[NAME_SIZE]; /* "": none */
+    char region[NAME_SIZE];
+    uint64_t epoch, until_ms; /* CLOCK_BOOTTIME */
+};
+
 struct api_facts {
     const struct state *state;
     const struct policy_input *policy; /* NULL: this node doesn't lead */
@@ -71,6 +78,7 @@ struct api_facts {
     } alarms[ALARM_FACTS_MAX];
     uint32_t alarm_count;
     bool alarms_told;                 /* every receiver knows everything */
+    const struct lease_facts *leases; /* SERVICE_MAX of them, in no order; NULL: none */
     const struct probe_facts *probes; /* for what a view shows; elsewhere none */
     uint32_t probe_count;
 };

@@ -5,18 +5,20 @@
  *   /livez /readyz [?verbose]         200/503
  *   /leader                           200 on the leader, else 503
  *   /services/S/regions/R/active      200 if R serves S by committed state, else 503
+ *   /services/S/regions/R/lease       200 {"epoch", "expires_in_ms"} while R holds it, else 503
  *   /services/S/primary               200 with the region, 503 while none takes writes
  *   /switch/S/R                       200, body KEEP-R or EVICT-R; 503 while nothing is known
  *   /status /metrics /events          JSON, Prometheus text, server-sent events
  *
- * GET, HEAD and OPTIONS; never a redirect. Losing quorum changes no answer but /readyz: the last
- * committed one goes on, its age in Noctua-Age-Ms (absent while there never was a quorum). The
- * `public` listener serves /switch and /livez only. */
+ * GET, HEAD and OPTIONS; never a redirect. Losing quorum changes no answer but /readyz and /lease:
+ * the last committed one goes on, its age in Noctua-Age-Ms (absent while there never was a quorum).
+ * The `public` listener serves /switch, /lease and /livez only. */
 #ifndef API_HTTP_ENDPOINTS_H
 #define API_HTTP_ENDPOINTS_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <uv.h>
 
 #include "api/view.h"
 #include "base/clock.h"
@@ -45,6 +47,8 @@ struct http_endpoints_options {
     uint32_t max_connections; /* a listener; 0: HTTP_CONNECTION_DEFAULT. A full one drops the
                                  connection that has been idle longest, or answers 503 */
     uint32_t idle_ms, header_ms, write_ms; /* 0: as above; tests shorten them */
+    uv_async_t *lease_polled; /* sent, from the thread, when a lease is polled that should be asked
+                                 for; the caller's, for longer than the endpoints. NULL: none */
 };
 
 /* Listens and starts the thread. ERROR_INVALID: an address; ERROR_IO: can't listen; both say where.
@@ -63,6 +67,11 @@ void http_endpoints_publish(struct http_endpoints *endpoints, struct view *view)
 /* Gives /events what state->events has gained since the last call (the first call: the newest
  * HTTP_EVENT_KEPT_MAX). Never blocks. */
 void http_endpoints_publish_events(struct http_endpoints *endpoints, const struct state *state);
+
+/* CLOCK_BOOTTIME when /lease of a service in a region (places in the view's spec) was last polled;
+ * 0: never. From any thread. */
+uint64_t http_endpoints_lease_polled_ms(const struct http_endpoints *endpoints, uint32_t service,
+                                        uint32_t region);
 
 /* Closes everything, joins the thread, frees. NULL: nothing. */
 void http_endpoints_destroy(struct http_endpoints *endpoints);

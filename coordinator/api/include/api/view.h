@@ -11,12 +11,19 @@
 #include "api/facts.h"
 #include "api/metrics.h"
 
+#define VIEW_LEASE_ASKS                                                                            \
+    5 /* so often, within its length, a lease that is polled is asked for anew */
+
 struct view_service {
     char name[NAME_SIZE];
     bool adopted;
     uint32_t active;  /* place in `regions`; NONE_INDEX */
     uint32_t regions; /* bits of the regions that it may be active in */
     uint64_t epoch;
+    uint64_t lease_ms;       /* of the spec; 0: it has none */
+    uint32_t lease_region;   /* that this node holds a lease for; NONE_INDEX */
+    uint64_t lease_until_ms; /* CLOCK_BOOTTIME */
+    uint64_t lease_epoch;
 };
 
 struct view_text; /* a rendered document, shared between views */

@@ -41,6 +41,7 @@ enum step_kind {
     STEP_ADOPT,  /* writes this epoch's fence beside the records as they are */
     STEP_SWITCH, /* the committed change of the active region */
     STEP_DNS,    /* records and fence of one zone */
+    STEP_LEASE,  /* waits until no grant of the old region can be held any more; sends nothing */
     STEP_KIND_COUNT
 };
 
@@ -61,7 +62,7 @@ struct step {
     char name[NAME_SIZE];
     enum step_kind kind;
     uint64_t needs;          /* bits of earlier steps */
-    uint32_t zone;           /* dns, adopt: place in the service's zones; settle: NONE_INDEX */
+    uint32_t zone;           /* dns, adopt: place in the service's zones; others: NONE_INDEX */
     uint32_t debt;           /* settle: place in the service's debts when the plan was made */
     char debt_eid[EID_SIZE]; /* settle */
     bool continue_on_failure;

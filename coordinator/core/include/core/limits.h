@@ -34,6 +34,7 @@
 #define CHANGE_ID_SIZE 64
 #define SPEC_TEXT_MAX (256 * 1024)
 
+#define LEASE_MAX_MS 600000
 #define TIME_MAX_MS (UINT64_C(1) << 53) /* exact in JSON; the year 287396 */
 #define BEGIN_WITHIN_MS 10000           /* first intent after DECIDE's TICK (DESIGN, "Begin") */
 /* Votes rest on probes that started after a TICK which is younger than that at the beginning. */

@@ -12,6 +12,7 @@ enum effect_kind {
     EFFECT_INTEND,  /* read the target, then propose INTENT (settle: CLOSING) */
     EFFECT_SWITCH,  /* propose SWITCH */
     EFFECT_ATTEMPT, /* propose ATTEMPT n+1; when it is applied in this term, send once */
+    EFFECT_OUTLAST, /* when no grant can be held any more, propose OUTCOME done (lease) */
     EFFECT_RESOLVE, /* ATTEMPTED, ACCEPTED, CLOSING: read, then do as step_after_read says */
     EFFECT_KIND_COUNT
 };

@@ -41,6 +41,8 @@ struct report {
     char version[24];
     uint32_t control_reachable, control_total;
     uint32_t certificate_days;
+    uint64_t lease_ask;                   /* rising by boot; 0: doesn't ask for leases now */
+    uint64_t lease_services;              /* bits of places: for which */
     uint32_t service_count, region_count; /* of `opinions` used */
     struct report_window windows[SERVICE_MAX];
     struct report_opinion opinions[SERVICE_MAX][REGION_MAX];

@@ -67,9 +67,10 @@ struct debt {
 struct service {
     char name[NAME_SIZE];
     bool adopted;
-    uint32_t active; /* region; NONE_INDEX before it is adopted */
-    uint64_t epoch;  /* of the last accepted move; 0: none yet */
-    bool half_moved; /* the last execution ended between two regions */
+    uint32_t active;           /* region; NONE_INDEX before it is adopted */
+    uint64_t epoch;            /* of the last accepted move; 0: none yet */
+    bool half_moved;           /* the last execution ended between two regions */
+    uint64_t longest_lease_ms; /* of the specs since the last move: a grant may still be as long */
     struct opinion opinions[REGION_MAX][NODE_MAX];
     struct suspect suspect;
     struct execution execution; /* the open one, or the last */

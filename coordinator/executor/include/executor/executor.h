@@ -37,6 +37,8 @@ struct executor_options {
     /* CLOCK_BOOTTIME when this process proposed the last TICK that was applied; 0: none this term
      */
     uint64_t (*tick_proposed_ms)(void *context);
+    /* How long a lease of the service's active region may still be held (executor/leases.h) */
+    uint64_t (*lease_wait_ms)(void *context, uint32_t service);
     void *context;
 };
 

@@ -40,7 +40,8 @@ enum {
     X(SNAPSHOT, 17, FRAME_SNAPSHOT_MAX_BYTES) /* a Raft message that carries a snapshot */         \
     X(REPORT, 18, FRAME_REPORT_MAX_BYTES)     /* a node's report to the leader */                  \
     X(NOTE, 19, FRAME_CONTROL_MAX_BYTES)      /* a short word between nodes, besides reports */    \
-    X(REQUEST, 32, FRAME_REQUEST_MAX_BYTES)   /* client API: from the client */                    \
+    X(LEASE, 20, FRAME_REPORT_MAX_BYTES)    /* the leader's answer to one that asks for leases */  \
+    X(REQUEST, 32, FRAME_REQUEST_MAX_BYTES) /* client API: from the client */                      \
     X(RESPONSE, 33, FRAME_RESPONSE_MAX_BYTES) /* client API: an answer, or one of a series */
 
 enum frame_type {
@@ -55,7 +56,7 @@ enum frame_type {
     (FRAME_SET(FRAME_HELLO) | FRAME_SET(FRAME_HELLO_OK) | FRAME_SET(FRAME_READY) |                 \
      FRAME_SET(FRAME_REFUSED) | FRAME_SET(FRAME_PING) | FRAME_SET(FRAME_PONG) |                    \
      FRAME_SET(FRAME_RAFT) | FRAME_SET(FRAME_SNAPSHOT) | FRAME_SET(FRAME_REPORT) |                 \
-     FRAME_SET(FRAME_NOTE))
+     FRAME_SET(FRAME_NOTE) | FRAME_SET(FRAME_LEASE))
 #define FRAME_SET_API (FRAME_SET(FRAME_REQUEST) | FRAME_SET(FRAME_RESPONSE))
 
 struct frame_parser {

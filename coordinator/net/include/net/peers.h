@@ -79,7 +79,8 @@ enum peers_message {
     PEERS_MESSAGE_RAFT = 16,
     PEERS_MESSAGE_SNAPSHOT = 17, /* a Raft message with a snapshot: may be longer */
     PEERS_MESSAGE_REPORT = 18,
-    PEERS_MESSAGE_NOTE = 19
+    PEERS_MESSAGE_NOTE = 19,
+    PEERS_MESSAGE_LEASE = 20
 };
 
 struct peers_callbacks {

@@ -21,6 +21,7 @@
 #include "base/entropy.h"
 #include "base/error.h"
 #include "core/command.h"
+#include "core/lease.h"
 #include "core/policy.h"
 #include "core/state.h"
 
@@ -60,6 +61,8 @@ struct replica_callbacks {
     void (*on_leadership)(void *context, bool leads, uint64_t term);
     /* From another node or from this one, while this one leads. Valid during the call. */
     void (*on_report)(void *context, const struct report *report);
+    /* The leader's answer to a report that asked for leases. Valid during the call. */
+    void (*on_lease)(void *context, const struct lease_answer *answer);
     /* A snapshot replaced the whole state: forget what was derived from the old one. */
     void (*on_restored)(void *context);
     /* Once; see the top. */
@@ -148,6 +151,9 @@ bool replica_remove(struct replica *replica, uint64_t id, replica_change_cb call
 /* To the leader as this node knows it (itself included: on_report from the loop, later). Best
  * effort: an unsent older one is replaced. */
 void replica_send_report(struct replica *replica, const struct report *report);
+
+/* To the node that asked, another one than this. Best effort. */
+void replica_send_lease(struct replica *replica, uint64_t id, const struct lease_answer *answer);
 
 /* Never NULL; changes in place. */
 const struct state *replica_state(const struct replica *replica);
