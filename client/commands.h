@@ -42,6 +42,7 @@ struct options {
     uint64_t for_ms;
     uint64_t epoch;
     uint64_t expected_index;
+    uint64_t revision; /* 0: the current one */
     bool has_expected;
     uint32_t days, limit;
     bool yes, wait, force, dry_run, events, all;
@@ -66,6 +67,7 @@ struct options {
 #define OPTION_DRY_RUN (1u << 12)
 #define OPTION_ALL (1u << 13)
 #define OPTION_AGAINST (1u << 14)
+#define OPTION_REVISION (1u << 15)
 
 struct client_command {
     const char *words;     /* "spec apply" */
@@ -97,14 +99,19 @@ int complain(const struct error *error);
 int run_spec_validate(const struct options *options);
 int run_spec_apply(const struct options *options);
 int run_spec_get(const struct options *options);
+int run_spec_history(const struct options *options);
+int run_spec_rollback(const struct options *options);
 int run_spec_schema(const struct options *options);
-/* The group's spec as it was applied, into `ret`; an exit code. */
+/* The group's spec (or --revision of it) as it was applied, into `ret`; an exit code. */
 int spec_fetch(const struct options *options, struct buffer *ret);
 /* A file, or - for standard input; complains. */
 int spec_read(const char *path, struct buffer *ret);
 
 /* spec_diff.c */
 int run_spec_diff(const struct options *options);
+/* Shows it; DONE (none), DIFFERENCES, or what was wrong with a text. */
+int spec_show_difference(const struct options *options, const char *old_name,
+                         const struct buffer *from, const char *new_name, const struct buffer *to);
 
 /* reference.c */
 int run_completion(const struct options *options);

@@ -228,6 +228,9 @@ static error_t take_command_option(int key, char *argument, struct options *opti
     case KEY_AGAINST:
         options->against = argument;
         return 0;
+    case KEY_REVISION:
+        options->revision = take_number(argument, 1, UINT64_MAX, "--revision", state);
+        return 0;
     default:
         return take_pki_option(key, argument, options, state);
     }

@@ -26,6 +26,7 @@ const struct argp_option client_options[] = {
     {"limit", KEY_LIMIT, "N", 0, "history: rows", 2},
     {"expected", KEY_EXPECTED, "INDEX", 0, "spec apply: the revision that it replaces", 2},
     {"against", KEY_AGAINST, "FILE", 0, "spec diff: with this file, offline", 2},
+    {"revision", KEY_REVISION, "INDEX", 0, "spec: a kept one, by spec history", 2},
     {NULL, 0, NULL, 0, "pki:", 3},
     {"directory", KEY_DIRECTORY, "DIR", 0, "of the authority (pki)", 3},
     {"cluster", KEY_CLUSTER, "NAME", 0, "the group's name", 3},
@@ -75,6 +76,8 @@ uint32_t client_option_bit(int key) {
         return OPTION_ALL;
     case KEY_AGAINST:
         return OPTION_AGAINST;
+    case KEY_REVISION:
+        return OPTION_REVISION;
     case KEY_DIRECTORY:
     case KEY_CLUSTER:
     case KEY_ROLE:

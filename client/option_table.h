@@ -26,6 +26,7 @@ enum {
     KEY_DRY_RUN,
     KEY_ALL,
     KEY_AGAINST,
+    KEY_REVISION,
     KEY_DIRECTORY,
     KEY_CLUSTER,
     KEY_ROLE,

@@ -153,12 +153,12 @@ static void show(const json_t *differences) {
     }
 }
 
-static int diff(const struct options *options, const struct buffer *from, const struct buffer *to) {
+int spec_show_difference(const struct options *options, const char *old_name,
+                         const struct buffer *from, const char *new_name, const struct buffer *to) {
     struct lines old = {NULL, 0, 0, false};
     struct lines new = {NULL, 0, 0, false};
-    const char *old_name = options->against != NULL ? options->against : "the group's spec";
     int status = lines_read(old_name, from, &old);
-    status = status == EXIT_DONE ? lines_read(options->arguments[0], to, &new) : status;
+    status = status == EXIT_DONE ? lines_read(new_name, to, &new) : status;
     if (status == EXIT_DONE) {
         json_t *differences = compare(&old, &new);
         status = json_array_size(differences) > 0 ? EXIT_DIFFERENCES : EXIT_DONE;
@@ -190,7 +190,9 @@ int run_spec_diff(const struct options *options) {
                                           : spec_fetch(options, &from);
     }
     if (status == EXIT_DONE) {
-        status = diff(options, &from, &to);
+        status = spec_show_difference(
+            options, options->against != NULL ? options->against : "the group's spec", &from,
+            options->arguments[0], &to);
     }
     buffer_finish(&from);
     buffer_finish(&to);

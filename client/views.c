@@ -337,6 +337,28 @@ void view_version(const json_t *document, FILE *out) {
     }
 }
 
+void view_revisions(const json_t *document, FILE *out) {
+    const json_t *revisions = json_object_get(document, "revisions");
+    struct table table;
+    table_init(&table, 4);
+    table_add(&table, (const char *const[]){"REVISION", "UTC", "BY", "REASON"});
+    for (size_t i = 0; i < json_array_size(revisions); i++) {
+        const json_t *row = json_array_get(revisions, i);
+        char index[CELL_SIZE];
+        char at[CELL_SIZE];
+        char numbered[CELL_SIZE];
+        (void)snprintf(numbered, sizeof numbered, "%.64s%s",
+                       cell_u64(field_u64(row, "index"), index), i == 0 ? " *" : "");
+        table_add(&table, (const char *const[]){numbered, minute_of(field_text(row, "at"), at),
+                                                field_text(row, "by"), field_text(row, "reason")});
+    }
+    table_print(&table, out);
+    table_finish(&table);
+    if (json_array_size(revisions) == 0) {
+        (void)fprintf(out, "No spec yet. Next: noctuactl spec apply FILE\n");
+    }
+}
+
 void view_findings(const json_t *document, FILE *out) {
     const json_t *findings = json_object_get(document, "findings");
     for (size_t i = 0; i < json_array_size(findings); i++) {

@@ -132,10 +132,29 @@ json_t *document_version(const struct api_facts *facts) {
     return version;
 }
 
-json_t *document_spec(const struct api_facts *facts) {
-    const struct state *state = facts->state;
-    json_t *spec = json_object();
-    document_set(spec, "index", document_number(state->spec_index));
-    document_set(spec, "text", json_stringn(state->spec_text, state->spec_text_size));
+static json_t *revision_row(const struct spec_revision *revision) {
+    json_t *row = json_object();
+    document_set(row, "index", document_number(revision->index));
+    document_set(row, "at", document_time(revision->wall_ms));
+    document_set(row, "by", document_text(revision->actor));
+    document_set(row, "reason", document_text(revision->reason));
+    return row;
+}
+
+json_t *document_spec(const struct spec_revision *revision) {
+    json_t *spec = revision_row(revision);
+    document_set(spec, "text", json_stringn(revision->text, revision->text_size));
     return spec;
+}
+
+json_t *document_revisions(const struct api_facts *facts) {
+    const struct state *state = facts->state;
+    json_t *rows = json_array();
+    for (uint64_t i = 0; i < SPEC_REVISION_MAX && i < state->revision_count; i++) {
+        uint64_t newest = state->revision_count - 1;
+        document_append(rows, revision_row(&state->revisions[(newest - i) % SPEC_REVISION_MAX]));
+    }
+    json_t *document = json_object();
+    document_set(document, "revisions", rows);
+    return document;
 }

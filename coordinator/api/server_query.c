@@ -118,6 +118,21 @@ static void answer_query(struct api_request *request, const struct api_facts *fa
                      what);
 }
 
+static void answer_spec(struct api_request *request, const struct api_facts *facts, bool stale) {
+    const Noctua__SpecGetRequest *wanted = request->message->spec_get;
+    const struct spec_revision *revision = state_find_revision(facts->state, wanted->index);
+    if (wanted->history) {
+        answer_document(request, facts, stale, document_revisions(facts));
+    } else if (revision == NULL && wanted->index != 0) {
+        api_request_fail(request, EXIT_CODE_USAGE, "NO_REVISION",
+                         "there is no revision %" PRIu64 " (the last %d are kept). See noctuactl "
+                         "spec history",
+                         wanted->index, SPEC_REVISION_MAX);
+    } else {
+        answer_document(request, facts, stale, revision == NULL ? NULL : document_spec(revision));
+    }
+}
+
 static void answer_now(struct api_request *request, bool stale) {
     struct api_facts facts;
     request->server->calls.facts(request->server->calls.context, &facts);
@@ -129,8 +144,7 @@ static void answer_now(struct api_request *request, bool stale) {
         answer_query(request, &facts, stale);
         break;
     case NOCTUA__REQUEST__BODY_SPEC_GET:
-        answer_document(request, &facts, stale,
-                        facts.state->spec_index == 0 ? NULL : document_spec(&facts));
+        answer_spec(request, &facts, stale);
         break;
     case NOCTUA__REQUEST__BODY_WATCH:
         api_watch_begin(request, &facts, stale);

@@ -181,6 +181,16 @@ static const struct bind_row move_rows[] = {
 const struct bind_table move_table =
     BIND_TABLE(struct move, noctua__move_row__descriptor, move_rows);
 
+static const struct bind_row revision_rows[] = {
+    ROW_INDEX(struct spec_revision, index),
+    ROW_TIME(struct spec_revision, wall_ms),
+    ROW_TEXT(struct spec_revision, actor),
+    ROW_TEXT(struct spec_revision, reason),
+    ROW_BYTES(struct spec_revision, text, text_size, true),
+};
+const struct bind_table spec_revision_table =
+    BIND_TABLE(struct spec_revision, noctua__spec_revision__descriptor, revision_rows);
+
 static const struct bind_row state_rows[] = {
     ROW_NAME_OR_NONE(struct state, cluster),
     ROW_INDEX(struct state, incarnation),
@@ -195,7 +205,7 @@ static const struct bind_row state_rows[] = {
     ROW_INDEX(struct state, nodes_index),
     ROW_MESSAGE(struct state, spec, spec_table),
     ROW_INDEX(struct state, spec_index),
-    ROW_BYTES(struct state, spec_text, spec_text_size, true),
+    ROW_INDEX(struct state, revision_count),
     ROW_FOLLOWS(struct state, services, spec.service_count, service_table),
     ROW_COUNTED(struct state, overrides, override_count, override_table),
     ROW_BOOL(struct state, halted),
@@ -206,6 +216,7 @@ static const struct bind_row state_rows[] = {
     ROW_INDEX(struct state, move_count),
     ROW_RING(struct state, moves, move_count, move_table),
     ROW_PLACES(struct state, blobs, blob_table),
+    ROW_RING(struct state, revisions, revision_count, spec_revision_table),
 };
 const struct bind_table state_table =
     BIND_TABLE(struct state, noctua__state__descriptor, state_rows);

@@ -40,6 +40,7 @@ extern const struct bind_table override_table;
 extern const struct bind_table client_table;
 extern const struct bind_table event_table;
 extern const struct bind_table move_table;
+extern const struct bind_table spec_revision_table;
 extern const struct bind_table state_table;
 
 /* report_codec.c */

@@ -62,6 +62,24 @@ static enum core_error check_spec(const struct apply *a) {
     return moves_places && open ? CORE_SPEC_IN_USE : CORE_OK;
 }
 
+static void keep_revision(struct apply *a) {
+    struct state *state = a->state;
+    const struct command_spec *c = &a->command->spec;
+    struct spec_revision *kept = &state->revisions[state->revision_count % SPEC_REVISION_MAX];
+    state->revision_count++;
+    kept->index = a->index;
+    kept->wall_ms = a->command->wall_ms;
+    memcpy(kept->actor, a->command->origin.actor, sizeof kept->actor);
+    memcpy(kept->reason, a->command->origin.reason, sizeof kept->reason);
+    if (kept->text_size > c->text_size) {
+        memset(kept->text + c->text_size, 0, kept->text_size - c->text_size);
+    }
+    if (c->text_size > 0) {
+        memcpy(kept->text, c->text, c->text_size);
+    }
+    kept->text_size = c->text_size;
+}
+
 enum core_error apply_spec(struct apply *a) {
     enum core_error error = check_spec(a);
     if (error != CORE_OK) {
@@ -84,13 +102,7 @@ enum core_error apply_spec(struct apply *a) {
         }
     }
     state->spec_index = a->index;
-    if (state->spec_text_size > c->text_size) {
-        memset(state->spec_text + c->text_size, 0, state->spec_text_size - c->text_size);
-    }
-    if (c->text_size > 0) {
-        memcpy(state->spec_text, c->text, c->text_size);
-    }
-    state->spec_text_size = c->text_size;
+    keep_revision(a);
     event_add(a, EVENT_SPEC)->value = a->index;
     return CORE_OK;
 }

@@ -28,6 +28,16 @@ uint32_t state_find_node_name(const struct state *state, const char *name) {
     return NONE_INDEX;
 }
 
+const struct spec_revision *state_find_revision(const struct state *state, uint64_t index) {
+    uint64_t wanted = index == 0 ? state->spec_index : index;
+    for (uint64_t i = 0; i < SPEC_REVISION_MAX && i < state->revision_count; i++) {
+        if (wanted != 0 && state->revisions[i].index == wanted) {
+            return &state->revisions[i];
+        }
+    }
+    return NULL;
+}
+
 uint32_t state_find_service(const struct state *state, const char *name) {
     return spec_find_service(&state->spec, name);
 }

@@ -79,7 +79,8 @@ def complete(*words):
 def test_bash_completion():
     assert {"status", "failover", "spec", "pki", "nodes"} <= complete("")
     assert complete("fail") == {"failover"}
-    assert complete("spec", "") == {"validate", "apply", "get", "diff", "schema"}
+    assert complete("spec", "") == {"validate", "apply", "get", "diff", "history",
+                                     "rollback", "schema"}
     assert complete("nodes", "") == {"add", "remove"}
     assert complete("nodes", "add", "n4", "--re") == {"--reason"}
     assert "--to" in complete("failover", "--")

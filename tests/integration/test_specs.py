@@ -125,3 +125,38 @@ def test_dry_run_changes_nothing(group):
     path = write(group, group.spec_text(confirm="4s"))
     group.ctl("spec", "apply", path, "--dry-run")
     assert committed(group) == before
+
+
+def test_history_and_rollback(group):
+    """What was applied is kept, with who and why, and can be had again as a new revision."""
+    group.ctl("spec", "apply", write(group, group.spec_text(confirm="6s")), "--reason", "six")
+    group.ctl("spec", "apply", write(group, group.spec_text(confirm="7s")), "--reason", "seven")
+    rows = group.ask("spec", "history")["revisions"]
+    assert [r["reason"] for r in rows[:2]] == ["seven", "six"] and rows[0]["by"] == "alice"
+    shown = group.ctl("spec", "history").stdout
+    assert f"{rows[0]['index']} *" in shown and "six" in shown
+    assert "confirm: 6s" in group.ctl("spec", "get", "--revision", rows[1]["index"]).stdout
+    before = committed(group)
+    refused = group.ctl("spec", "rollback", check=False, input="no\n")
+    assert refused.returncode == 7 and committed(group) == before
+    assert "~ services.nocturnal.policy.confirm: 7s -> 6s" in refused.stdout
+    group.ctl("spec", "rollback", "--dry-run")
+    assert committed(group) == before
+    group.ctl("spec", "rollback", input="yes\n")
+    after = group.ask("spec", "history")["revisions"]
+    assert after[0]["index"] > rows[0]["index"]
+    assert after[0]["reason"] == f"back to revision {rows[1]['index']}"
+    assert "confirm: 6s" in group.ctl("spec", "get").stdout
+    group.ctl("spec", "rollback", "--revision", rows[0]["index"], "--yes", "--reason", "again")
+    assert "confirm: 7s" in group.ctl("spec", "get").stdout
+    same = group.ctl("spec", "rollback", "--revision", group.ask("spec", "history")["revisions"][0][
+        "index"], "--yes", check=False)
+    assert same.returncode == 3 and "is the current one" in same.stderr
+    unknown = group.ctl("spec", "get", "--revision", 999999, check=False)
+    assert unknown.returncode == 2 and "noctuactl spec history" in unknown.stderr
+
+
+def test_eight_revisions_are_kept(group):
+    for i in range(10):
+        group.ctl("spec", "apply", write(group, group.spec_text(confirm=f"{i + 1}s")))
+    assert len(group.ask("spec", "history")["revisions"]) == 8

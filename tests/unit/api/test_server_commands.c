@@ -359,7 +359,8 @@ static void test_spec(void **state) {
     expect(reply, 0, "");
     assert_non_null(strstr(reply->message, "2 services. Next: noctuactl adopt reports"));
     assert_int_equal(node.group.state->spec_index, reply->index);
-    assert_memory_equal(node.group.state->spec_text, good_spec, sizeof good_spec - 1);
+    assert_memory_equal(state_find_revision(node.group.state, 0)->text, good_spec,
+                        sizeof good_spec - 1);
     leave(&tester);
 }
 

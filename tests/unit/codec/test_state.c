@@ -390,9 +390,12 @@ static void damaged_snapshots_never_crash(void **context) {
     struct buffer bytes[4];
     for (uint64_t i = 0; i < ARRAY_LENGTH(bytes); i++) {
         struct state *state = make_state(31 + i, 2);
-        state->spec_text_size = 20;
-        memset(state->spec_text, 0, sizeof state->spec_text);
-        memset(state->spec_text, 'a', 20);
+        for (uint32_t r = 0; r < SPEC_REVISION_MAX; r++) {
+            struct spec_revision *revision = &state->revisions[r];
+            memset(revision->text, 0, sizeof revision->text);
+            revision->text_size = r < state->revision_count ? 20 : 0;
+            memset(revision->text, 'a', revision->text_size);
+        }
         encode(state, &bytes[i]);
         free(state);
     }

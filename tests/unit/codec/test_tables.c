@@ -48,6 +48,7 @@ static const struct bind_table *const all_tables[] = {
     &client_table,
     &event_table,
     &move_table,
+    &spec_revision_table,
     &lease_grant_table,
     &lease_answer_table,
     &report_head_table,

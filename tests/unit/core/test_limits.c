@@ -106,6 +106,25 @@ static void test_counts_within_a_service(void **state) {
     free(spec);
 }
 
+static void test_revisions(void **state) {
+    struct group *group = *state;
+    uint64_t indexes[SPEC_REVISION_MAX + 1];
+    struct spec *spec = spec_example();
+    for (uint32_t i = 0; i <= SPEC_REVISION_MAX; i++) {
+        assert_int_equal(group_spec(group, spec), CORE_OK);
+        indexes[i] = group->state->spec_index;
+    }
+    assert_null(state_find_revision(group->state, indexes[0]));
+    assert_null(state_find_revision(group->state, indexes[0] + 1000));
+    for (uint32_t i = 1; i <= SPEC_REVISION_MAX; i++) {
+        const struct spec_revision *kept = state_find_revision(group->state, indexes[i]);
+        assert_non_null(kept);
+        assert_int_equal(kept->index, indexes[i]);
+        assert_string_equal(kept->actor, "alice");
+    }
+    free(spec);
+}
+
 static void test_spec_text(void **state) {
     struct group *group = *state;
     struct spec *spec = spec_example();
@@ -122,8 +141,14 @@ static void test_spec_text(void **state) {
     assert_int_equal(group_ask(group, command), CORE_MALFORMED);
     command->spec.text_size = 0;
     assert_int_equal(group_ask(group, command), CORE_OK);
-    assert_int_equal(group->state->spec_text[0], 0); /* nothing of the old one is left */
-    assert_int_equal(group->state->spec_text[SPEC_TEXT_MAX - 1], 0);
+    for (uint32_t i = 2; i <= SPEC_REVISION_MAX; i++) {
+        command->spec.expected_index = group->state->spec_index;
+        assert_int_equal(group_ask(group, command), CORE_OK);
+    }
+    const struct spec_revision *newest = state_find_revision(group->state, 0);
+    assert_int_equal(newest->index, group->state->spec_index);
+    assert_int_equal(newest->text[0], 0); /* nothing is left of the one whose place it has */
+    assert_int_equal(newest->text[SPEC_TEXT_MAX - 1], 0);
     command->spec.spec = NULL;
     assert_int_equal(group_ask(group, command), CORE_MALFORMED);
     free(command);
@@ -264,6 +289,7 @@ int main(void) {
         OPENED(test_services_and_regions),
         OPENED(test_counts_within_a_service),
         OPENED(test_spec_text),
+        OPENED(test_revisions),
         ADOPTED(test_overrides),
         ADOPTED(test_events_and_moves),
         ADOPTED(test_debts),

@@ -34,7 +34,8 @@
  * nodes    {nodes [{name, region, role, applied_index, behind_ms, control {reachable, total},
  *           certificate_days, version, link}], quorum {need, total}, sentence}
  * version  {version, cluster, node, feature_level, incarnation}
- * spec     {index, text} */
+ * spec     {index, at, by, reason, text}
+ * revisions {revisions [{index, at, by, reason}]}, newest first */
 #ifndef API_DOCUMENTS_H
 #define API_DOCUMENTS_H
 
@@ -66,7 +67,8 @@ struct history_query {
 json_t *document_history(const struct api_facts *facts, const struct history_query *query);
 json_t *document_nodes(const struct api_facts *facts);
 json_t *document_version(const struct api_facts *facts);
-json_t *document_spec(const struct api_facts *facts);
+json_t *document_spec(const struct spec_revision *revision);
+json_t *document_revisions(const struct api_facts *facts);
 
 /* `number` counts events from 1, ever: the newest is state->event_count. */
 json_t *document_event(const struct event *event, uint64_t number);

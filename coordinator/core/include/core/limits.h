@@ -33,6 +33,7 @@
 #define EID_SIZE 128
 #define CHANGE_ID_SIZE 64
 #define SPEC_TEXT_MAX (256 * 1024)
+#define SPEC_REVISION_MAX 8 /* kept, with the current one */
 
 #define LEASE_MAX_MS 600000
 #define TIME_MAX_MS (UINT64_C(1) << 53) /* exact in JSON; the year 287396 */

@@ -174,6 +174,16 @@ struct move {
     char reason[REASON_SIZE];
 };
 
+/* A spec as it was applied. */
+struct spec_revision {
+    uint64_t index; /* of its entry */
+    uint64_t wall_ms;
+    char actor[ACTOR_SIZE];
+    char reason[REASON_SIZE];
+    uint32_t text_size;
+    char text[SPEC_TEXT_MAX]; /* as the operator wrote it */
+};
+
 struct blob {
     bool used;
     uint32_t size_bytes;
@@ -195,8 +205,8 @@ struct state {
 
     struct spec spec;
     uint64_t spec_index; /* the entry that brought it: its revision; 0: none */
-    uint32_t spec_text_size;
-    char spec_text[SPEC_TEXT_MAX]; /* as the operator wrote it */
+    uint64_t revision_count;
+    struct spec_revision revisions[SPEC_REVISION_MAX]; /* ring; the newest is the spec's */
 
     struct service services[SERVICE_MAX]; /* same places as spec.services */
 
@@ -228,6 +238,9 @@ void state_init(struct state *state);
 uint32_t state_find_node(const struct state *state, uint64_t id);
 uint32_t state_find_node_name(const struct state *state, const char *name);
 uint32_t state_find_service(const struct state *state, const char *name);
+
+/* The kept revision of that index (0: the spec's own), or NULL. */
+const struct spec_revision *state_find_revision(const struct state *state, uint64_t index);
 
 /* The override of this kind that covers a service (NULL: any service-wide one) and region (NULL:
  * n/a) now, or NULL. Ends are compared with committed time: none ends early. */
