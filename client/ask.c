@@ -86,6 +86,7 @@ int ask_query(const struct options *options, const char *what, const char *servi
     query.service = (char *)(service == NULL ? "" : service);
     query.epoch = options->epoch;
     query.limit = options->limit;
+    query.to = (char *)(options->to == NULL ? "" : options->to);
     request.body_case = NOCTUA__REQUEST__BODY_QUERY;
     request.query = &query;
     if (connection_call(connection, &request, false, stale, &reply, &error) != ERROR_OK) {

@@ -33,6 +33,10 @@ static int run_explain(const struct options *options) {
     return ask_query(options, "explain", first(options), true, view_explain);
 }
 
+static int run_ready(const struct options *options) {
+    return ask_query(options, "ready", first(options), false, view_ready);
+}
+
 static int run_history(const struct options *options) {
     return ask_query(options, "history", first(options), true,
                      options->epoch == 0 ? view_history : view_history_of_move);
@@ -216,6 +220,8 @@ const struct client_command client_commands[] = {
     {"nodes add", "NODE", 1, 1, OPTION_REASON, "a node joins the group, and gets a vote when level",
      run_nodes_add},
     {"nodes remove", "NODE", 1, 1, OPTION_REASON, "a node leaves the group", run_nodes_remove},
+    {"ready", "SERVICE", 1, 1, OPTION_TO, "what would stop a move now, if anything (exit 3)",
+     run_ready},
     {"plan", "SERVICE", 1, 1, OPTION_TO | OPTION_SKIP,
      "what a failover would do now, with its gates and its hash", run_plan},
     {"failover", "SERVICE", 1, 1, MOVE_OPTIONS, "move a service out of its region now",

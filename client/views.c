@@ -337,6 +337,21 @@ void view_version(const json_t *document, FILE *out) {
     }
 }
 
+void view_ready(const json_t *document, FILE *out) {
+    const json_t *rows = json_object_get(document, "rows");
+    struct table table;
+    table_init(&table, 4);
+    table_add(&table, (const char *const[]){"WHAT", "VALUE", "LIMIT", "RESULT"});
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        table_add(&table,
+                  (const char *const[]){field_text(row, "what"), field_text(row, "value"),
+                                        field_text(row, "limit"), field_text(row, "result")});
+    }
+    table_print(&table, out);
+    table_finish(&table);
+}
+
 void view_revisions(const json_t *document, FILE *out) {
     const json_t *revisions = json_object_get(document, "revisions");
     struct table table;

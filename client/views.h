@@ -19,6 +19,7 @@ void view_nodes(const json_t *document, FILE *out);
 void view_version(const json_t *document, FILE *out);
 /* One event as a line: time, kind, words. */
 void view_event(const json_t *event, FILE *out);
+void view_ready(const json_t *document, FILE *out);
 void view_revisions(const json_t *document, FILE *out);
 void view_findings(const json_t *document, FILE *out);
 

@@ -1,8 +1,10 @@
 /* Questions: linearizable on the leader (a barrier each), or from this node's own state when the
  * client would rather have an old answer than none. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "api/preview.h"
 #include "base/text.h"
 #include "server_private.h"
 
@@ -81,6 +83,40 @@ static void answer_explain(struct api_request *request, const struct api_facts *
     answer_document(request, facts, stale, document_explain(facts, service, NULL));
 }
 
+static void answer_ready(struct api_request *request, const struct api_facts *facts, bool stale) {
+    const Noctua__QueryRequest *query = request->message->query;
+    const struct state *state = facts->state;
+    uint32_t service = api_request_find_service(request, facts, query->service);
+    if (service == NONE_INDEX) {
+        return;
+    }
+    struct move_preview preview;
+    uint32_t to = query->to[0] != '\0' ? spec_find_region(&state->spec, query->to)
+                                       : preview_choose_target(facts, service);
+    if (to == NONE_INDEX && query->to[0] == '\0' &&
+        state->spec.services[service].target_count > 0) {
+        to = state->spec.services[service].targets[0]; /* none is fit: say of the first why */
+        to = to == state->services[service].active ? state->spec.services[service].home : to;
+    }
+    enum core_error error = preview_move(facts, service, EXECUTION_FAILOVER, to, 0, &preview);
+    if (error != CORE_OK) {
+        api_request_fail(request, outcome_exit_code(error), core_error_name(error),
+                         "%s is not ready: %s", state->services[service].name,
+                         core_error_text(error));
+        return;
+    }
+    bool ready = false;
+    struct answer answer = {.document = document_ready(facts, &preview, &ready),
+                            .index = state->applied_index,
+                            .stale = stale};
+    answer.exit_code = ready ? EXIT_CODE_DONE : EXIT_CODE_REFUSED;
+    answer.error_code = ready ? "" : "NOT_READY";
+    (void)snprintf(answer.message, sizeof answer.message,
+                   ready ? "%s could be moved to %s now." : "%s could not be moved to %s now.",
+                   state->services[service].name, state->spec.regions[to].name);
+    api_request_answer(request, &answer);
+}
+
 static void answer_service(struct api_request *request, const struct api_facts *facts, bool stale) {
     uint32_t service = api_request_find_service(request, facts, request->message->query->service);
     if (service != NONE_INDEX) {
@@ -97,8 +133,10 @@ static void answer_query(struct api_request *request, const struct api_facts *fa
     static const struct {
         const char *what;
         void (*answer)(struct api_request *, const struct api_facts *, bool);
-    } questions[] = {
-        {"service", answer_service}, {"explain", answer_explain}, {"history", answer_history}};
+    } questions[] = {{"service", answer_service},
+                     {"explain", answer_explain},
+                     {"history", answer_history},
+                     {"ready", answer_ready}};
     const char *what = request->message->query->what;
     for (size_t i = 0; i < ARRAY_LENGTH(documents); i++) {
         if (text_equal(what, documents[i].what)) {
@@ -113,8 +151,8 @@ static void answer_query(struct api_request *request, const struct api_facts *fa
         }
     }
     api_request_fail(request, EXIT_CODE_USAGE, "NOT_SUPPORTED",
-                     "this node can't answer '%.32s': status, service, explain, history, nodes or "
-                     "version",
+                     "this node can't answer '%.32s': status, service, explain, history, ready, "
+                     "nodes or version",
                      what);
 }
 

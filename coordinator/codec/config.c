@@ -54,6 +54,10 @@ static const struct value_row config_rows[] = {
      .standard = "1024", .doc = "log entries between two snapshots"},
     {"http.max_connections", VALUE_NUMBER, AT(http_max_connections), .low = 16, .high = 4096,
      .standard = "512", .doc = "at once, of one listener; over it the one idle longest is dropped"},
+    {"inspect.every", VALUE_DURATION, AT(inspect.every_ms), .low = 100, .high = 3600000,
+     .standard = "60s",
+     .doc = "how often the leader reads the records and fences of services that don't move, to see "
+            "what somebody else changed, and what can't be read"},
     {"control", VALUE_OTHER, .standard = "none",
      .doc =
          "`[host:port, ...]` outside the serving regions: a node that reaches none of them votes "

@@ -48,21 +48,10 @@ static void fill_zone(const struct spec_zone *zone, struct driver_target *ret) {
     (void)TEXT_COPY(ret->fence_name, zone->fence_name);
 }
 
-bool target_of_step(const struct state *state, uint32_t service, uint32_t step,
-                    struct driver_target *ret) {
-    const struct spec_zone *zone = step_zone(state, service, step);
-    if (zone == NULL) {
-        return false;
-    }
-    memset(ret, 0, sizeof *ret);
-    (void)TEXT_COPY(ret->service, state->services[service].name);
-    fill_zone(zone, ret);
-    const struct step *at = &state->services[service].execution.steps[step];
-    if (at->kind == STEP_SETTLE) {
-        return true; /* the fence alone */
-    }
+static void fill_records(const struct state *state, uint32_t service, uint32_t zone,
+                         struct driver_target *ret) {
     struct record_set sets[DRIVER_RECORD_MAX];
-    ret->record_count = sets_of_zone(state, service, at->zone, sets);
+    ret->record_count = sets_of_zone(state, service, zone, sets);
     for (uint32_t i = 0; i < ret->record_count; i++) {
         struct driver_record_key *key = &ret->records[i];
         (void)TEXT_COPY(key->name, sets[i].record->name);
@@ -72,6 +61,30 @@ bool target_of_step(const struct state *state, uint32_t service, uint32_t step,
                             sets[i].record->value[sets[i].region].set_identifier);
         }
     }
+}
+
+void target_of_zone(const struct state *state, uint32_t service, uint32_t zone,
+                    struct driver_target *ret) {
+    memset(ret, 0, sizeof *ret);
+    (void)TEXT_COPY(ret->service, state->services[service].name);
+    fill_zone(&state->spec.services[service].zones[zone], ret);
+    fill_records(state, service, zone, ret);
+}
+
+bool target_of_step(const struct state *state, uint32_t service, uint32_t step,
+                    struct driver_target *ret) {
+    const struct spec_zone *zone = step_zone(state, service, step);
+    if (zone == NULL) {
+        return false;
+    }
+    const struct step *at = &state->services[service].execution.steps[step];
+    if (at->kind != STEP_SETTLE) {
+        target_of_zone(state, service, at->zone, ret);
+        return true;
+    }
+    memset(ret, 0, sizeof *ret); /* the fence alone, as it was named then */
+    (void)TEXT_COPY(ret->service, state->services[service].name);
+    fill_zone(zone, ret);
     return true;
 }
 

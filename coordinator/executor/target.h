@@ -9,6 +9,10 @@
 #include "core/state.h"
 #include "driver/driver.h"
 
+/* A zone of a service, with all its records. */
+void target_of_zone(const struct state *state, uint32_t service, uint32_t zone,
+                    struct driver_target *ret);
+
 /* The target of a step; false when it is gone (a debt settled meanwhile). */
 bool target_of_step(const struct state *state, uint32_t service, uint32_t step,
                     struct driver_target *ret);

@@ -35,9 +35,10 @@ static void stop(struct noctuad *node) {
     for (size_t i = 0; i < sizeof handles / sizeof handles[0]; i++) {
         uv_close(handles[i], NULL);
     }
-    node->open_parts = 8;
+    node->open_parts = 9;
     pager_close(node->pager, on_part_closed, node);
     executor_close(node->executor, on_part_closed, node);
+    inspector_close(node->inspector, on_part_closed, node);
     leader_close(node->leader, on_part_closed, node);
     api_server_close(node->server, on_part_closed, node);
     driver_close(node->driver, on_part_closed, node);
@@ -76,6 +77,7 @@ void node_on_end_signal(uv_signal_t *signal, int number) {
     /* What is on its way to a target ends there; its answer is for the next leader to read. */
     leader_lead(node->leader, false, status.term);
     executor_lead(node->executor, false, status.term);
+    inspector_lead(node->inspector, false);
     leases_lead(&node->leases, false, 0);
     if (status.leads && status.peer_count > 1 && node->transferred == NULL) {
         LOG_EVENT(LEADERSHIP_TRANSFER, LOG_TEXT("to", ""), LOG_TEXT("actor", ""),

@@ -51,6 +51,22 @@ static const char *trouble(const void *context, const char *service, uint32_t st
     return executor_trouble(node->executor, service, step);
 }
 
+static void target(const void *context, const char *service, const char *zone,
+                   struct target_facts *ret) {
+    const struct noctuad *node = context;
+    const struct inspection *found = inspector_find(node->inspector, service, zone);
+    const struct state *state = replica_state(node->replica);
+    uint32_t place = state_find_service(state, service);
+    *ret = (struct target_facts){.result = TARGET_NOT_READ, .words = "not read yet"};
+    if (found != NULL && place != NONE_INDEX && found->epoch == state->services[place].epoch) {
+        ret->result = found->result == INSPECTION_RIGHT     ? TARGET_RIGHT
+                      : found->result == INSPECTION_FOREIGN ? TARGET_FOREIGN
+                                                            : TARGET_UNREADABLE;
+        ret->read_ms = found->read_ms;
+        ret->words = found->words;
+    }
+}
+
 static void fill_strangers(const struct noctuad *node, const struct replica_status *status,
                            struct api_facts *ret) {
     for (uint32_t p = 0; p < status->peer_count; p++) {
@@ -100,6 +116,7 @@ void node_facts(struct noctuad *node, struct api_facts *ret) {
     fill_strangers(node, &status, ret);
     if (leads) {
         ret->trouble = trouble;
+        ret->target = target;
         ret->trouble_context = node;
     }
 }

@@ -149,6 +149,7 @@ static void on_applied(void *context, uint64_t index, const struct command *comm
     api_server_on_applied(node->server);
     leader_poke(node->leader);
     executor_poke(node->executor);
+    inspector_poke(node->inspector);
     if (command->kind == COMMAND_LEADER) {
         report_soon(node); /* a new leader knows nothing of us yet */
     }
@@ -170,6 +171,7 @@ static void on_leadership(void *context, bool leads, uint64_t term) {
     leader_lead(node->leader, leads, term);
     leases_lead(&node->leases, leads, clock_boottime_ms(node->clock));
     executor_lead(node->executor, leads, term);
+    inspector_lead(node->inspector, leads);
     if (leads) {
         node_send_report(node);
     }
@@ -338,10 +340,20 @@ static enum error_code start_work(struct noctuad *node, struct error *error) {
         .lease_wait_ms = node_lease_wait_ms,
         .context = node,
     };
+    struct inspector_options inspector = {
+        .loop = node->loop,
+        .clock = node->clock,
+        .driver = node->driver,
+        .state = current_state,
+        .context = node,
+        .every_ms = node->config.inspect.every_ms,
+    };
     node->leader = leader_create(&leader);
+    node->inspector = inspector_create(&inspector);
     node->executor = executor_create(&executor);
     node->metrics = metrics_create();
-    if (node->leader == NULL || node->executor == NULL || node->metrics == NULL) {
+    if (node->leader == NULL || node->executor == NULL || node->inspector == NULL ||
+        node->metrics == NULL) {
         return error_set(error, ERROR_NO_MEMORY, "out of memory");
     }
     return ERROR_OK;

@@ -16,6 +16,7 @@
 #include "driver/driver.h"
 #include "driver/pager.h"
 #include "executor/executor.h"
+#include "executor/inspector.h"
 #include "executor/leader.h"
 #include "executor/leases.h"
 #include "net/tls.h"
@@ -43,6 +44,7 @@ struct noctuad {
     struct replica *replica;
     struct leader *leader;
     struct executor *executor;
+    struct inspector *inspector;
     struct api_server *server;
     struct http_endpoints *endpoints;
     struct metrics *metrics;

@@ -270,7 +270,8 @@ class Node:
             n.name: f"127.0.0.1:{n.peer_port}" for n in self.group.nodes.values()
         }
         peers = "\n".join(f"  {name}: {address}" for name, address in addresses.items())
-        settings = {"heartbeat": "50ms", "election": "500ms", "threshold": 1024, **changes}
+        settings = {"heartbeat": "50ms", "election": "500ms", "threshold": 1024,
+                    "inspect": "60s", **changes}
         self.config.write_text(
             f"""cluster: {self.group.cluster}
 node: {self.name}
@@ -288,6 +289,7 @@ raft:
   heartbeat: {settings["heartbeat"]}
   election: {settings["election"]}
   snapshot_threshold: {settings["threshold"]}
+inspect: {{every: {settings["inspect"]}}}
 log: {{level: info, format: json}}
 """
         )

@@ -251,7 +251,8 @@ static void many_mistakes_are_told_in_order(void **state) {
         "noctuad.yaml:3:8: error: peers: every node of the group, as NAME: host:port\n"
         "noctuad.yaml:4:18: error: election: 5 has no unit; write 5s, or ms, m, h, d\n"
         "noctuad.yaml:5:1: error: unknown key 'bla' in the node's file; there are cluster, node, "
-        "region, peers, data, tls, secrets, listen, raft, http, control, log, alarm, heartbeat\n");
+        "region, peers, data, tls, secrets, listen, raft, http, inspect, control, log, alarm, "
+        "heartbeat\n");
     buffer_finish(&told);
 }
 

@@ -24,6 +24,8 @@
  *           suspect_age_ms}], choices [command], execution, sent, plan (of the move asked for)}
  * plan     {service, kind, from, to, epoch {old, new}, plan, rto_ms, steps [{name, target, now,
  *           then, needs []}], gates [..], passing, total, failing [], skipped [], choices []}
+ * ready    {service, from, to, ready, rows [{what, value, limit, result}]}; result: pass, FAIL,
+ *           skipped or warning
  * moved    (the answer to a move) what `plan` has, and {index, repeated, execution}
  * findings {file, findings [{severity, line, column, message}], errors, warnings, left_out,
  *           services {added [], removed [], changed []}}
@@ -53,6 +55,9 @@ json_t *document_execution(const struct api_facts *facts, uint32_t service);
 /* `preview` NULL: about what policy does by itself; else about that move, refused or not. */
 json_t *document_explain(const struct api_facts *facts, uint32_t service,
                          const struct move_preview *preview);
+/* Whether a move could be carried out now; *ret_ready: nothing is FAIL. */
+json_t *document_ready(const struct api_facts *facts, const struct move_preview *preview,
+                       bool *ret_ready);
 json_t *document_plan(const struct api_facts *facts, const struct move_preview *preview);
 
 #define HISTORY_EVENT_MAX 1024 /* rows of events a document */

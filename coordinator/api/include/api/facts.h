@@ -46,6 +46,13 @@ struct lease_facts {
     uint64_t epoch, until_ms; /* CLOCK_BOOTTIME */
 };
 
+/* What the leader last read of a service's zone. */
+struct target_facts {
+    enum { TARGET_NOT_READ, TARGET_RIGHT, TARGET_FOREIGN, TARGET_UNREADABLE } result;
+    uint64_t read_ms;  /* CLOCK_BOOTTIME */
+    const char *words; /* what is wrong; "" when nothing is */
+};
+
 struct api_facts {
     const struct state *state;
     const struct policy_input *policy; /* NULL: this node doesn't lead */
@@ -70,7 +77,10 @@ struct api_facts {
     /* Why an open step of a service doesn't get on, in words; "" when nothing is known. NULL: this
      * node carries nothing out. */
     const char *(*trouble)(const void *context, const char *service, uint32_t step);
-    const void *trouble_context;
+    /* NULL: this node reads nothing. */
+    void (*target)(const void *context, const char *service, const char *zone,
+                   struct target_facts *ret);
+    const void *trouble_context; /* of both */
     /* What this node pages about by itself. */
     struct alarm_facts {
         const char *word;

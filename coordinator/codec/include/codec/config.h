@@ -63,6 +63,9 @@ struct node_config {
         char url[CONFIG_URL_SIZE];
         uint32_t every_ms;
     } heartbeat;
+    struct {
+        uint32_t every_ms;
+    } inspect;
     uint32_t snapshot_threshold; /* entries */
     uint32_t http_max_connections;
 };

@@ -23,6 +23,7 @@
 #define PAGER_ALARMS(X)                                                                            \
     X(NO_QUORUM, "no_quorum", true, "no quorum: endpoints hold their answers, nothing moves")      \
     X(DIGESTS_DIFFER, "digests_differ", true, "replicas differ: automation is stopped")            \
+    X(FOREIGN_CHANGE, "foreign_change", true, "somebody else changed a record or a fence")         \
     X(CERTIFICATE, "certificate", false, "this node's certificate or revocation list ends soon")   \
     X(STOPPED, "stopped", false, "this node can't go on, and has ended")
 

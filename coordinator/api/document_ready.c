@@ -1,0 +1,148 @@
+/* `ready`: whether a move would go through now, for a runbook's first line and for cron. Gates are
+ * what decides; the rest is what a decision needs to be carried out. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "document_parts.h"
+
+#define CERTIFICATE_DAYS_MIN 7
+#define TTL_MAX_S 60
+
+struct ready {
+    const struct api_facts *facts;
+    uint32_t service;
+    json_t *rows;
+    bool ready;
+};
+
+static void add(struct ready *ready, const char *what, json_t *value, const char *limit,
+                const char *result) {
+    json_t *row = json_object();
+    document_set(row, "what", document_text(what));
+    document_set(row, "value", value);
+    document_set(row, "limit", document_text(limit));
+    document_set(row, "result", document_text(result));
+    document_append(ready->rows, row);
+    ready->ready = ready->ready && !text_equal(result, "FAIL");
+}
+
+static const char *pass_if(bool good) {
+    return good ? "pass" : "FAIL";
+}
+
+static void add_gates(struct ready *ready, const struct move_preview *preview) {
+    for (unsigned g = 0; g < GATE_COUNT; g++) {
+        enum gate gate = (enum gate)g;
+        const struct gate_reading *reading = &preview->gates[g];
+        char value[GATE_TEXT_SIZE];
+        char limit[GATE_TEXT_SIZE];
+        if (!gate_is_manual(gate) || reading->result == GATE_NOT_APPLICABLE) {
+            continue; /* of an event that isn't there: nothing has died */
+        }
+        document_gate_value(gate, reading, value);
+        document_gate_limit(gate, reading, limit);
+        add(ready, gate_word(gate), document_text(value), limit, gate_result_text(reading->result));
+    }
+}
+
+static void add_targets(struct ready *ready) {
+    const struct api_facts *facts = ready->facts;
+    const struct spec_service *spec = &facts->state->spec.services[ready->service];
+    for (uint32_t z = 0; z < spec->zone_count; z++) {
+        struct target_facts target = {.result = TARGET_NOT_READ,
+                                      .words = "only the leader reads it"};
+        char what[NAME_SIZE + 8];
+        char age[DURATION_TEXT_SIZE];
+        (void)snprintf(what, sizeof what, "zone %s", spec->zones[z].id);
+        if (facts->target != NULL) {
+            facts->target(facts->trouble_context, spec->name, spec->zones[z].id, &target);
+        }
+        json_t *value =
+            target.result == TARGET_RIGHT
+                ? document_format("as it should be, read %s ago",
+                                  document_duration(facts->now_ms - target.read_ms, age))
+                : document_text(target.words);
+        add(ready, what, value, "records, fence", pass_if(target.result == TARGET_RIGHT));
+    }
+}
+
+/* Those that a move is for: without the active region's. */
+static void add_quorum(struct ready *ready) {
+    const struct api_facts *facts = ready->facts;
+    const struct state *state = facts->state;
+    uint32_t active = state->services[ready->service].active;
+    const char *lost = document_region_name(state, active);
+    uint32_t left = 0;
+    for (uint32_t n = 0; n < state->node_count; n++) {
+        left += document_node_is_seen(facts, n) && !text_equal(state->nodes[n].region, lost);
+    }
+    uint32_t need = state->node_count / 2 + 1;
+    char limit[32];
+    (void)snprintf(limit, sizeof limit, "%" PRIu32 " nodes", need);
+    add(ready, "quorum", document_format("%" PRIu32 " without %s", left, lost), limit,
+        pass_if(left >= need));
+    struct policy_input nothing;
+    int spare = votes_spare_observers(state, document_policy(facts, &nothing), ready->service);
+    add(ready, "observers",
+        spare < 0 ? document_text("too few") : document_format("%d to spare", spare), "0",
+        pass_if(spare >= 0));
+}
+
+static void add_certificates(struct ready *ready) {
+    const struct api_facts *facts = ready->facts;
+    const struct state *state = facts->state;
+    uint32_t least = UINT32_MAX;
+    const char *whose = "";
+    for (uint32_t n = 0; n < state->node_count; n++) {
+        const struct report *report = document_report(facts, n);
+        if (report != NULL && report->certificate_days < least) {
+            least = report->certificate_days;
+            whose = state->nodes[n].name;
+        }
+    }
+    if (least != UINT32_MAX) {
+        add(ready, "certificates", document_format("%" PRIu32 " days left, %s", least, whose),
+            "7 days", pass_if(least >= CERTIFICATE_DAYS_MIN));
+    }
+}
+
+static void add_ttl(struct ready *ready) {
+    const struct spec_service *spec = &ready->facts->state->spec.services[ready->service];
+    uint32_t longest = 0;
+    const char *whose = "";
+    for (uint32_t i = 0; i < spec->record_count; i++) {
+        bool has_ttl = spec->records[i].kind != RECORD_ALIAS; /* an alias has its target's */
+        if (has_ttl && spec->records[i].ttl_s > longest) {
+            longest = spec->records[i].ttl_s;
+            whose = spec->records[i].name;
+        }
+    }
+    if (longest > 0) {
+        add(ready, "ttl", document_format("%" PRIu32 "s, %s", longest, whose), "60s",
+            longest <= TTL_MAX_S ? "pass" : "warning");
+    }
+}
+
+json_t *document_ready(const struct api_facts *facts, const struct move_preview *preview,
+                       bool *ret_ready) {
+    const struct state *state = facts->state;
+    const struct spec_service *spec = &state->spec.services[preview->service];
+    struct ready ready = {facts, preview->service, json_array(), true};
+    add_gates(&ready, preview);
+    add_targets(&ready);
+    add_quorum(&ready);
+    add_certificates(&ready);
+    add_ttl(&ready);
+    add(&ready, "mode", document_text(mode_text(spec->mode)), "auto",
+        spec->mode == MODE_AUTO ? "pass" : "warning");
+    json_t *object = json_object();
+    document_set(object, "service", document_text(spec->name));
+    document_set(object, "from", document_region(state, preview->from));
+    document_set(object, "to", document_region(state, preview->to));
+    document_set(object, "ready", document_bool(ready.ready));
+    document_set(object, "rows", ready.rows);
+    *ret_ready = ready.ready;
+    return object;
+}

@@ -1,0 +1,56 @@
+/* The leader reads each adopted service's records and fences in turn, also while nothing moves: so
+ * that what somebody else changed, and what can't be read, is known before it is needed. It only
+ * reads; what it finds is told (log, page, `ready`), and never acted on. */
+#ifndef EXECUTOR_INSPECTOR_H
+#define EXECUTOR_INSPECTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/clock.h"
+#include "core/state.h"
+#include "driver/driver.h"
+
+enum inspection_result {
+    INSPECTION_NONE, /* not read yet by this leader, or since the last move */
+    INSPECTION_RIGHT,
+    INSPECTION_FOREIGN,    /* somebody else changed the fence or a record */
+    INSPECTION_UNREADABLE, /* no credentials, no such zone, no answer ... */
+};
+
+struct inspection {
+    char service[NAME_SIZE], zone[NAME_SIZE];
+    uint64_t epoch;   /* of the service when it was read */
+    uint64_t read_ms; /* CLOCK_BOOTTIME */
+    enum inspection_result result;
+    char words[REASON_SIZE]; /* "" when it is right */
+};
+
+struct inspector_options {
+    uv_loop_t *loop;
+    const struct clock *clock;
+    struct driver *driver; /* the caller's; closed after the inspector */
+    const struct state *(*state)(void *context);
+    void *context;
+    uint32_t every_ms; /* from one round's end to the next one's start */
+};
+
+struct inspector;
+
+/* NULL: no memory. */
+struct inspector *inspector_create(const struct inspector_options *options);
+/* Leadership came or went: what an earlier term found is forgotten. */
+void inspector_lead(struct inspector *inspector, bool leads);
+/* Something was applied: what has moved, or was adopted, is read soon. Cheap. */
+void inspector_poke(struct inspector *inspector);
+/* What was found last about a service's zone; NULL: nothing yet. */
+const struct inspection *inspector_find(const struct inspector *inspector, const char *service,
+                                        const char *zone);
+/* One with this result, or NULL. */
+const struct inspection *inspector_first(const struct inspector *inspector,
+                                         enum inspection_result result);
+/* on_closed fires when the read under way has come back; then it is freed. */
+void inspector_close(struct inspector *inspector, void (*on_closed)(void *context), void *context);
+
+#endif

@@ -1,0 +1,272 @@
+#include "executor/inspector.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "codec/command_codec.h"
+#include "target.h"
+
+struct inspector {
+    struct inspector_options options;
+    uv_timer_t timer;
+    bool leads, closing, busy;
+    uint64_t term_count; /* a read that began before the last change of leadership doesn't count */
+    uint64_t asked_term;
+    uint32_t service, zone; /* whose turn it is */
+    struct inspection asked;
+    struct driver_target target;
+    struct inspection found[SERVICE_MAX * ZONE_MAX];
+    uint32_t found_count;
+    void (*on_closed)(void *context);
+    void *closed_context;
+};
+
+static const struct state *state_of(const struct inspector *inspector) {
+    return inspector->options.state(inspector->options.context);
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void continue_in(struct inspector *inspector, uint64_t delay_ms) {
+    if (inspector->leads && !inspector->closing) {
+        (void)uv_timer_start(&inspector->timer, on_timer, delay_ms, 0);
+    }
+}
+
+/* Between moves only: during one, the executor reads. */
+static bool is_at_rest(const struct service *service) {
+    return service->adopted && !execution_is_open(&service->execution);
+}
+
+static struct inspection *place_for(struct inspector *inspector, const struct inspection *asked) {
+    const struct state *state = state_of(inspector);
+    struct inspection *spare = NULL;
+    for (uint32_t i = 0; i < inspector->found_count; i++) {
+        struct inspection *found = &inspector->found[i];
+        if (text_equal(found->service, asked->service) && text_equal(found->zone, asked->zone)) {
+            return found;
+        }
+        spare = state_find_service(state, found->service) == NONE_INDEX ? found : spare;
+    }
+    if (inspector->found_count < ARRAY_LENGTH(inspector->found)) {
+        spare = &inspector->found[inspector->found_count++];
+    }
+    if (spare != NULL) {
+        memset(spare, 0, sizeof *spare);
+    }
+    return spare;
+}
+
+static void log_change(const struct inspection *before, const struct inspection *now) {
+    bool same = before->result == now->result && text_equal(before->words, now->words);
+    if (same || (before->result == INSPECTION_NONE && now->result == INSPECTION_RIGHT)) {
+        return;
+    }
+    enum log_event event = now->result == INSPECTION_RIGHT     ? LOG_TARGET_RIGHT
+                           : now->result == INSPECTION_FOREIGN ? LOG_TARGET_FOREIGN
+                                                               : LOG_TARGET_UNREADABLE;
+    const struct log_field fields[] = {
+        LOG_TEXT("service", now->service),
+        LOG_TEXT("zone", now->zone),
+        LOG_TEXT("why", now->words),
+    };
+    log_write(event, fields, ARRAY_LENGTH(fields));
+}
+
+/* Ours, of this service, of no later epoch: a move's, an adoption's or a burnt one. */
+static bool fence_is_right(const struct state *state, const struct service *service,
+                           const struct driver_reading *reading) {
+    struct fence fence;
+    return reading->fence_present && fence_parse(reading->fence, state->cluster, &fence) &&
+           text_equal(fence.service, service->name) &&
+           !fence_is_after(&fence, state->incarnation, service->epoch);
+}
+
+static void judge(const struct inspector *inspector, uint32_t s, uint32_t zone,
+                  const struct driver_reading *reading, struct inspection *now) {
+    const struct state *state = state_of(inspector);
+    const struct service *service = &state->services[s];
+    struct driver_blob desired;
+    struct error error = {ERROR_OK, ""};
+    char diff[REASON_SIZE - 32];
+    now->result = INSPECTION_FOREIGN;
+    if (!fence_is_right(state, service, reading)) {
+        (void)snprintf(now->words, sizeof now->words, "the fence is %.150s, not this service's",
+                       reading->fence_present ? reading->fence : "gone");
+        return;
+    }
+    if (target_desired(state, s, zone, service->active, &inspector->target, &reading->state,
+                       &desired, diff, sizeof diff, &error) != ERROR_OK) {
+        (void)snprintf(now->words, sizeof now->words, "%.250s", error.message);
+        return;
+    }
+    /* After a released step, or half a move, the records may be anywhere: their page is another. */
+    bool owed = service->half_moved || service->debt_count > 0 ||
+                service->execution.result == RESULT_RELEASED;
+    if (diff[0] != '\0' && !owed) {
+        (void)snprintf(now->words, sizeof now->words, "is and should be: %s", diff);
+        return;
+    }
+    now->result = INSPECTION_RIGHT;
+    now->words[0] = '\0';
+}
+
+static void finish_if_idle(struct inspector *inspector);
+
+static void on_read(void *context, const struct error *error,
+                    const struct driver_reading *reading) {
+    struct inspector *inspector = context;
+    struct inspection *now = &inspector->asked;
+    inspector->busy = false;
+    const struct state *state = state_of(inspector);
+    uint32_t s = state_find_service(state, now->service);
+    bool counts = inspector->leads && inspector->asked_term == inspector->term_count &&
+                  s != NONE_INDEX && s == inspector->service &&
+                  inspector->zone < state->spec.services[s].zone_count &&
+                  text_equal(state->spec.services[s].zones[inspector->zone].id, now->zone) &&
+                  is_at_rest(&state->services[s]) && state->services[s].epoch == now->epoch;
+    if (counts) {
+        if (error != NULL) {
+            /* A record that is missing is somebody's doing; everything else is the way there. */
+            now->result = error->code == ERROR_NOT_FOUND || error->code == ERROR_CONFLICT
+                              ? INSPECTION_FOREIGN
+                              : INSPECTION_UNREADABLE;
+            (void)snprintf(now->words, sizeof now->words, "%.250s", error->message);
+        } else {
+            judge(inspector, s, inspector->zone, reading, now);
+        }
+        codec_clean_text(now->words);
+        now->read_ms = clock_boottime_ms(inspector->options.clock);
+        struct inspection *place = place_for(inspector, now);
+        if (place != NULL) {
+            log_change(place, now);
+            *place = *now;
+        }
+    }
+    inspector->zone++;
+    continue_in(inspector, 0);
+    finish_if_idle(inspector);
+}
+
+static void ask(struct inspector *inspector, const struct state *state) {
+    const struct service *service = &state->services[inspector->service];
+    struct inspection *asked = &inspector->asked;
+    memset(asked, 0, sizeof *asked);
+    memcpy(asked->service, service->name, sizeof asked->service);
+    (void)TEXT_COPY(asked->zone,
+                    state->spec.services[inspector->service].zones[inspector->zone].id);
+    asked->epoch = service->epoch;
+    target_of_zone(state, inspector->service, inspector->zone, &inspector->target);
+    inspector->asked_term = inspector->term_count;
+    inspector->busy = true;
+    driver_read(inspector->options.driver, &inspector->target, "", on_read, inspector);
+}
+
+static void on_timer(uv_timer_t *timer) {
+    struct inspector *inspector = timer->data;
+    const struct state *state = state_of(inspector);
+    if (inspector->busy) {
+        return; /* of the term before; its end goes on */
+    }
+    for (; inspector->service < state->spec.service_count; inspector->service++) {
+        if (is_at_rest(&state->services[inspector->service]) &&
+            inspector->zone < state->spec.services[inspector->service].zone_count) {
+            ask(inspector, state);
+            return;
+        }
+        inspector->zone = 0;
+    }
+    inspector->service = 0;
+    inspector->zone = 0;
+    continue_in(inspector, inspector->options.every_ms);
+}
+
+struct inspector *inspector_create(const struct inspector_options *options) {
+    struct inspector *inspector = calloc(1, sizeof *inspector);
+    if (inspector != NULL) {
+        inspector->options = *options;
+        (void)uv_timer_init(options->loop, &inspector->timer);
+        inspector->timer.data = inspector;
+    }
+    return inspector;
+}
+
+void inspector_lead(struct inspector *inspector, bool leads) {
+    inspector->leads = leads;
+    inspector->term_count++;
+    memset(inspector->found, 0, sizeof inspector->found);
+    inspector->found_count = 0;
+    inspector->service = 0;
+    inspector->zone = 0;
+    if (!leads && !inspector->closing) {
+        (void)uv_timer_stop(&inspector->timer);
+    }
+    continue_in(inspector, 0);
+}
+
+void inspector_poke(struct inspector *inspector) {
+    const struct state *state = state_of(inspector);
+    if (!inspector->leads || inspector->busy || inspector->closing) {
+        return; /* the round under way comes to it, or the next one */
+    }
+    for (uint32_t s = 0; s < state->spec.service_count; s++) {
+        const struct service *service = &state->services[s];
+        for (uint32_t z = 0; is_at_rest(service) && z < state->spec.services[s].zone_count; z++) {
+            const struct inspection *found =
+                inspector_find(inspector, service->name, state->spec.services[s].zones[z].id);
+            if (found == NULL || found->epoch != service->epoch) {
+                continue_in(inspector, 0);
+                return;
+            }
+        }
+    }
+}
+
+const struct inspection *inspector_find(const struct inspector *inspector, const char *service,
+                                        const char *zone) {
+    for (uint32_t i = 0; i < inspector->found_count; i++) {
+        const struct inspection *found = &inspector->found[i];
+        if (text_equal(found->service, service) && text_equal(found->zone, zone)) {
+            return found;
+        }
+    }
+    return NULL;
+}
+
+const struct inspection *inspector_first(const struct inspector *inspector,
+                                         enum inspection_result result) {
+    for (uint32_t i = 0; i < inspector->found_count; i++) {
+        if (inspector->found[i].result == result) {
+            return &inspector->found[i];
+        }
+    }
+    return NULL;
+}
+
+static void on_timer_closed(uv_handle_t *handle) {
+    struct inspector *inspector = handle->data;
+    void (*on_closed)(void *) = inspector->on_closed;
+    void *context = inspector->closed_context;
+    free(inspector);
+    if (on_closed != NULL) {
+        on_closed(context);
+    }
+}
+
+static void finish_if_idle(struct inspector *inspector) {
+    if (inspector->closing && !inspector->busy &&
+        !uv_is_closing((uv_handle_t *)&inspector->timer)) {
+        uv_close((uv_handle_t *)&inspector->timer, on_timer_closed);
+    }
+}
+
+void inspector_close(struct inspector *inspector, void (*on_closed)(void *context), void *context) {
+    inspector->closing = true;
+    inspector->leads = false;
+    inspector->on_closed = on_closed;
+    inspector->closed_context = context;
+    finish_if_idle(inspector);
+}
