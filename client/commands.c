@@ -1,7 +1,9 @@
 #include "commands.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "views.h"
 
@@ -23,10 +25,38 @@ static int send_command(const struct options *options, Noctua__Request *request)
     return status;
 }
 
-static int run_status(const struct options *options) {
+static int show_status(const struct options *options) {
     const char *service = first(options);
     return service == NULL ? ask_query(options, "status", NULL, true, view_status)
                            : ask_query(options, "service", service, true, view_service);
+}
+
+#define WATCH_EVERY_S 2
+
+/* Again and again, until it is interrupted (or --wait is over). */
+static int watch_status(const struct options *options) {
+    bool terminal = isatty(STDOUT_FILENO) != 0;
+    uint64_t begun_ms = clock_boottime_ms(&clock_system);
+    for (;;) {
+        (void)fputs(terminal ? SCREEN_HOME : "", stdout);
+        int status = show_status(options);
+        (void)fflush(stdout);
+        uint64_t passed_ms = clock_boottime_ms(&clock_system) - begun_ms;
+        if (status == EXIT_USAGE ||
+            (options->wait_ms > 0 && passed_ms + WATCH_EVERY_S * 1000 > options->wait_ms)) {
+            return status;
+        }
+        (void)sleep(WATCH_EVERY_S);
+        (void)fputs(terminal ? "" : "\n", stdout);
+    }
+}
+
+static int run_status(const struct options *options) {
+    if (options->wait && !options->watch) {
+        (void)fprintf(stderr, "noctuactl: status takes --wait together with -w\n");
+        return EXIT_USAGE;
+    }
+    return options->watch ? watch_status(options) : show_status(options);
 }
 
 static int run_explain(const struct options *options) {
@@ -211,7 +241,8 @@ static int run_transfer_leader(const struct options *options) {
 #define OVERRIDE_OPTIONS (OPTION_FOR | OPTION_REASON | OPTION_ALL)
 
 const struct client_command client_commands[] = {
-    {"status", "[SERVICE]", 0, 1, 0, "who serves, who leads, what would happen now", run_status},
+    {"status", "[SERVICE]", 0, 1, OPTION_WATCH | OPTION_WAIT,
+     "who serves, who leads, what would happen now", run_status},
     {"explain", "SERVICE", 1, 1, OPTION_EPOCH, "every gate: why it moved, or why not", run_explain},
     {"watch", "[SERVICE]", 0, 1, OPTION_WAIT, "events as they happen", ask_watch},
     {"history", "[SERVICE]", 0, 1, OPTION_EPOCH | OPTION_EVENTS, "moves, and the events of one",

@@ -45,7 +45,7 @@ struct options {
     uint64_t revision; /* 0: the current one */
     bool has_expected;
     uint32_t days, limit;
-    bool yes, wait, force, dry_run, events, all;
+    bool yes, wait, watch, force, dry_run, events, all;
     uint64_t wait_ms; /* 0: until the end */
 
     const char *arguments[ARGUMENT_MAX];
@@ -68,6 +68,7 @@ struct options {
 #define OPTION_ALL (1u << 13)
 #define OPTION_AGAINST (1u << 14)
 #define OPTION_REVISION (1u << 15)
+#define OPTION_WATCH (1u << 16)
 
 struct client_command {
     const char *words;     /* "spec apply" */

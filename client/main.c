@@ -228,6 +228,9 @@ static error_t take_command_option(int key, char *argument, struct options *opti
     case KEY_AGAINST:
         options->against = argument;
         return 0;
+    case KEY_WATCH:
+        options->watch = true;
+        return 0;
     case KEY_REVISION:
         options->revision = take_number(argument, 1, UINT64_MAX, "--revision", state);
         return 0;
@@ -248,6 +251,9 @@ static void check_arguments(const struct parsed *parsed, struct argp_state *stat
 
 static error_t parse_option(int key, char *argument, struct argp_state *state) {
     struct parsed *parsed = state->input;
+    if (key == KEY_WATCH_LETTER) {
+        key = KEY_WATCH;
+    }
     if (key >= KEY_ENDPOINTS && key < KEY_END) {
         parsed->given[key - KEY_ENDPOINTS] = true;
     }
@@ -320,7 +326,8 @@ static int check_options(const struct parsed *parsed) {
     for (size_t o = 0; o < client_option_count; o++) {
         const struct argp_option *option = &client_options[o];
         uint32_t bit = client_option_bit(option->key);
-        if (bit != 0 && parsed->given[option->key - KEY_ENDPOINTS] &&
+        int key = option->key == KEY_WATCH_LETTER ? KEY_WATCH : option->key;
+        if (bit != 0 && parsed->given[key - KEY_ENDPOINTS] &&
             (parsed->command->options & bit) == 0) {
             (void)fprintf(stderr, "noctuactl: %s takes no --%s\n", parsed->command->words,
                           option->name);

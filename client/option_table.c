@@ -18,6 +18,7 @@ const struct argp_option client_options[] = {
     {"expires", KEY_FOR, "TIME", OPTION_ALIAS, NULL, 2},
     {"all", KEY_ALL, NULL, 0, "every service", 2},
     {"yes", KEY_YES, NULL, 0, "don't ask", 2},
+    {"watch", KEY_WATCH_LETTER, NULL, 0, "status: again every 2 s (until --wait is over)", 2},
     {"wait", KEY_WAIT, "SECONDS", OPTION_ARG_OPTIONAL, "show the steps until the end", 2},
     {"plan-hash", KEY_PLAN_HASH, "HASH", 0, "only if the plan is still this one (exit 8)", 2},
     {"dry-run", KEY_DRY_RUN, NULL, 0, "show what would be done", 2},
@@ -76,6 +77,9 @@ uint32_t client_option_bit(int key) {
         return OPTION_ALL;
     case KEY_AGAINST:
         return OPTION_AGAINST;
+    case KEY_WATCH_LETTER:
+    case KEY_WATCH:
+        return OPTION_WATCH;
     case KEY_REVISION:
         return OPTION_REVISION;
     case KEY_DIRECTORY:

@@ -27,6 +27,7 @@ enum {
     KEY_ALL,
     KEY_AGAINST,
     KEY_REVISION,
+    KEY_WATCH,
     KEY_DIRECTORY,
     KEY_CLUSTER,
     KEY_ROLE,
@@ -40,6 +41,8 @@ enum {
 
 extern const struct argp_option client_options[]; /* ends with {0} */
 extern const uint32_t client_option_count;        /* without that */
+/* -w is also a letter. */
+#define KEY_WATCH_LETTER 'w'
 /* The OPTION_ bit of the commands that take it; 0: all do. */
 uint32_t client_option_bit(int key);
 /* "0 done, 1 internal error, ..." */

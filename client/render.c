@@ -49,29 +49,79 @@ void table_add(struct table *table, const char *const *cells) {
 
 static size_t cell_width(const char *cell) {
     size_t width = 0;
-    for (const char *p = cell == NULL ? "" : cell; *p != '\0'; p++) {
+    for (const char *p = cell; *p != '\0'; p++) {
         width += ((unsigned char)*p & 0xc0) != 0x80; /* UTF-8: not a byte in mid-character */
     }
     return width;
 }
 
-void table_print(const struct table *table, FILE *out) {
+static const char *cell_at(const struct table *table, uint32_t row, uint32_t column) {
+    const char *cell = table->cells[(size_t)row * table->columns + column];
+    return cell == NULL ? "" : cell;
+}
+
+#define COLUMN_MIN 6
+#define GAP 2
+
+/* Takes from the widest column until the table fits, or nothing can be taken any more. */
+static void fit(const struct table *table, unsigned screen_width, size_t *widths) {
+    size_t total = GAP * (size_t)(table->columns - 1);
+    for (uint32_t i = 0; i < table->columns; i++) {
+        total += widths[i];
+    }
+    while (screen_width > 0 && total > screen_width) {
+        uint32_t widest = 0;
+        for (uint32_t i = 1; i < table->columns; i++) {
+            widest = widths[i] > widths[widest] ? i : widest;
+        }
+        if (widths[widest] <= COLUMN_MIN) {
+            return;
+        }
+        widths[widest]--;
+        total--;
+    }
+}
+
+/* The cell, or as much of it as there is room for, with an ellipsis. Returns its width. */
+static size_t print_cell(const char *cell, size_t width, FILE *out) {
+    if (cell_width(cell) <= width) {
+        (void)fputs(cell, out);
+        return cell_width(cell);
+    }
+    const char *end = cell;
+    for (size_t left = width - 1; left > 0; left--) {
+        end += text_utf8_length(end, strnlen(end, 4));
+    }
+    (void)fprintf(out, "%.*s…", (int)(end - cell), cell);
+    return width;
+}
+
+void table_print_on(const struct table *table, const struct screen *screen, FILE *out) {
     size_t widths[TABLE_COLUMN_MAX] = {0};
     for (uint32_t r = 0; r < table->rows; r++) {
         for (uint32_t i = 0; i < table->columns; i++) {
-            size_t width = cell_width(table->cells[(size_t)r * table->columns + i]);
+            size_t width = cell_width(cell_at(table, r, i));
             widths[i] = width > widths[i] ? width : widths[i];
         }
     }
+    fit(table, screen->width, widths);
     for (uint32_t r = 0; r < table->rows; r++) {
         for (uint32_t i = 0; i < table->columns; i++) {
-            const char *cell = table->cells[(size_t)r * table->columns + i];
-            (void)fputs(cell == NULL ? "" : cell, out);
-            size_t padding = i + 1 == table->columns ? 0 : widths[i] - cell_width(cell) + 2;
+            const char *cell = cell_at(table, r, i);
+            enum mood mood = screen->colour && r > 0 ? screen_mood(cell) : MOOD_NONE;
+            (void)fputs(screen_colour(mood), out);
+            size_t used = print_cell(cell, widths[i], out);
+            (void)fputs(mood == MOOD_NONE ? "" : SCREEN_PLAIN, out);
+            size_t padding = i + 1 == table->columns ? 0 : widths[i] - used + GAP;
             (void)fprintf(out, "%*s", (int)padding, "");
         }
         (void)fputc('\n', out);
     }
+}
+
+void table_print(const struct table *table, FILE *out) {
+    struct screen screen = screen_of(out);
+    table_print_on(table, &screen, out);
 }
 
 void table_finish(struct table *table) {

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "screen.h"
+
 enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_YAML };
 
 #define TABLE_COLUMN_MAX 16
@@ -22,6 +24,8 @@ void table_init(struct table *table, uint32_t columns);
 /* One row; each cell is copied, NULL is "-". */
 void table_add(struct table *table, const char *const *cells);
 void table_print(const struct table *table, FILE *out);
+/* ... as on such a screen: cells are cut where it is too narrow. */
+void table_print_on(const struct table *table, const struct screen *screen, FILE *out);
 void table_finish(struct table *table);
 
 void render_json(const json_t *document, FILE *out);

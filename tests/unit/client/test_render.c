@@ -32,6 +32,53 @@ static void test_columns_are_as_wide_as_they_must(void **state) {
     free(text);
 }
 
+static char *table_on(const struct screen *screen) {
+    static const char *const rows[][3] = {
+        {"SERVICE", "STATE", "WHY"},
+        {"z\xc3\xbcrich-and-more", "blocked", "a sentence that is too long for it"},
+        {"x", "ok", "short"}};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    struct table table;
+    assert_non_null(out);
+    table_init(&table, 3);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        table_add(&table, rows[i]);
+    }
+    table_print_on(&table, screen, out);
+    table_finish(&table);
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+static void test_a_narrow_screen(void **state) {
+    (void)state;
+    char *text = table_on(&(struct screen){.width = 40});
+    assert_string_equal(text,
+                        "SERVICE         STATE    WHY\n"
+                        "z\xc3\xbcrich-and-mo\xe2\x80\xa6  blocked  a sentence tha\xe2\x80\xa6\n"
+                        "x               ok       short\n");
+    free(text);
+    text = table_on(&(struct screen){.width = 1}); /* as narrow as it gets */
+    assert_non_null(
+        strstr(text, "z\xc3\xbcric\xe2\x80\xa6  block\xe2\x80\xa6  a sen\xe2\x80\xa6\n"));
+    free(text);
+}
+
+/* Only what is a word of its own has a colour, and the heads have none. */
+static void test_colours(void **state) {
+    (void)state;
+    char *text = table_on(&(struct screen){.colour = true});
+    assert_non_null(strstr(text, "  \033[1;31mblocked\033[0m  a sentence"));
+    assert_non_null(strstr(text, "  \033[32mok\033[0m       short\n"));
+    assert_int_equal(strncmp(text, "SERVICE", 7), 0);
+    free(text);
+    text = table_on(&(struct screen){0});
+    assert_null(strchr(text, '\033'));
+    free(text);
+}
+
 /* Characters are counted, not bytes. */
 static void test_columns_of_other_letters(void **state) {
     static const char *const rows[][2] = {{"z\xc3\xbcrich", "1"},
@@ -146,6 +193,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_columns_are_as_wide_as_they_must),
         cmocka_unit_test(test_columns_of_other_letters),
+        cmocka_unit_test(test_a_narrow_screen),
+        cmocka_unit_test(test_colours),
         cmocka_unit_test(test_cells_cant_break_the_table),
         cmocka_unit_test(test_an_empty_table),
         cmocka_unit_test(test_durations),
