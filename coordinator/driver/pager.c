@@ -276,6 +276,19 @@ void pager_forget(struct pager *pager, enum pager_alarm alarm) {
     }
 }
 
+void pager_take_over(struct pager *pager, enum pager_alarm alarm) {
+    for (unsigned r = 0; r < RECEIVER_COUNT; r++) {
+        pager->deliveries[alarm][r].told = !pager->holds[alarm];
+    }
+}
+
+void pager_hand_over(struct pager *pager, enum pager_alarm alarm) {
+    pager->holds[alarm] = false;
+    for (unsigned r = 0; r < RECEIVER_COUNT; r++) {
+        pager->deliveries[alarm][r].told = false;
+    }
+}
+
 void pager_set_well(struct pager *pager, bool well) {
     pager->well = well;
 }

@@ -12,7 +12,7 @@
 struct inspector {
     struct inspector_options options;
     uv_timer_t timer;
-    bool leads, closing, busy;
+    bool leads, closing, busy, has_read_all;
     uint64_t term_count; /* a read that began before the last change of leadership doesn't count */
     uint64_t asked_term;
     uint32_t service, zone; /* whose turn it is */
@@ -181,6 +181,7 @@ static void on_timer(uv_timer_t *timer) {
     }
     inspector->service = 0;
     inspector->zone = 0;
+    inspector->has_read_all = true;
     continue_in(inspector, inspector->options.every_ms);
 }
 
@@ -196,6 +197,7 @@ struct inspector *inspector_create(const struct inspector_options *options) {
 
 void inspector_lead(struct inspector *inspector, bool leads) {
     inspector->leads = leads;
+    inspector->has_read_all = false;
     inspector->term_count++;
     memset(inspector->found, 0, sizeof inspector->found);
     inspector->found_count = 0;
@@ -244,6 +246,10 @@ const struct inspection *inspector_first(const struct inspector *inspector,
         }
     }
     return NULL;
+}
+
+bool inspector_has_read_all(const struct inspector *inspector) {
+    return inspector->has_read_all;
 }
 
 static void on_timer_closed(uv_handle_t *handle) {

@@ -86,14 +86,8 @@ static void look(struct noctuad *node) {
     pager_set(node->pager, PAGER_NO_QUORUM, lost_ms >= node->config.alarm.no_quorum_ms, detail);
     pager_set(node->pager, PAGER_DIGESTS_DIFFER, facts.state->halted,
               "noctuactl explain says of what; then noctuactl resume-automation");
-    const struct inspection *foreign = inspector_first(node->inspector, INSPECTION_FOREIGN);
-    char change[sizeof foreign->service + sizeof foreign->zone + sizeof foreign->words + 8];
-    (void)snprintf(change, sizeof change, "%s", "");
-    if (foreign != NULL) {
-        (void)snprintf(change, sizeof change, "%s %s: %s", foreign->service, foreign->zone,
-                       foreign->words);
-    }
-    pager_set(node->pager, PAGER_FOREIGN_CHANGE, foreign != NULL, change);
+    node_look_at_services(node, &facts);
+    node_look_at_targets(node);
     int64_t days = tls_identity_days_left(node->identity, facts.wall_ms);
     (void)snprintf(detail, sizeof detail, "%" PRId64 " days left; renew it, then SIGHUP", days);
     pager_set(node->pager, PAGER_CERTIFICATE, days < CERTIFICATE_DAYS, detail);

@@ -52,6 +52,7 @@ struct noctuad {
     struct probe_engine *probes;
     struct probe_control *control;
     struct pager *pager;
+    bool tells_of_targets; /* it leads, and has read them all */
 
     uv_timer_t report_timer;  /* each second */
     uv_timer_t soon_timer;    /* a report out of turn, coalesced */
@@ -120,6 +121,9 @@ void node_tell(const char *state);
 /* alarms.c */
 void node_configure_alarms(struct noctuad *node);
 void node_on_alarm_timer(uv_timer_t *timer);
+/* service_alarms.c */
+void node_look_at_services(struct noctuad *node, const struct api_facts *facts);
+void node_look_at_targets(struct noctuad *node);
 /* Starts a process that pages for this one, which ends. */
 void node_spawn_last_word(const struct noctuad *node, const char *why);
 /* What that process does: pages that the node has stopped, and ends. */

@@ -12,7 +12,7 @@
 
 /* A quorum seen longer ago is not "recently" any more: /readyz says 503. */
 #define QUORUM_RECENT_MS 10000
-#define ALARM_FACTS_MAX 8
+#define ALARM_FACTS_MAX 16
 
 /* This process's link to one node, by that node's place in state->nodes. */
 struct link_facts {

@@ -19,10 +19,17 @@
 
 #define PAGER_TEXT_SIZE 512
 
-/* X(NAME, "word", whether it is the group's, what it means) */
+/* X(NAME, "word", whether it is the group's, what it means)
+ * Severity is critical for all: who wants less has rules for it at the receiver, by `class`. */
 #define PAGER_ALARMS(X)                                                                            \
     X(NO_QUORUM, "no_quorum", true, "no quorum: endpoints hold their answers, nothing moves")      \
     X(DIGESTS_DIFFER, "digests_differ", true, "replicas differ: automation is stopped")            \
+    X(SUSPECT, "suspect", true, "a region is suspected to be down")                                \
+    X(APPROVAL_WANTED, "approval_wanted", true, "a move waits for a person's yes")                 \
+    X(BLOCKED, "blocked", true, "a region is confirmed down, and a gate forbids the move")         \
+    X(MOVING, "moving", true, "a service moves; over when the move has ended")                     \
+    X(MOVE_STOPPED, "move_stopped", true, "a move stopped, or ended between two regions")          \
+    X(PAUSE_FORGOTTEN, "pause_forgotten", true, "a pause has held for over four hours")            \
     X(FOREIGN_CHANGE, "foreign_change", true, "somebody else changed a record or a fence")         \
     X(CERTIFICATE, "certificate", false, "this node's certificate or revocation list ends soon")   \
     X(STOPPED, "stopped", false, "this node can't go on, and has ended")
@@ -55,6 +62,10 @@ void pager_configure(struct pager *pager, const struct pager_receivers *receiver
 void pager_set(struct pager *pager, enum pager_alarm alarm, bool holds, const char *detail);
 /* As if nobody had been told of it yet. */
 void pager_forget(struct pager *pager, enum pager_alarm alarm);
+/* What another node may have told isn't known: tells how it is, whichever way. */
+void pager_take_over(struct pager *pager, enum pager_alarm alarm);
+/* It is another node's from now on: nothing is told, nothing taken back. */
+void pager_hand_over(struct pager *pager, enum pager_alarm alarm);
 /* Whether the dead man's switch is fed. */
 void pager_set_well(struct pager *pager, bool well);
 bool pager_holds(const struct pager *pager, enum pager_alarm alarm);

@@ -50,6 +50,8 @@ const struct inspection *inspector_find(const struct inspector *inspector, const
 /* One with this result, or NULL. */
 const struct inspection *inspector_first(const struct inspector *inspector,
                                          enum inspection_result result);
+/* This node leads, and has read all once. */
+bool inspector_has_read_all(const struct inspector *inspector);
 /* on_closed fires when the read under way has come back; then it is freed. */
 void inspector_close(struct inspector *inspector, void (*on_closed)(void *context), void *context);
 

@@ -1,0 +1,152 @@
+/* What is paged about services: facts of committed state, which every node holds alike. So every
+ * node pages them under the group's one key: whichever of them can reach the receiver is enough,
+ * and a node that was away says nothing that the others don't take back. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "node.h"
+
+#define TOLD_AT_LEAST_MS 5000 /* a move is over faster than anybody looks */
+#define PAUSE_FORGOTTEN_MS (UINT64_C(4) * 3600 * 1000)
+
+static const char *region_of(const struct state *state, uint32_t region) {
+    return region < state->spec.region_count ? state->spec.regions[region].name : "?";
+}
+
+/* Not what mode observe would have done, nor what an operator has vetoed. */
+static bool is_suspect(const struct state *state, uint32_t s) {
+    const struct suspect *suspect = &state->services[s].suspect;
+    return suspect->open && !suspect->rejected && state->services[s].adopted &&
+           state->spec.services[s].mode != MODE_OBSERVE &&
+           state_override(state, OVERRIDE_VETO, state->services[s].name, NULL) == NULL;
+}
+
+static bool is_moving(const struct execution *execution, uint64_t wall_ms) {
+    bool just_ended = execution->phase == EXECUTION_ENDED && execution->begun_index != 0 &&
+                      wall_ms < execution->end_wall_ms + TOLD_AT_LEAST_MS;
+    return execution->kind != EXECUTION_ADOPT && (execution_is_open(execution) || just_ended);
+}
+
+static bool has_unknown_step(const struct execution *execution) {
+    for (uint32_t i = 0; execution_is_open(execution) && i < execution->step_count; i++) {
+        if (execution->steps[i].phase == STEP_UNKNOWN) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_stopped(const struct service *service) {
+    const struct execution *execution = &service->execution;
+    bool stopped = execution->phase == EXECUTION_ENDED && execution->result == RESULT_STOPPED;
+    return service->half_moved || stopped || has_unknown_step(execution);
+}
+
+static bool holds(const struct api_facts *facts, enum pager_alarm alarm, uint32_t s) {
+    const struct service *service = &facts->state->services[s];
+    const struct suspect *suspect = &service->suspect;
+    switch (alarm) {
+    case PAGER_SUSPECT:
+        return is_suspect(facts->state, s);
+    case PAGER_APPROVAL_WANTED:
+        return is_suspect(facts->state, s) && suspect->note == NOTE_ASKED && !suspect->approved;
+    case PAGER_BLOCKED:
+        return is_suspect(facts->state, s) && suspect->note == NOTE_BLOCKED;
+    case PAGER_MOVING:
+        return is_moving(&service->execution, facts->wall_ms);
+    case PAGER_MOVE_STOPPED:
+        return is_stopped(service);
+    default:
+        return false;
+    }
+}
+
+/* "nocturnal: us-east-1 is down", and what to type. */
+static void describe(const struct state *state, enum pager_alarm alarm, uint32_t s, char *text,
+                     size_t size) {
+    const struct service *service = &state->services[s];
+    const struct execution *execution = &service->execution;
+    const char *suspect = region_of(state, service->suspect.region);
+    switch (alarm) {
+    case PAGER_APPROVAL_WANTED:
+        (void)snprintf(text, size, "%s: %s is down; noctuactl approve %s, or reject", service->name,
+                       suspect, service->name);
+        break;
+    case PAGER_MOVING:
+        (void)snprintf(text, size, "%s: %s -> %s, epoch %" PRIu64 ", by %.64s", service->name,
+                       region_of(state, execution->from), region_of(state, execution->to),
+                       execution->epoch, execution->actor);
+        break;
+    case PAGER_MOVE_STOPPED:
+        (void)snprintf(text, size, "%s: epoch %" PRIu64 " %s; noctuactl status %s", service->name,
+                       service->epoch, service->half_moved ? "is between two regions" : "stopped",
+                       service->name);
+        break;
+    default:
+        (void)snprintf(text, size, "%s: %s is down; noctuactl explain %s", service->name, suspect,
+                       service->name);
+        break;
+    }
+}
+
+static void look_at_pauses(struct noctuad *node, const struct api_facts *facts) {
+    const struct override *forgotten = NULL;
+    char detail[256] = "";
+    for (uint32_t i = 0; i < facts->state->override_count; i++) {
+        const struct override *held = &facts->state->overrides[i];
+        if (held->kind == OVERRIDE_PAUSE && facts->wall_ms > held->wall_ms + PAUSE_FORGOTTEN_MS) {
+            forgotten = held;
+        }
+    }
+    if (forgotten != NULL) {
+        (void)snprintf(detail, sizeof detail, "%s by %.64s: %.100s; noctuactl resume",
+                       forgotten->service[0] == '\0' ? "all services" : forgotten->service,
+                       forgotten->actor, forgotten->reason);
+    }
+    pager_set(node->pager, PAGER_PAUSE_FORGOTTEN, forgotten != NULL, detail);
+}
+
+void node_look_at_services(struct noctuad *node, const struct api_facts *facts) {
+    static const enum pager_alarm alarms[] = {PAGER_SUSPECT, PAGER_APPROVAL_WANTED, PAGER_BLOCKED,
+                                              PAGER_MOVING, PAGER_MOVE_STOPPED};
+    if (!facts->was_caught_up) {
+        return; /* the log that is being read tells the past */
+    }
+    for (size_t a = 0; a < ARRAY_LENGTH(alarms); a++) {
+        char detail[256] = "";
+        bool any = false;
+        for (uint32_t s = 0; s < facts->state->spec.service_count && !any; s++) {
+            any = holds(facts, alarms[a], s);
+            if (any) {
+                describe(facts->state, alarms[a], s, detail, sizeof detail);
+            }
+        }
+        pager_set(node->pager, alarms[a], any, detail);
+    }
+    look_at_pauses(node, facts);
+}
+
+/* What only the leader sees. Nobody knows what an earlier one has told: a new leader tells how it
+ * is once it has read everything, and one that is deposed takes nothing back. */
+void node_look_at_targets(struct noctuad *node) {
+    if (!inspector_has_read_all(node->inspector)) {
+        if (node->tells_of_targets) {
+            pager_hand_over(node->pager, PAGER_FOREIGN_CHANGE);
+        }
+        node->tells_of_targets = false;
+        return;
+    }
+    const struct inspection *foreign = inspector_first(node->inspector, INSPECTION_FOREIGN);
+    char detail[sizeof foreign->service + sizeof foreign->zone + sizeof foreign->words + 8] = "";
+    if (foreign != NULL) {
+        (void)snprintf(detail, sizeof detail, "%s %s: %s", foreign->service, foreign->zone,
+                       foreign->words);
+    }
+    pager_set(node->pager, PAGER_FOREIGN_CHANGE, foreign != NULL, detail);
+    if (!node->tells_of_targets) {
+        pager_take_over(node->pager, PAGER_FOREIGN_CHANGE);
+    }
+    node->tells_of_targets = true;
+}
