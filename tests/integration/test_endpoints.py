@@ -1,5 +1,9 @@
 """What pollers see: independent programs against the real daemon."""
 
+import contextlib
+import re
+import resource
+import socket
 import subprocess
 from pathlib import Path
 
@@ -61,3 +65,56 @@ def test_haproxy_follows_the_active_region(group, world, tmp_path):
         noctua.wait_until(served_by(NEW), 20, "HAProxy sends to the new region")
     finally:
         proxy.terminate()
+
+
+IDLE = 10000
+
+
+def open_idle(node):
+    """Connections that say nothing, as many as the machine lets us have at once."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, IDLE + 1000), hard))
+    idle = []
+    try:
+        for _ in range(IDLE):
+            idle.append(socket.create_connection(("127.0.0.1", node.http_port), timeout=10))
+        yield idle
+    finally:
+        for connection in idle:
+            connection.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_ten_thousand_idle_connections(group):
+    """The oldest go; who asks is answered; the group doesn't notice; memory stays bounded."""
+    node = group.leader()
+    before = node.status()
+    slow = socket.create_connection(("127.0.0.1", node.http_port), timeout=10)
+    slow.sendall(b"GET /livez HTTP/1.1\r\nHost:")  # and never ends
+    with contextlib.contextmanager(open_idle)(node) as idle:
+        assert len(idle) == IDLE
+        for _ in range(50):
+            assert node.get("/livez", timeout=5)[0] == 200
+        text = node.get("/metrics")[1]
+        open_now = re.search(r'noctua_http_connections\{listener="http"\} (\d+)', text)
+        assert int(open_now.group(1)) <= 512
+        after = node.status()
+    assert (after["leader"], after["term"]) == (before["leader"], before["term"])
+    slow.close()
+    resident = int(re.search(r"VmRSS:\s+(\d+) kB",
+                             Path(f"/proc/{node.process.pid}/status").read_text()).group(1))
+    assert resident < 100 * 1024 * noctua.PATIENCE
+
+
+def test_pipelined_requests_are_answered_in_order(group):
+    node = group.leader()
+    paths = ["/livez", f"/switch/nocturnal/{DEAD}", "/nothing", f"/switch/nocturnal/{NEW}"]
+    with socket.create_connection(("127.0.0.1", node.http_port), timeout=10) as connection:
+        connection.sendall("".join(
+            f"GET {p} HTTP/1.1\r\nHost: n\r\n{'Connection: close' if p == paths[-1] else 'X: y'}"
+            "\r\n\r\n" for p in paths).encode())
+        text = b""
+        while piece := connection.recv(65536):
+            text += piece
+    found = re.findall(r"HTTP/1.1 (\d+)|(KEEP|EVICT)-", text.decode())
+    assert found == [("200", ""), ("200", ""), ("", "KEEP"), ("404", ""), ("200", ""), ("", "EVICT")]
