@@ -105,7 +105,7 @@ int run_spec_rollback(const struct options *options);
 int run_spec_schema(const struct options *options);
 /* The group's spec (or --revision of it) as it was applied, into `ret`; an exit code. */
 int spec_fetch(const struct options *options, struct buffer *ret);
-/* A file, or - for standard input; complains. */
+/* A file, a directory, or - for standard input; complains. */
 int spec_read(const char *path, struct buffer *ret);
 
 /* spec_diff.c */

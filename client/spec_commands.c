@@ -1,5 +1,4 @@
 /* noctuactl spec: validate works offline; apply and get ask the group. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,44 +7,18 @@
 #include "base/buffer.h"
 #include "codec/spec_yaml.h"
 #include "commands.h"
+#include "spec_source.h"
 #include "views.h"
 
-static enum error_code read_file(const char *path, struct buffer *ret, struct error *error) {
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
-    if (file == NULL) {
-        return error_set(error, ERROR_NOT_FOUND, "%s: %s", path, strerror(errno));
-    }
-    char chunk[8192];
-    size_t got;
-    while ((got = fread(chunk, 1, sizeof chunk, file)) > 0 && !ret->failed) {
-        (void)buffer_append(ret, chunk, got);
-    }
-    bool broken = ferror(file) != 0;
-    int reason = errno;
-    if (file != stdin) {
-        (void)fclose(file);
-    }
-    if (broken) {
-        return error_set(error, ERROR_INVALID, "%s: %s", path, strerror(reason));
-    }
-    return ret->failed
-               ? error_set(error, ERROR_INVALID, "%s is larger than %d bytes", path, SPEC_TEXT_MAX)
-               : ERROR_OK;
-}
-
 /* Says what is wrong, and returns whether the group would take it. */
-static bool check(const char *path, const struct buffer *text) {
+static bool check(const char *path, const struct spec_source *source) {
     struct spec *spec = calloc(1, sizeof *spec);
     struct spec_findings *findings = calloc(1, sizeof *findings);
     bool good = false;
     if (spec != NULL && findings != NULL) {
-        const char *bytes = text->data == NULL ? "" : text->data;
-        good = spec_parse(bytes, text->size_bytes, path, spec, findings) == ERROR_OK;
-        struct buffer words;
-        buffer_init(&words, 0);
-        findings_format(findings, &words);
-        (void)fputs(words.data == NULL ? "" : words.data, stderr);
-        buffer_finish(&words);
+        const char *bytes = source->text.data == NULL ? "" : source->text.data;
+        good = spec_parse(bytes, source->text.size_bytes, path, spec, findings) == ERROR_OK;
+        spec_source_complain(source, findings);
     }
     free(findings);
     free(spec);
@@ -53,17 +26,14 @@ static bool check(const char *path, const struct buffer *text) {
 }
 
 int run_spec_validate(const struct options *options) {
-    struct buffer text;
-    struct error error = {ERROR_OK, ""};
-    buffer_init(&text, SPEC_TEXT_MAX);
-    int status = EXIT_USAGE;
-    if (read_file(options->arguments[0], &text, &error) != ERROR_OK) {
-        status = complain(&error);
-    } else if (check(options->arguments[0], &text)) {
+    struct spec_source source;
+    int status = spec_source_read(options->arguments[0], &source);
+    if (status == EXIT_DONE && check(options->arguments[0], &source)) {
         (void)printf("%s is good\n", options->arguments[0]);
-        status = EXIT_DONE;
+    } else if (status == EXIT_DONE) {
+        status = EXIT_USAGE;
     }
-    buffer_finish(&text);
+    spec_source_finish(&source);
     return status;
 }
 
@@ -92,18 +62,16 @@ static int apply(const struct options *options, const struct buffer *text, const
 }
 
 int run_spec_apply(const struct options *options) {
-    struct buffer text;
-    struct error error = {ERROR_OK, ""};
-    buffer_init(&text, SPEC_TEXT_MAX);
-    int status = EXIT_USAGE;
-    if (read_file(options->arguments[0], &text, &error) != ERROR_OK) {
-        status = complain(&error);
-    } else if (check(options->arguments[0], &text)) {
-        status = apply(options, &text, options->arguments[0],
+    struct spec_source source;
+    int status = spec_source_read(options->arguments[0], &source);
+    if (status == EXIT_DONE && check(options->arguments[0], &source)) {
+        status = apply(options, &source.text, options->arguments[0],
                        options->reason == NULL ? "" : options->reason,
                        options->has_expected ? &options->expected_index : NULL);
+    } else if (status == EXIT_DONE) {
+        status = EXIT_USAGE;
     }
-    buffer_finish(&text);
+    spec_source_finish(&source);
     return status;
 }
 
@@ -167,8 +135,13 @@ int spec_fetch(const struct options *options, struct buffer *ret) {
 }
 
 int spec_read(const char *path, struct buffer *ret) {
-    struct error error = {ERROR_OK, ""};
-    return read_file(path, ret, &error) == ERROR_OK ? EXIT_DONE : complain(&error);
+    struct spec_source source;
+    int status = spec_source_read(path, &source);
+    if (status == EXIT_DONE && source.text.size_bytes > 0) {
+        (void)buffer_append(ret, source.text.data, source.text.size_bytes);
+    }
+    spec_source_finish(&source);
+    return status;
 }
 
 int run_spec_history(const struct options *options) {
