@@ -167,17 +167,12 @@ int run_completion(const struct options *options) {
 
 /* --- the manual --- */
 
-/* troff takes a leading dot or quote for a request, and a hyphen for a place to break. */
 static void print_troff(const char *text) {
-    for (const char *p = text; *p != '\0'; p++) {
-        if (*p == '-') {
-            (void)fputs("\\-", stdout);
-        } else if (*p == '\\') {
-            (void)fputs("\\e", stdout);
-        } else {
-            (void)putchar(*p);
-        }
-    }
+    struct buffer troff;
+    buffer_init(&troff, 0);
+    buffer_append_troff(&troff, text);
+    (void)fputs(troff.data == NULL ? "" : troff.data, stdout);
+    buffer_finish(&troff);
 }
 
 static void print_man_command(const struct client_command *command) {

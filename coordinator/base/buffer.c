@@ -80,6 +80,21 @@ bool buffer_append_format(struct buffer *buffer, const char *format, ...) {
     return ok;
 }
 
+bool buffer_append_troff(struct buffer *buffer, const char *text) {
+    for (const char *p = text; *p != '\0'; p++) {
+        bool leads = p > text && p[-1] == '\n'; /* a dot or quote there would be a request */
+        if (*p == '-') {
+            (void)buffer_append_text(buffer, "\\-"); /* no place to break */
+        } else if (*p == '\\') {
+            (void)buffer_append_text(buffer, "\\e");
+        } else {
+            (void)buffer_append_text(buffer, leads && (*p == '.' || *p == '\'') ? "\\&" : "");
+            (void)buffer_append(buffer, p, 1);
+        }
+    }
+    return !buffer->failed;
+}
+
 void buffer_consume(struct buffer *buffer, size_t size_bytes) {
     assert(size_bytes <= buffer->size_bytes);
     if (size_bytes == 0) {

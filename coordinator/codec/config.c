@@ -371,6 +371,10 @@ void config_print_reference(struct buffer *out) {
                        "`secrets`, or `env:NAME`.\n");
 }
 
+void config_print_manual(struct buffer *out) {
+    value_table_print_manual(&config_table, out);
+}
+
 static bool is_secret_name(const char *name, bool file) {
     size_t length = strlen(name);
     if (length == 0 || length >= SECRET_NAME_SIZE || (file && name[0] == '.')) {

@@ -52,6 +52,35 @@ void value_table_print(const struct value_table *table, bool reload, struct buff
     }
 }
 
+void value_table_print_manual(const struct value_table *table, struct buffer *out) {
+    for (uint32_t i = 0; i < table->count; i++) {
+        const struct value_row *row = &table->rows[i];
+        struct buffer form;
+        buffer_init(&form, 0);
+        append_form(row, &form);
+        const char *values = form.data == NULL ? "" : form.data;
+        if (row->type == VALUE_LATER) {
+            buffer_finish(&form);
+            continue;
+        }
+        buffer_append_text(out, ".TP\n.B ");
+        buffer_append_troff(out, row->key);
+        buffer_append_text(out, "\n");
+        buffer_append_troff(out, row->doc);
+        buffer_append_text(out, values[0] == '\0' ? "" : " (");
+        buffer_append_troff(out, values);
+        buffer_append_text(out, values[0] == '\0' ? "" : ")");
+        if (row->required) {
+            buffer_append_text(out, ". Required");
+        } else if (row->standard != NULL) {
+            buffer_append_text(out, ". Default: ");
+            buffer_append_troff(out, row->standard);
+        }
+        buffer_append_text(out, row->reloadable ? ". SIGHUP reads it again.\n" : ".\n");
+        buffer_finish(&form);
+    }
+}
+
 /* --- the schema --- */
 
 /* The docs have no control characters. */

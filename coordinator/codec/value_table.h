@@ -79,6 +79,8 @@ void value_format_range(const struct value_row *row, char text[VALUE_MESSAGE_SIZ
 
 /* A Markdown table of the keys; `reload`: with a column that says which are read again. */
 void value_table_print(const struct value_table *table, bool reload, struct buffer *out);
+/* The keys as paragraphs of a manual page (troff, man macros). */
+void value_table_print_manual(const struct value_table *table, struct buffer *out);
 /* JSON Schema (draft 2020-12) of a mapping, with all that it holds. */
 void value_table_print_schema(const struct value_table *table, struct buffer *out);
 

@@ -18,14 +18,22 @@
 
 const char *argp_program_version = "noctuad " NOCTUA_VERSION;
 
-enum mode { MODE_RUN, MODE_BOOTSTRAP, MODE_JOIN, MODE_CHECK, MODE_REFERENCE, MODE_LAST_WORD };
+enum mode {
+    MODE_RUN,
+    MODE_BOOTSTRAP,
+    MODE_JOIN,
+    MODE_CHECK,
+    MODE_REFERENCE,
+    MODE_MANUAL,
+    MODE_LAST_WORD
+};
 
 struct arguments {
     enum mode mode;
     const char *config, *last_word;
 };
 
-enum { KEY_CHECK = 256, KEY_REFERENCE, KEY_LAST_WORD };
+enum { KEY_CHECK = 256, KEY_REFERENCE, KEY_MANUAL, KEY_LAST_WORD };
 
 static const struct argp_option options[] = {
     {"config", 'c', "FILE", 0, "the node's configuration (default " CONFIG_DEFAULT ")", 0},
@@ -33,6 +41,8 @@ static const struct argp_option options[] = {
     {"last-word", KEY_LAST_WORD, "WHY", OPTION_HIDDEN, "page that this node has stopped, and exit",
      0},
     {"print-config-reference", KEY_REFERENCE, NULL, 0, "print every key of the configuration", 0},
+    {"print-manual", KEY_MANUAL, NULL, 0, "print this and every key as a manual page (man -l -)",
+     0},
     {0},
 };
 
@@ -58,6 +68,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
         return 0;
     case KEY_REFERENCE:
         arguments->mode = MODE_REFERENCE;
+        return 0;
+    case KEY_MANUAL:
+        arguments->mode = MODE_MANUAL;
         return 0;
     case KEY_LAST_WORD:
         arguments->mode = MODE_LAST_WORD;
@@ -178,6 +191,47 @@ static int print_reference(void) {
     return EXIT_SUCCESS;
 }
 
+static void append_options(struct buffer *out) {
+    for (const struct argp_option *option = options; option->name != NULL; option++) {
+        if ((option->flags & OPTION_HIDDEN) != 0) {
+            continue;
+        }
+        buffer_append_text(out, ".TP\n\\fB");
+        if (option->key < KEY_CHECK) {
+            buffer_append_format(out, "\\-%c\\fR, \\fB", option->key);
+        }
+        buffer_append_text(out, "\\-\\-");
+        buffer_append_troff(out, option->name);
+        buffer_append_text(out, "\\fR");
+        if (option->arg != NULL) {
+            buffer_append_format(out, "=\\fI%s\\fR", option->arg);
+        }
+        buffer_append_text(out, "\n");
+        buffer_append_troff(out, option->doc);
+        buffer_append_text(out, ".\n");
+    }
+}
+
+static int print_manual(void) {
+    const char *commands = strchr(doc, '\v') + 1;
+    struct buffer text;
+    buffer_init(&text, 0);
+    buffer_append_text(&text, ".TH NOCTUAD 8 \"\" \"Noctua " NOCTUA_VERSION "\"\n.SH NAME\n"
+                              "noctuad \\- the daemon of Noctua, a distributed failover "
+                              "coordinator\n.SH SYNOPSIS\n.B noctuad\n[\\fIOPTION\\fR...] "
+                              "[\\fBbootstrap\\fR|\\fBjoin\\fR]\n.SH OPTIONS\n");
+    append_options(&text);
+    buffer_append_text(&text, ".SH COMMANDS, SIGNALS, EXIT STATUS\n.nf\n");
+    buffer_append_troff(&text, commands);
+    buffer_append_text(&text, "\n.fi\n.SH CONFIGURATION\n" CONFIG_DEFAULT
+                              ", a YAML file. A key with a dot is inside a mapping.\n");
+    config_print_manual(&text);
+    buffer_append_text(&text, ".SH SEE ALSO\n.BR noctuactl (1)\n");
+    (void)fputs(text.data == NULL ? "" : text.data, stdout);
+    buffer_finish(&text);
+    return EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv) {
     static const struct argp parser = {options, parse_option, "[bootstrap|join]", doc, NULL,
                                        NULL,    NULL};
@@ -187,6 +241,9 @@ int main(int argc, char **argv) {
     (void)argp_parse(&parser, argc, argv, 0, NULL, &arguments);
     if (arguments.mode == MODE_REFERENCE) {
         return print_reference();
+    }
+    if (arguments.mode == MODE_MANUAL) {
+        return print_manual();
     }
     if (!read_config(arguments.config, arguments.mode == MODE_LAST_WORD, &config)) {
         return 2;

@@ -111,6 +111,26 @@ def test_manual(tmp_path):
         assert f"--{option}" in done.stdout, option
 
 
+def test_manual_of_the_daemon(tmp_path):
+    """Every option of its help, every key of the configuration."""
+    def noctuad(*arguments):
+        return subprocess.run([str(noctua.NOCTUAD), *arguments], capture_output=True, text=True,
+                              check=True).stdout
+
+    page = tmp_path / "noctuad.8"
+    page.write_text(noctuad("--print-manual"))
+    done = subprocess.run(["man", "-l", "--warnings", str(page)], capture_output=True, text=True,
+                          check=True, env={"MANWIDTH": "200", "PATH": "/usr/bin:/bin", "LC_ALL": "C"})
+    assert done.stderr == ""
+    for option in set(re.findall(r"--([a-z-]+)", noctuad("--help"))) - {"help", "usage", "version"}:
+        assert f"--{option}" in done.stdout, option
+    keys = re.findall(r"^\| `([a-z_.]+)` \|", noctuad("--print-config-reference"), re.M)
+    assert len(keys) > 20
+    for key in keys:
+        assert re.search(rf"^ +{re.escape(key)}\b", done.stdout, re.M), key
+    assert "bootstrap" in done.stdout and "SIGHUP" in done.stdout
+
+
 @pytest.mark.parametrize("page, form", [("cli.md", "markdown"), ("configuration.md", "configuration")])
 def test_pages_are_as_the_tables_are(page, form):
     assert (ROOT / "docs" / page).read_text() == ctl("reference", form).stdout, "make reference"

@@ -108,9 +108,22 @@ static void test_take_hands_the_memory_on(void **state) {
     buffer_finish(&buffer);
 }
 
+static void test_troff(void **state) {
+    struct buffer buffer;
+    (void)state;
+    buffer_init(&buffer, 0);
+    assert_true(buffer_append_troff(&buffer, "a-b \\ c\n.TH\n'x'."));
+    assert_string_equal(buffer.data, "a\\-b \\e c\n\\&.TH\n\\&'x'.");
+    buffer_finish(&buffer);
+    buffer_init(&buffer, 3);
+    assert_false(buffer_append_troff(&buffer, "too long"));
+    buffer_finish(&buffer);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_appends_add_up),
+        cmocka_unit_test(test_troff),
         cmocka_unit_test(test_nothing_is_a_text_too),
         cmocka_unit_test(test_it_grows_as_far_as_its_limit),
         cmocka_unit_test(test_a_failure_is_remembered),

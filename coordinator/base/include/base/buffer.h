@@ -23,6 +23,8 @@ bool buffer_append(struct buffer *buffer, const void *bytes, size_t size_bytes);
 bool buffer_append_text(struct buffer *buffer, const char *text);
 bool buffer_append_format(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Text as troff (manual pages) shows it unchanged. */
+bool buffer_append_troff(struct buffer *buffer, const char *text);
 /* Drops the first bytes (consumed input). */
 void buffer_consume(struct buffer *buffer, size_t size_bytes);
 /* Hands the memory (free with free()) to the caller, and leaves the buffer empty. */

@@ -89,6 +89,8 @@ bool config_has_alarm(const struct node_config *config);
 
 /* The reference page (Markdown), from the table. */
 void config_print_reference(struct buffer *out);
+/* The keys for a manual page (troff). */
+void config_print_manual(struct buffer *out);
 
 /* A secret is named, never written: `file:NAME` (a file below the node's secrets directory; NAME is
  * a plain file name) or `env:NAME` (an environment variable). */
