@@ -7,6 +7,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import noctua  # noqa: E402
+from receiver import Receiver  # noqa: E402
 
 
 def pytest_configure(config):
@@ -60,3 +61,22 @@ def bare_group(tmp_path, world):
 @pytest.fixture
 def group(bare_group):
     return serve(bare_group)
+
+
+@pytest.fixture
+def receiver():
+    receiver = Receiver()
+    yield receiver
+    receiver.end()
+
+
+@pytest.fixture
+def paged_group(tmp_path, world, receiver):
+    """Its nodes page the receiver's /hook, and look at their targets all the time. No spec yet."""
+    def prepare(group):
+        for node in group.nodes.values():
+            with open(node.config, "a", encoding="utf-8") as config:
+                config.write(f"alarm: {{url: {receiver.url}/hook}}\n")
+
+    with running_group(tmp_path / "group", world, prepare, inspect="200ms") as group:
+        yield group

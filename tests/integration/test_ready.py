@@ -2,30 +2,15 @@
 
 import noctua
 import pytest
-from conftest import running_group, serve
-from test_alarms import Receiver
+from conftest import serve
 
 HOME = "us-east-1"
 OTHER = "us-west-2"
 
 
 @pytest.fixture
-def receiver():
-    receiver = Receiver()
-    yield receiver
-    receiver.server.shutdown()
-    receiver.server.server_close()
-
-
-@pytest.fixture
-def group(tmp_path, world, receiver):
-    def prepare(group):
-        for node in group.nodes.values():
-            with open(node.config, "a", encoding="utf-8") as config:
-                config.write(f"alarm: {{url: {receiver.url}/hook}}\n")
-
-    with running_group(tmp_path / "group", world, prepare, inspect="200ms") as group:
-        yield serve(group)
+def group(paged_group):
+    return serve(paged_group)
 
 
 def rows(group, *arguments):
