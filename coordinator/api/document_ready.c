@@ -125,6 +125,17 @@ static void add_ttl(struct ready *ready) {
     }
 }
 
+enum core_error document_ready_move(const struct api_facts *facts, uint32_t service, uint32_t to,
+                                    struct move_preview *ret) {
+    const struct spec_service *spec = &facts->state->spec.services[service];
+    uint32_t active = facts->state->services[service].active;
+    to = to != NONE_INDEX ? to : preview_choose_target(facts, service);
+    if (to == NONE_INDEX) { /* none is fit: of the first it says why */
+        to = active != spec->home || spec->target_count == 0 ? spec->home : spec->targets[0];
+    }
+    return preview_move(facts, service, EXECUTION_FAILOVER, to, 0, ret);
+}
+
 json_t *document_ready(const struct api_facts *facts, const struct move_preview *preview,
                        bool *ret_ready) {
     const struct state *state = facts->state;

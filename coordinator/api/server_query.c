@@ -91,14 +91,11 @@ static void answer_ready(struct api_request *request, const struct api_facts *fa
         return;
     }
     struct move_preview preview;
-    uint32_t to = query->to[0] != '\0' ? spec_find_region(&state->spec, query->to)
-                                       : preview_choose_target(facts, service);
-    if (to == NONE_INDEX && query->to[0] == '\0' &&
-        state->spec.services[service].target_count > 0) {
-        to = state->spec.services[service].targets[0]; /* none is fit: say of the first why */
-        to = to == state->services[service].active ? state->spec.services[service].home : to;
-    }
-    enum core_error error = preview_move(facts, service, EXECUTION_FAILOVER, to, 0, &preview);
+    bool named = query->to[0] != '\0';
+    uint32_t to = named ? spec_find_region(&state->spec, query->to) : NONE_INDEX;
+    enum core_error error = named && to == NONE_INDEX
+                                ? CORE_NO_REGION
+                                : document_ready_move(facts, service, to, &preview);
     if (error != CORE_OK) {
         api_request_fail(request, outcome_exit_code(error), core_error_name(error),
                          "%s is not ready: %s", state->services[service].name,
@@ -113,7 +110,7 @@ static void answer_ready(struct api_request *request, const struct api_facts *fa
     answer.error_code = ready ? "" : "NOT_READY";
     (void)snprintf(answer.message, sizeof answer.message,
                    ready ? "%s could be moved to %s now." : "%s could not be moved to %s now.",
-                   state->services[service].name, state->spec.regions[to].name);
+                   state->services[service].name, state->spec.regions[preview.to].name);
     api_request_answer(request, &answer);
 }
 

@@ -78,6 +78,9 @@ static const struct value_row config_rows[] = {
             "POST"},
     {"alarm.no_quorum_after", VALUE_DURATION, AT(alarm.no_quorum_ms), .low = 1000, .high = 3600000,
      .standard = "60s", .reloadable = true, .doc = "how long without a quorum pages"},
+    {"alarm.not_ready_after", VALUE_DURATION, AT(alarm.not_ready_ms), .low = 1000, .high = 86400000,
+     .standard = "15m", .reloadable = true,
+     .doc = "how long a service may not be ready to move (`noctuactl ready`) until that pages"},
     {"heartbeat.url", VALUE_TEXT, AT(heartbeat.url), .standard = "none", .reloadable = true,
      .doc =
          "a dead man's switch: a URL, or `file:NAME` or `env:NAME` with one, that is asked (GET) "

@@ -87,7 +87,7 @@ static void look(struct noctuad *node) {
     pager_set(node->pager, PAGER_DIGESTS_DIFFER, facts.state->halted,
               "noctuactl explain says of what; then noctuactl resume-automation");
     node_look_at_services(node, &facts);
-    node_look_at_targets(node);
+    node_look_at_targets(node, &facts);
     int64_t days = tls_identity_days_left(node->identity, facts.wall_ms);
     (void)snprintf(detail, sizeof detail, "%" PRId64 " days left; renew it, then SIGHUP", days);
     pager_set(node->pager, PAGER_CERTIFICATE, days < CERTIFICATE_DAYS, detail);

@@ -53,6 +53,9 @@ struct noctuad {
     struct probe_control *control;
     struct pager *pager;
     bool tells_of_targets; /* it leads, and has read them all */
+    uint64_t ready_ms;     /* CLOCK_BOOTTIME of the last look at readiness */
+    uint64_t ready_spec_index;
+    uint64_t unready_since_ms[SERVICE_MAX]; /* by place; 0: it is ready */
 
     uv_timer_t report_timer;  /* each second */
     uv_timer_t soon_timer;    /* a report out of turn, coalesced */
@@ -123,7 +126,7 @@ void node_configure_alarms(struct noctuad *node);
 void node_on_alarm_timer(uv_timer_t *timer);
 /* service_alarms.c */
 void node_look_at_services(struct noctuad *node, const struct api_facts *facts);
-void node_look_at_targets(struct noctuad *node);
+void node_look_at_targets(struct noctuad *node, const struct api_facts *facts);
 /* Starts a process that pages for this one, which ends. */
 void node_spawn_last_word(const struct noctuad *node, const char *why);
 /* What that process does: pages that the node has stopped, and ends. */

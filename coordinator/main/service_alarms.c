@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/documents.h"
 #include "base/text.h"
 #include "node.h"
 
 #define TOLD_AT_LEAST_MS 5000 /* a move is over faster than anybody looks */
+#define READY_EVERY_MS 1000
 #define PAUSE_FORGOTTEN_MS (UINT64_C(4) * 3600 * 1000)
 
 static const char *region_of(const struct state *state, uint32_t region) {
@@ -128,16 +130,54 @@ void node_look_at_services(struct noctuad *node, const struct api_facts *facts) 
     look_at_pauses(node, facts);
 }
 
-/* What only the leader sees. Nobody knows what an earlier one has told: a new leader tells how it
- * is once it has read everything, and one that is deposed takes nothing back. */
-void node_look_at_targets(struct noctuad *node) {
-    if (!inspector_has_read_all(node->inspector)) {
-        if (node->tells_of_targets) {
-            pager_hand_over(node->pager, PAGER_FOREIGN_CHANGE);
-        }
-        node->tells_of_targets = false;
+/* Of what may move by itself, while nothing happens to it, and nobody has said that it mustn't. */
+static bool must_be_ready(const struct state *state, uint32_t s) {
+    const struct service *service = &state->services[s];
+    bool held = state_override(state, OVERRIDE_VETO, service->name, NULL) != NULL ||
+                state_override(state, OVERRIDE_PAUSE, service->name, NULL) != NULL;
+    return !held && service->adopted && state->spec.services[s].mode != MODE_OBSERVE &&
+           !service->suspect.open && !execution_is_open(&service->execution);
+}
+
+static bool is_ready(const struct api_facts *facts, uint32_t s) {
+    struct move_preview preview;
+    bool ready = false;
+    if (document_ready_move(facts, s, NONE_INDEX, &preview) == CORE_OK) {
+        json_decref(document_ready(facts, &preview, &ready));
+    }
+    return ready;
+}
+
+static void look_at_readiness(struct noctuad *node, const struct api_facts *facts) {
+    const struct state *state = facts->state;
+    char detail[256] = "";
+    bool any = false;
+    if (facts->now_ms < node->ready_ms + READY_EVERY_MS) {
         return;
     }
+    node->ready_ms = facts->now_ms;
+    if (node->ready_spec_index != state->spec_index || !node->tells_of_targets) {
+        memset(node->unready_since_ms, 0,
+               sizeof node->unready_since_ms); /* other places, or times */
+        node->ready_spec_index = state->spec_index;
+    }
+    for (uint32_t s = 0; s < state->spec.service_count; s++) {
+        uint64_t *since_ms = &node->unready_since_ms[s];
+        if (must_be_ready(state, s) && !is_ready(facts, s)) {
+            *since_ms = *since_ms == 0 ? facts->now_ms : *since_ms;
+        } else {
+            *since_ms = 0;
+        }
+        if (*since_ms != 0 && facts->now_ms - *since_ms >= node->config.alarm.not_ready_ms) {
+            any = true;
+            (void)snprintf(detail, sizeof detail, "%s; noctuactl ready %s says why",
+                           state->services[s].name, state->services[s].name);
+        }
+    }
+    pager_set(node->pager, PAGER_NOT_READY, any, detail);
+}
+
+static void look_at_records(struct noctuad *node) {
     const struct inspection *foreign = inspector_first(node->inspector, INSPECTION_FOREIGN);
     char detail[sizeof foreign->service + sizeof foreign->zone + sizeof foreign->words + 8] = "";
     if (foreign != NULL) {
@@ -145,8 +185,23 @@ void node_look_at_targets(struct noctuad *node) {
                        foreign->words);
     }
     pager_set(node->pager, PAGER_FOREIGN_CHANGE, foreign != NULL, detail);
-    if (!node->tells_of_targets) {
-        pager_take_over(node->pager, PAGER_FOREIGN_CHANGE);
+}
+
+/* What only the leader sees. Nobody knows what an earlier one has told: a new leader tells how it
+ * is once it has read everything, and one that is deposed takes nothing back. */
+void node_look_at_targets(struct noctuad *node, const struct api_facts *facts) {
+    static const enum pager_alarm alarms[] = {PAGER_FOREIGN_CHANGE, PAGER_NOT_READY};
+    bool tells = inspector_has_read_all(node->inspector);
+    if (tells) {
+        look_at_records(node);
+        look_at_readiness(node, facts);
     }
-    node->tells_of_targets = true;
+    for (size_t a = 0; a < ARRAY_LENGTH(alarms) && tells != node->tells_of_targets; a++) {
+        if (tells) {
+            pager_take_over(node->pager, alarms[a]);
+        } else {
+            pager_hand_over(node->pager, alarms[a]);
+        }
+    }
+    node->tells_of_targets = tells;
 }

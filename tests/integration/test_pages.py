@@ -57,6 +57,16 @@ def test_blocked(group, world, receiver):
     wait_for(receiver, "blocked", "resolve")
 
 
+def test_not_ready_for_a_while(group, world, receiver):
+    """Nothing is wrong with what serves; but where it would go nothing answers."""
+    serve(group)
+    world.region(OTHER, "refuse")
+    assert "noctuactl ready nocturnal" in wait_for(receiver, "not_ready")["summary"]
+    world.region(OTHER, "up")
+    wait_for(receiver, "not_ready", "resolve")
+    assert paged(receiver, "suspect") == []
+
+
 def test_a_move_that_stopped(group, world, receiver):
     """Until the next one goes through."""
     serve(group)

@@ -55,7 +55,11 @@ json_t *document_execution(const struct api_facts *facts, uint32_t service);
 /* `preview` NULL: about what policy does by itself; else about that move, refused or not. */
 json_t *document_explain(const struct api_facts *facts, uint32_t service,
                          const struct move_preview *preview);
-/* Whether a move could be carried out now; *ret_ready: nothing is FAIL. */
+/* The move that readiness is about: to that region, or (NONE_INDEX) to the one that policy would
+ * choose, or else to the first that it might. Codes as preview_move. */
+enum core_error document_ready_move(const struct api_facts *facts, uint32_t service, uint32_t to,
+                                    struct move_preview *ret);
+/* Whether that could be carried out now; *ret_ready: nothing is FAIL. */
 json_t *document_ready(const struct api_facts *facts, const struct move_preview *preview,
                        bool *ret_ready);
 json_t *document_plan(const struct api_facts *facts, const struct move_preview *preview);
