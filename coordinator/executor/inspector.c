@@ -9,6 +9,9 @@
 #include "codec/command_codec.h"
 #include "target.h"
 
+/* Route 53 allows an account five requests a second, and moves need them more. */
+#define GAP_MS 500
+
 struct inspector {
     struct inspector_options options;
     uv_timer_t timer;
@@ -34,6 +37,15 @@ static void continue_in(struct inspector *inspector, uint64_t delay_ms) {
     if (inspector->leads && !inspector->closing) {
         (void)uv_timer_start(&inspector->timer, on_timer, delay_ms, 0);
     }
+}
+
+static bool anything_moves(const struct state *state) {
+    for (uint32_t s = 0; s < state->spec.service_count; s++) {
+        if (execution_is_open(&state->services[s].execution)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Between moves only: during one, the executor reads. */
@@ -147,7 +159,7 @@ static void on_read(void *context, const struct error *error,
         }
     }
     inspector->zone++;
-    continue_in(inspector, 0);
+    continue_in(inspector, GAP_MS);
     finish_if_idle(inspector);
 }
 
@@ -170,6 +182,10 @@ static void on_timer(uv_timer_t *timer) {
     const struct state *state = state_of(inspector);
     if (inspector->busy) {
         return; /* of the term before; its end goes on */
+    }
+    if (anything_moves(state)) {
+        continue_in(inspector, GAP_MS);
+        return;
     }
     for (; inspector->service < state->spec.service_count; inspector->service++) {
         if (is_at_rest(&state->services[inspector->service]) &&
@@ -211,7 +227,7 @@ void inspector_lead(struct inspector *inspector, bool leads) {
 
 void inspector_poke(struct inspector *inspector) {
     const struct state *state = state_of(inspector);
-    if (!inspector->leads || inspector->busy || inspector->closing) {
+    if (!inspector->leads || inspector->busy || inspector->closing || anything_moves(state)) {
         return; /* the round under way comes to it, or the next one */
     }
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
@@ -220,7 +236,9 @@ void inspector_poke(struct inspector *inspector) {
             const struct inspection *found =
                 inspector_find(inspector, service->name, state->spec.services[s].zones[z].id);
             if (found == NULL || found->epoch != service->epoch) {
-                continue_in(inspector, 0);
+                if (uv_timer_get_due_in(&inspector->timer) > GAP_MS) {
+                    continue_in(inspector, GAP_MS);
+                }
                 return;
             }
         }

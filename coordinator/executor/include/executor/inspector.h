@@ -1,6 +1,6 @@
-/* The leader reads each adopted service's records and fences in turn, also while nothing moves: so
- * that what somebody else changed, and what can't be read, is known before it is needed. It only
- * reads; what it finds is told (log, page, `ready`), and never acted on. */
+/* The leader reads each adopted service's records and fences in turn, while nothing moves and at an
+ * easy pace: so that what somebody else changed, and what can't be read, is known before it is
+ * needed. It only reads; what it finds is told (log, page, `ready`), and never acted on. */
 #ifndef EXECUTOR_INSPECTOR_H
 #define EXECUTOR_INSPECTOR_H
 
