@@ -40,8 +40,10 @@ static int read_into(const char *path, struct buffer *ret) {
         (void)fclose(file);
     }
     if (broken || ret->failed) {
-        (void)fprintf(stderr, "noctuactl: %s: %s\n", path,
-                      broken ? strerror(reason) : "larger than a spec may be (256 KiB)");
+        char words[64];
+        (void)snprintf(words, sizeof words, "larger than %d bytes, as a spec may be",
+                       SPEC_TEXT_MAX);
+        (void)fprintf(stderr, "noctuactl: %s: %s\n", path, broken ? strerror(reason) : words);
         return EXIT_USAGE;
     }
     return EXIT_DONE;
@@ -275,8 +277,8 @@ static int read_directory(const char *path, struct spec_source *source) {
     status = status == EXIT_DONE ? find_main(source, parts, path, &main) : status;
     status = status == EXIT_DONE ? join(source, parts, main) : status;
     if (status == EXIT_DONE && source->text.failed) {
-        (void)fprintf(stderr, "noctuactl: %s: the files are larger than a spec may be (256 KiB)\n",
-                      path);
+        (void)fprintf(stderr, "noctuactl: %s: the files are larger than %d bytes\n", path,
+                      SPEC_TEXT_MAX);
         status = EXIT_USAGE;
     }
     for (uint32_t i = 0; parts != NULL && i < source->file_count; i++) {

@@ -76,7 +76,7 @@ def paged_group(tmp_path, world, receiver):
     def prepare(group):
         for node in group.nodes.values():
             with open(node.config, "a", encoding="utf-8") as config:
-                config.write(f"alarm: {{url: {receiver.url}/hook, not_ready_after: 2s}}\n")
+                config.write(f"alarm: {{url: {receiver.url}/hook}}\n")
 
     with running_group(tmp_path / "group", world, prepare, inspect="200ms") as group:
         yield group

@@ -1,5 +1,7 @@
 """What is paged about services, and what isn't (the list: docs/alarms.md)."""
 
+import signal
+
 import noctua
 import pytest
 from conftest import serve
@@ -60,6 +62,10 @@ def test_blocked(group, world, receiver):
 def test_not_ready_for_a_while(group, world, receiver):
     """Nothing is wrong with what serves; but where it would go nothing answers."""
     serve(group)
+    for node in group.nodes.values():  # not to wait for 15 minutes
+        text = node.config.read_text()
+        node.config.write_text(text.replace("/hook}", "/hook, not_ready_after: 2s}"))
+        node.process.signal(signal.SIGHUP)
     world.region(OTHER, "refuse")
     assert "noctuactl ready nocturnal" in wait_for(receiver, "not_ready")["summary"]
     world.region(OTHER, "up")
