@@ -1,5 +1,6 @@
 #include "executor/inspector.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct inspector {
     bool leads, closing, busy, has_read_all;
     uint64_t term_count; /* a read that began before the last change of leadership doesn't count */
     uint64_t asked_term;
+    uint64_t spec_index; /* of what is kept, and asked: another one has other zones and records */
     uint32_t service, zone; /* whose turn it is */
     struct inspection asked;
     struct driver_target target;
@@ -53,23 +55,16 @@ static bool is_at_rest(const struct service *service) {
     return service->adopted && !execution_is_open(&service->execution);
 }
 
+/* There is always one: all kept are of one spec, which has no more zones. */
 static struct inspection *place_for(struct inspector *inspector, const struct inspection *asked) {
-    const struct state *state = state_of(inspector);
-    struct inspection *spare = NULL;
     for (uint32_t i = 0; i < inspector->found_count; i++) {
         struct inspection *found = &inspector->found[i];
         if (text_equal(found->service, asked->service) && text_equal(found->zone, asked->zone)) {
             return found;
         }
-        spare = state_find_service(state, found->service) == NONE_INDEX ? found : spare;
     }
-    if (inspector->found_count < ARRAY_LENGTH(inspector->found)) {
-        spare = &inspector->found[inspector->found_count++];
-    }
-    if (spare != NULL) {
-        memset(spare, 0, sizeof *spare);
-    }
-    return spare;
+    assert(inspector->found_count < ARRAY_LENGTH(inspector->found));
+    return &inspector->found[inspector->found_count++];
 }
 
 static void log_change(const struct inspection *before, const struct inspection *now) {
@@ -136,8 +131,8 @@ static void on_read(void *context, const struct error *error,
     const struct state *state = state_of(inspector);
     uint32_t s = state_find_service(state, now->service);
     bool counts = inspector->leads && inspector->asked_term == inspector->term_count &&
-                  s != NONE_INDEX && s == inspector->service &&
-                  inspector->zone < state->spec.services[s].zone_count &&
+                  inspector->spec_index == state->spec_index && s != NONE_INDEX &&
+                  s == inspector->service && inspector->zone < state->spec.services[s].zone_count &&
                   text_equal(state->spec.services[s].zones[inspector->zone].id, now->zone) &&
                   is_at_rest(&state->services[s]) && state->services[s].epoch == now->epoch;
     if (counts) {
@@ -153,10 +148,8 @@ static void on_read(void *context, const struct error *error,
         codec_clean_text(now->words);
         now->read_ms = clock_boottime_ms(inspector->options.clock);
         struct inspection *place = place_for(inspector, now);
-        if (place != NULL) {
-            log_change(place, now);
-            *place = *now;
-        }
+        log_change(place, now);
+        *place = *now;
     }
     inspector->zone++;
     continue_in(inspector, GAP_MS);
@@ -177,6 +170,13 @@ static void ask(struct inspector *inspector, const struct state *state) {
     driver_read(inspector->options.driver, &inspector->target, "", on_read, inspector);
 }
 
+static void forget(struct inspector *inspector) {
+    memset(inspector->found, 0, sizeof inspector->found);
+    inspector->found_count = 0;
+    inspector->service = 0;
+    inspector->zone = 0;
+}
+
 static void on_timer(uv_timer_t *timer) {
     struct inspector *inspector = timer->data;
     const struct state *state = state_of(inspector);
@@ -186,6 +186,10 @@ static void on_timer(uv_timer_t *timer) {
     if (anything_moves(state)) {
         continue_in(inspector, GAP_MS);
         return;
+    }
+    if (inspector->spec_index != state->spec_index) {
+        forget(inspector);
+        inspector->spec_index = state->spec_index;
     }
     for (; inspector->service < state->spec.service_count; inspector->service++) {
         if (is_at_rest(&state->services[inspector->service]) &&
@@ -215,10 +219,7 @@ void inspector_lead(struct inspector *inspector, bool leads) {
     inspector->leads = leads;
     inspector->has_read_all = false;
     inspector->term_count++;
-    memset(inspector->found, 0, sizeof inspector->found);
-    inspector->found_count = 0;
-    inspector->service = 0;
-    inspector->zone = 0;
+    forget(inspector);
     if (!leads && !inspector->closing) {
         (void)uv_timer_stop(&inspector->timer);
     }

@@ -107,3 +107,19 @@ def test_what_is_not_there(group):
     assert done.returncode == 2 and "noctuactl status" in done.stderr
     done = group.ctl("ready", "nocturnal", "--to", "mars", check=False)
     assert done.returncode in (2, 3) and "is not ready" in done.stderr
+
+
+def test_a_spec_that_changes_under_a_reading(group, world):
+    """What was read belongs to the old one, and counts for nothing."""
+    wait_for(group, zone(), "pass")
+    leader = group.wait_for_leader()
+    held = world.fault(kind="delay", operation="list", count=1)
+    noctua.wait_until(lambda: all(f["fired"] for f in world.faults()), 20, "a reading is held")
+    text = group.spec_text().replace(f"        {noctua.DOMAIN}:\n", f"""        www.{noctua.DOMAIN}:
+          cname: {{us-east-1: east.example.org, us-west-2: west.example.org}}
+        {noctua.DOMAIN}:
+""")
+    group.apply_spec(text)
+    world.release(held)
+    wait_for(group, zone(), "FAIL", "www")
+    assert leader.running()
