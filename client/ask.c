@@ -116,6 +116,45 @@ int ask_command(const struct options *options, struct connection *connection,
     return status;
 }
 
+int ask_once(const struct options *options, Noctua__Request *request) {
+    int status = EXIT_INTERNAL;
+    struct connection *connection = ask_connect(options, &status);
+    if (connection != NULL) {
+        status = ask_command(options, connection, request, NULL, NULL);
+        connection_destroy(connection);
+    }
+    return status;
+}
+
+int ask_document(const struct options *options, const char *what, json_t **ret_document) {
+    int status = EXIT_INTERNAL;
+    struct connection *connection = ask_connect(options, &status);
+    *ret_document = NULL;
+    if (connection == NULL) {
+        return status;
+    }
+    Noctua__QueryRequest query = NOCTUA__QUERY_REQUEST__INIT;
+    Noctua__Request request = NOCTUA__REQUEST__INIT;
+    Noctua__Reply *reply = NULL;
+    struct error error = {ERROR_OK, ""};
+    query.what = (char *)what;
+    request.body_case = NOCTUA__REQUEST__BODY_QUERY;
+    request.query = &query;
+    if (connection_call(connection, &request, false, false, &reply, &error) != ERROR_OK) {
+        status = complain(&error);
+    } else {
+        json_error_t problem;
+        status = (int)reply->exit_code;
+        *ret_document = json_loads(reply->document, JSON_DECODE_ANY, &problem);
+        if (status != EXIT_DONE) {
+            show(options, reply, NULL);
+        }
+        noctua__reply__free_unpacked(reply, NULL);
+    }
+    connection_destroy(connection);
+    return status;
+}
+
 /* --- watching --- */
 
 struct watching {
@@ -297,7 +336,7 @@ static int go(const struct options *options, struct connection *connection,
     return wait_for_move(options, connection, request->move->service, plan->epoch, index);
 }
 
-int ask_move(const struct options *options, Noctua__MoveRequest__Kind kind) {
+int ask_move(const struct options *options, Noctua__MoveRequest__Kind kind, const char *service) {
     int status = EXIT_INTERNAL;
     struct connection *connection = ask_connect(options, &status);
     if (connection == NULL) {
@@ -307,7 +346,7 @@ int ask_move(const struct options *options, Noctua__MoveRequest__Kind kind) {
     Noctua__Request request = NOCTUA__REQUEST__INIT;
     struct shown_plan plan = {"", 0};
     move.kind = kind;
-    move.service = (char *)options->arguments[0];
+    move.service = (char *)service;
     move.to = (char *)(options->to == NULL ? "" : options->to);
     move.reason = (char *)(options->reason == NULL ? "" : options->reason);
     move.n_skip = options->skip_count;
@@ -317,7 +356,7 @@ int ask_move(const struct options *options, Noctua__MoveRequest__Kind kind) {
     request.move = &move;
     status = show_plan(options, connection, &request, &plan);
     if (status == EXIT_DONE && !options->dry_run) {
-        if (options->yes || confirm(options->arguments[0])) {
+        if (options->yes || confirm(service)) {
             status = go(options, connection, &request, &plan);
         } else {
             (void)fprintf(stderr, "noctuactl: nothing was done\n");

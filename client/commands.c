@@ -15,16 +15,6 @@ static const char *reason_of(const struct options *options) {
     return options->reason == NULL ? "" : options->reason;
 }
 
-static int send_command(const struct options *options, Noctua__Request *request) {
-    int status = EXIT_INTERNAL;
-    struct connection *connection = ask_connect(options, &status);
-    if (connection != NULL) {
-        status = ask_command(options, connection, request, NULL, NULL);
-        connection_destroy(connection);
-    }
-    return status;
-}
-
 static int show_status(const struct options *options) {
     const char *service = first(options);
     return service == NULL ? ask_query(options, "status", NULL, true, view_status)
@@ -76,25 +66,6 @@ static int run_nodes(const struct options *options) {
     return ask_query(options, "nodes", NULL, true, view_nodes);
 }
 
-static int change_nodes(const struct options *options, Noctua__MemberRequest__Kind kind) {
-    Noctua__MemberRequest wanted = NOCTUA__MEMBER_REQUEST__INIT;
-    Noctua__Request request = NOCTUA__REQUEST__INIT;
-    wanted.kind = kind;
-    wanted.node = (char *)first(options);
-    wanted.reason = (char *)reason_of(options);
-    request.body_case = NOCTUA__REQUEST__BODY_MEMBER;
-    request.member = &wanted;
-    return send_command(options, &request);
-}
-
-static int run_nodes_add(const struct options *options) {
-    return change_nodes(options, NOCTUA__MEMBER_REQUEST__KIND__ADD);
-}
-
-static int run_nodes_remove(const struct options *options) {
-    return change_nodes(options, NOCTUA__MEMBER_REQUEST__KIND__REMOVE);
-}
-
 static int run_version(const struct options *options) {
     if (options->endpoints[0] == '\0') {
         view_version(NULL, stdout);
@@ -108,22 +79,22 @@ static int run_version(const struct options *options) {
 }
 
 static int run_failover(const struct options *options) {
-    return ask_move(options, NOCTUA__MOVE_REQUEST__KIND__FAILOVER);
+    return ask_move(options, NOCTUA__MOVE_REQUEST__KIND__FAILOVER, first(options));
 }
 
 /* A failover's dry run: what it would do, and its hash for --plan-hash. */
 static int run_plan(const struct options *options) {
     struct options dry = *options;
     dry.dry_run = true;
-    return ask_move(&dry, NOCTUA__MOVE_REQUEST__KIND__FAILOVER);
+    return ask_move(&dry, NOCTUA__MOVE_REQUEST__KIND__FAILOVER, first(options));
 }
 
 static int run_switchover(const struct options *options) {
-    return ask_move(options, NOCTUA__MOVE_REQUEST__KIND__SWITCHOVER);
+    return ask_move(options, NOCTUA__MOVE_REQUEST__KIND__SWITCHOVER, first(options));
 }
 
 static int run_adopt(const struct options *options) {
-    return ask_move(options, NOCTUA__MOVE_REQUEST__KIND__ADOPT);
+    return ask_move(options, NOCTUA__MOVE_REQUEST__KIND__ADOPT, first(options));
 }
 
 static int send_override(const struct options *options, Noctua__OverrideRequest__Kind kind,
@@ -138,7 +109,7 @@ static int send_override(const struct options *options, Noctua__OverrideRequest_
     wanted.reason = (char *)reason_of(options);
     request.body_case = NOCTUA__REQUEST__BODY_OVERRIDE;
     request.override = &wanted;
-    return send_command(options, &request);
+    return ask_once(options, &request);
 }
 
 static int override(const struct options *options, Noctua__OverrideRequest__Kind kind, bool end) {
@@ -191,7 +162,7 @@ static int choose(const struct options *options, Noctua__ChoiceRequest__Kind kin
     wanted.reason = (char *)reason_of(options);
     request.body_case = NOCTUA__REQUEST__BODY_CHOICE;
     request.choice = &wanted;
-    return send_command(options, &request);
+    return ask_once(options, &request);
 }
 
 static int run_approve(const struct options *options) {
@@ -206,10 +177,20 @@ static int run_cancel(const struct options *options) {
     return choose(options, NOCTUA__CHOICE_REQUEST__KIND__CANCEL);
 }
 
+static int run_repair(const struct options *options) {
+    return ask_move(options, NOCTUA__MOVE_REQUEST__KIND__REPAIR, first(options));
+}
+
+/* Two things are let go of: one step of the open move, or the whole service. */
 static int run_release(const struct options *options) {
-    if (options->step == NULL) {
-        (void)fprintf(stderr, "noctuactl: name the step: --step dns (noctuactl status %s)\n",
-                      first(options));
+    const char *service = first(options);
+    if (options->service != NULL && service == NULL && options->step == NULL) {
+        return ask_move(options, NOCTUA__MOVE_REQUEST__KIND__RELEASE, options->service);
+    }
+    if (service == NULL || options->step == NULL || options->service != NULL) {
+        (void)fprintf(stderr,
+                      "noctuactl: either SERVICE --step NAME (noctuactl status SERVICE), or "
+                      "--service SERVICE for all of it\n");
         return EXIT_USAGE;
     }
     return choose(options, NOCTUA__CHOICE_REQUEST__KIND__RELEASE);
@@ -221,18 +202,7 @@ static int run_resume_automation(const struct options *options) {
     wanted.reason = (char *)reason_of(options);
     request.body_case = NOCTUA__REQUEST__BODY_RESUME_AUTOMATION;
     request.resume_automation = &wanted;
-    return send_command(options, &request);
-}
-
-static int run_transfer_leader(const struct options *options) {
-    Noctua__TransferLeaderRequest wanted = NOCTUA__TRANSFER_LEADER_REQUEST__INIT;
-    Noctua__Request request = NOCTUA__REQUEST__INIT;
-    const char *to = first(options);
-    wanted.to = (char *)(to == NULL ? "" : to);
-    wanted.reason = (char *)reason_of(options);
-    request.body_case = NOCTUA__REQUEST__BODY_TRANSFER_LEADER;
-    request.transfer_leader = &wanted;
-    return send_command(options, &request);
+    return ask_once(options, &request);
 }
 
 #define MOVE_OPTIONS                                                                               \
@@ -251,6 +221,8 @@ const struct client_command client_commands[] = {
     {"nodes add", "NODE", 1, 1, OPTION_REASON, "a node joins the group, and gets a vote when level",
      run_nodes_add},
     {"nodes remove", "NODE", 1, 1, OPTION_REASON, "a node leaves the group", run_nodes_remove},
+    {"nodes replace", "OLD NEW", 2, 2, OPTION_REASON | OPTION_WAIT,
+     "NEW joins, and once it has its vote OLD leaves", run_nodes_replace},
     {"ready", "SERVICE", 1, 1, OPTION_TO, "what would stop a move now, if anything (exit 3)",
      run_ready},
     {"plan", "SERVICE", 1, 1, OPTION_TO | OPTION_SKIP,
@@ -275,8 +247,11 @@ const struct client_command client_commands[] = {
     {"reject", "SERVICE", 1, 1, OPTION_REASON, "say no to it", run_reject},
     {"cancel", "SERVICE", 1, 1, OPTION_EPOCH | OPTION_REASON, "stop the open move between steps",
      run_cancel},
-    {"release", "SERVICE", 1, 1, OPTION_STEP | OPTION_EPOCH | OPTION_REASON,
-     "let go of a step whose target doesn't answer (a debt)", run_release},
+    {"repair", "SERVICE", 1, 1, MOVE_OPTIONS & ~OPTION_TO,
+     "write the active region's records again, over somebody's change", run_repair},
+    {"release", "[SERVICE]", 0, 1,
+     OPTION_STEP | OPTION_EPOCH | OPTION_SERVICE | (MOVE_OPTIONS & ~OPTION_TO),
+     "let go of a step whose target doesn't answer (a debt), or of a service", run_release},
     {"resume-automation", "", 0, 0, OPTION_REASON, "after replicas differed, once it is understood",
      run_resume_automation},
     {"transfer-leader", "[NODE]", 0, 1, OPTION_REASON, "another node leads (the closest)",

@@ -32,7 +32,7 @@ struct options {
     uint64_t timeout_ms;
 
     const char *against;
-    const char *to, *reason, *plan_hash, *step, *directory, *cluster, *role, *out, *kind;
+    const char *to, *reason, *plan_hash, *step, *service, *directory, *cluster, *role, *out, *kind;
     char *skip[SKIP_MAX];
     uint32_t skip_count;
     const char *names[SKIP_MAX]; /* --name, of pki issue */
@@ -69,6 +69,7 @@ struct options {
 #define OPTION_AGAINST (1u << 14)
 #define OPTION_REVISION (1u << 15)
 #define OPTION_WATCH (1u << 16)
+#define OPTION_SERVICE (1u << 17)
 
 struct client_command {
     const char *words;     /* "spec apply" */
@@ -90,7 +91,11 @@ int ask_query(const struct options *options, const char *what, const char *servi
 int ask_command(const struct options *options, struct connection *connection,
                 Noctua__Request *request, void (*refused)(const json_t *document, FILE *out),
                 uint64_t *ret_index);
-int ask_move(const struct options *options, Noctua__MoveRequest__Kind kind);
+/* The same on a connection of its own. */
+int ask_once(const struct options *options, Noctua__Request *request);
+/* A question whose answer isn't printed; *ret_document is the caller's, NULL without one. */
+int ask_document(const struct options *options, const char *what, json_t **ret_document);
+int ask_move(const struct options *options, Noctua__MoveRequest__Kind kind, const char *service);
 int ask_watch(const struct options *options);
 /* Opens the connection, or says why not; NULL then, with *ret_exit. */
 struct connection *ask_connect(const struct options *options, int *ret_exit);
@@ -107,6 +112,12 @@ int run_spec_schema(const struct options *options);
 int spec_fetch(const struct options *options, struct buffer *ret);
 /* A file, a directory, or - for standard input; complains. */
 int spec_read(const char *path, struct buffer *ret);
+
+/* nodes_commands.c */
+int run_nodes_add(const struct options *options);
+int run_nodes_remove(const struct options *options);
+int run_nodes_replace(const struct options *options);
+int run_transfer_leader(const struct options *options);
 
 /* spec_diff.c */
 int run_spec_diff(const struct options *options);

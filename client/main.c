@@ -212,6 +212,9 @@ static error_t take_command_option(int key, char *argument, struct options *opti
     case KEY_STEP:
         options->step = argument;
         return 0;
+    case KEY_SERVICE:
+        options->service = argument;
+        return 0;
     case KEY_LIMIT:
         options->limit = (uint32_t)take_number(argument, 0, 100000, "--limit", state);
         return 0;
@@ -312,7 +315,7 @@ static char *help_filter(int key, const char *text, void *input) {
 
 /* Overrides are kept in history with their reason; they don't go without one. */
 static bool reason_is_missing(const struct parsed *parsed) {
-    static const char *const need[] = {"veto",    "pause",  "maintenance",
+    static const char *const need[] = {"veto",    "pause",  "maintenance", "repair",
                                        "release", "cancel", "reject"};
     const struct options *options = &parsed->options;
     bool needed = options->skip_count > 0 && !text_equal(parsed->command->words, "plan");

@@ -24,6 +24,7 @@ const struct argp_option client_options[] = {
     {"dry-run", KEY_DRY_RUN, NULL, 0, "show what would be done", 2},
     {"epoch", KEY_EPOCH, "N", 0, "of which move", 2},
     {"step", KEY_STEP, "NAME", 0, "release: which one", 2},
+    {"service", KEY_SERVICE, "SERVICE", 0, "release: all of it, Noctua's marks out", 2},
     {"limit", KEY_LIMIT, "N", 0, "history: rows", 2},
     {"expected", KEY_EXPECTED, "INDEX", 0, "spec apply: the revision that it replaces", 2},
     {"against", KEY_AGAINST, "FILE", 0, "spec diff: with this file, offline", 2},
@@ -67,6 +68,8 @@ uint32_t client_option_bit(int key) {
         return OPTION_EPOCH;
     case KEY_STEP:
         return OPTION_STEP;
+    case KEY_SERVICE:
+        return OPTION_SERVICE;
     case KEY_LIMIT:
         return OPTION_EVENTS;
     case KEY_EXPECTED:

@@ -21,6 +21,7 @@ enum {
     KEY_PLAN_HASH,
     KEY_EPOCH,
     KEY_STEP,
+    KEY_SERVICE,
     KEY_LIMIT,
     KEY_EXPECTED,
     KEY_DRY_RUN,

@@ -38,7 +38,7 @@ enum mood screen_mood(const char *word) {
         {"confirming", MOOD_CARE},  {"suspect", MOOD_CARE},     {"moving", MOOD_CARE},
         {"vetoed", MOOD_CARE},      {"paused", MOOD_CARE},      {"skipped", MOOD_CARE},
         {"warning", MOOD_CARE},     {"maintenance", MOOD_CARE}, {"released", MOOD_CARE},
-        {"not-adopted", MOOD_CARE}, {"cancelled", MOOD_CARE},
+        {"not-adopted", MOOD_CARE}, {"released", MOOD_CARE},    {"cancelled", MOOD_CARE},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(moods); i++) {
         if (text_equal(moods[i].word, word)) {

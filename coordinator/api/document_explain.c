@@ -104,6 +104,19 @@ static json_t *open_headline(const struct story *story) {
                            document_region_name(state, execution->to));
 }
 
+static const char *ended_word(enum execution_kind kind) {
+    switch (kind) {
+    case EXECUTION_ADOPT:
+        return "ADOPTED";
+    case EXECUTION_RELEASE:
+        return "RELEASED";
+    case EXECUTION_REPAIR:
+        return "REPAIRED";
+    default:
+        return "MOVED";
+    }
+}
+
 static json_t *ended_headline(const struct story *story) {
     const struct state *state = story->facts->state;
     const struct execution *execution = &state->services[story->service].execution;
@@ -116,8 +129,7 @@ static json_t *ended_headline(const struct story *story) {
     switch (execution->result) {
     case RESULT_DONE:
     case RESULT_RELEASED:
-        return document_format("%s: epoch %" PRIu64 ", %s, %s in %s",
-                               execution->kind == EXECUTION_ADOPT ? "ADOPTED" : "MOVED",
+        return document_format("%s: epoch %" PRIu64 ", %s, %s in %s", ended_word(execution->kind),
                                execution->epoch, to, execution_result_text(execution->result),
                                took);
     case RESULT_HALF_MOVED:
@@ -160,6 +172,9 @@ static json_t *headline(const struct story *story) {
     }
     if (!s->adopted) {
         return document_text("NOT MOVED: the service has not been adopted");
+    }
+    if (s->released) {
+        return document_text("LEFT ALONE: the service was released");
     }
     if (s->suspect.open) {
         return window_headline(story);
@@ -235,9 +250,10 @@ static json_t *choices_of(const struct story *story) {
         choices_of_open(story, choices);
         return choices;
     }
-    if (!s->adopted) {
+    if (!service_is_managed(s)) {
+        uint32_t active = s->adopted ? s->active : state->spec.services[story->service].home;
         choose(choices, "noctuactl adopt %s --to %s --reason \"...\"", s->name,
-               document_region_name(state, state->spec.services[story->service].home));
+               document_region_name(state, active));
         return choices;
     }
     if (s->half_moved && story->asked == NULL) {

@@ -301,6 +301,7 @@ json_t *document_step_target(const struct state *state, uint32_t service, enum s
                    ? document_text(state->services[service].debts[debt].zone.fence_name)
                    : json_null();
     case STEP_ADOPT:
+    case STEP_UNMARK:
         return zone < spec->zone_count ? document_text(spec->zones[zone].fence_name) : json_null();
     case STEP_DNS:
     case STEP_KIND_COUNT:

@@ -26,6 +26,10 @@ static void set_change(json_t *row, const struct api_facts *facts,
         document_set(row, "now", document_text("any fence"));
         document_set(row, "then", document_text(fence));
         break;
+    case STEP_UNMARK:
+        document_set(row, "now", document_text("a fence"));
+        document_set(row, "then", document_text("none"));
+        break;
     case STEP_LEASE:
         document_set(row, "now", document_format("held by %s", from));
         document_set(row, "then", document_text("run out"));
@@ -33,8 +37,10 @@ static void set_change(json_t *row, const struct api_facts *facts,
     case STEP_SWITCH:
     case STEP_DNS:
     case STEP_KIND_COUNT:
-        document_set(row, "now", document_text(from));
-        document_set(row, "then", document_text(to));
+        document_set(row, "now",
+                     document_text(preview->kind == EXECUTION_REPAIR ? "as found" : from));
+        document_set(row, "then",
+                     document_text(preview->kind == EXECUTION_RELEASE ? "left alone" : to));
         break;
     }
 }

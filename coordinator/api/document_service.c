@@ -183,6 +183,11 @@ static json_t *service_sentence(const struct api_facts *facts, uint32_t service,
         return document_format("Not adopted: nothing is known to be active. noctuactl adopt %s",
                                s->name);
     }
+    if (s->released) {
+        return document_format("Released: nothing acts on it; endpoints go on. Take it out of the "
+                               "spec, or: noctuactl adopt %s --to %s",
+                               s->name, document_region_name(state, s->active));
+    }
     if (s->half_moved) {
         return document_format("Half-moved by epoch %" PRIu64 ": continue with --to %s, or reverse "
                                "with --to %s.",

@@ -30,6 +30,9 @@ const char *document_service_state(const struct api_facts *facts, uint32_t servi
     if (!s->adopted) {
         return "not-adopted";
     }
+    if (s->released) {
+        return "released";
+    }
     if (s->half_moved) {
         return "half-moved";
     }
@@ -94,6 +97,9 @@ static json_t *if_active_died(const struct api_facts *facts, uint32_t service, u
     if (!s->adopted) {
         return document_text("would only watch: not adopted");
     }
+    if (s->released) {
+        return document_text("nothing: released");
+    }
     if (execution_is_open(&s->execution)) {
         return json_null();
     }
@@ -153,7 +159,7 @@ static json_t *spare_observers(const struct api_facts *facts) {
     bool any = false;
     int least = 0;
     for (uint32_t i = 0; i < state->spec.service_count; i++) {
-        if (state->services[i].adopted) {
+        if (service_is_managed(&state->services[i])) {
             int spare = votes_spare_observers(state, policy, i);
             least = any && least < spare ? least : spare;
             any = true;

@@ -41,13 +41,14 @@ static void hash_plan(const struct api_facts *facts, struct move_preview *previe
 }
 
 static void begin_preview(const struct api_facts *facts, uint32_t service, uint32_t to,
-                          struct move_preview *preview) {
+                          enum execution_kind kind, struct move_preview *preview) {
     const struct service *s = &facts->state->services[service];
     memset(preview, 0, sizeof *preview);
     preview->service = service;
     preview->to = to;
+    preview->kind = kind;
     preview->from = s->adopted ? s->active : NONE_INDEX;
-    if (s->half_moved && to == s->active) {
+    if (s->half_moved && to == s->active && execution_kind_moves(preview->kind)) {
         preview->from = s->execution.from; /* continues a half-moved one, as apply sees it */
     }
     preview->epoch = s->epoch + 1;
@@ -63,7 +64,8 @@ static bool may_move_to(const struct state *state, uint32_t service, enum execut
         named = named || spec->targets[i] == to;
     }
     return named && to < state->spec.region_count && state->spec.regions[to].role == REGION_SERVE &&
-           (kind == EXECUTION_ADOPT || to != s->active || s->half_moved);
+           (kind == EXECUTION_ADOPT ||
+            (execution_kind_moves(kind) ? to != s->active || s->half_moved : to == s->active));
 }
 
 enum core_error preview_move(const struct api_facts *facts, uint32_t service,
@@ -73,20 +75,20 @@ enum core_error preview_move(const struct api_facts *facts, uint32_t service,
     if (service >= state->spec.service_count) {
         return CORE_NO_SERVICE;
     }
-    if (kind != EXECUTION_ADOPT && !state->services[service].adopted) {
+    if (kind != EXECUTION_ADOPT && !service_is_managed(&state->services[service])) {
         return CORE_NOT_ADOPTED;
     }
     if (!may_move_to(state, service, kind, to)) {
         return CORE_NO_REGION;
     }
     struct policy_input nothing;
-    begin_preview(facts, service, to, ret);
-    ret->kind = kind;
+    begin_preview(facts, service, to, kind, ret);
     ret->skipped_gates = skipped_gates;
     ret->failing = policy_read_gates(state, document_policy(facts, &nothing), service, to, false,
                                      skipped_gates, ret->gates);
-    if (kind == EXECUTION_ADOPT) {
-        /* It says what is there: whether the region is well, and who vetoes moves, is no matter. */
+    if (!execution_kind_moves(kind)) {
+        /* It says what is there, or stays: whether the region is well, and who vetoes moves, is no
+         * matter. */
         ret->gates[GATE_TARGET_HEALTHY].result = GATE_NOT_APPLICABLE;
         ret->failing &= ~GATE_BIT(GATE_TARGET_HEALTHY);
     }
@@ -100,9 +102,8 @@ enum core_error preview_move(const struct api_facts *facts, uint32_t service,
 void preview_automatic(const struct api_facts *facts, uint32_t service, struct move_preview *ret) {
     struct policy_input nothing;
     uint32_t to = preview_choose_target(facts, service);
-    begin_preview(facts, service, to, ret);
+    begin_preview(facts, service, to, EXECUTION_FAILOVER, ret);
     ret->automatic = true;
-    ret->kind = EXECUTION_FAILOVER;
     ret->failing = policy_read_gates(facts->state, document_policy(facts, &nothing), service, to,
                                      true, 0, ret->gates);
     if (to != NONE_INDEX &&

@@ -164,8 +164,9 @@ static bool take_move(struct api_request *request, const struct api_facts *facts
         }
         return ret->to != NONE_INDEX;
     }
-    ret->to = ret->kind == EXECUTION_ADOPT ? spec->services[ret->service].home
-                                           : preview_choose_target(facts, ret->service);
+    uint32_t active = facts->state->services[ret->service].active;
+    uint32_t stays = active != NONE_INDEX ? active : spec->services[ret->service].home;
+    ret->to = execution_kind_moves(ret->kind) ? preview_choose_target(facts, ret->service) : stays;
     return true;
 }
 
@@ -183,6 +184,10 @@ static void refuse_move(struct api_request *request, const struct api_facts *fac
                        "no region is fit to take %s. Name one with --to REGION; --skip GATE names "
                        "a risk",
                        s->name);
+    } else if (error == CORE_PLAN && wanted->kind == EXECUTION_REPAIR) {
+        answer.exit_code = EXIT_CODE_REFUSED;
+        (void)snprintf(answer.message, sizeof answer.message,
+                       "%s has no records in its spec: there is nothing to repair", s->name);
     } else if (error == CORE_NO_REGION && s->adopted && wanted->to == s->active) {
         (void)snprintf(answer.message, sizeof answer.message, "%s is active in %s already", s->name,
                        state->spec.regions[s->active].name);
@@ -259,7 +264,9 @@ static bool find_repeated(const struct api_request *request, const struct api_fa
 
 _Static_assert((int)EXECUTION_FAILOVER == (int)NOCTUA__MOVE_REQUEST__KIND__FAILOVER &&
                    (int)EXECUTION_SWITCHOVER == (int)NOCTUA__MOVE_REQUEST__KIND__SWITCHOVER &&
-                   (int)EXECUTION_ADOPT == (int)NOCTUA__MOVE_REQUEST__KIND__ADOPT,
+                   (int)EXECUTION_ADOPT == (int)NOCTUA__MOVE_REQUEST__KIND__ADOPT &&
+                   (int)EXECUTION_RELEASE == (int)NOCTUA__MOVE_REQUEST__KIND__RELEASE &&
+                   (int)EXECUTION_REPAIR == (int)NOCTUA__MOVE_REQUEST__KIND__REPAIR,
                "one number for each kind of move");
 
 void api_command_preview_move(struct api_request *request, const struct api_facts *facts,
@@ -280,8 +287,9 @@ void api_command_preview_move(struct api_request *request, const struct api_fact
 
 static void begin_move(struct api_request *request, const struct api_facts *facts) {
     const Noctua__MoveRequest *move = request->message->move;
-    bool adopt = move->kind == NOCTUA__MOVE_REQUEST__KIND__ADOPT;
-    if (!begin_command(request, adopt ? COMMAND_ADOPT : COMMAND_MOVE, move->reason) ||
+    bool of_marks = move->kind == NOCTUA__MOVE_REQUEST__KIND__ADOPT ||
+                    move->kind == NOCTUA__MOVE_REQUEST__KIND__RELEASE;
+    if (!begin_command(request, of_marks ? COMMAND_ADOPT : COMMAND_MOVE, move->reason) ||
         !preview_or_refuse(request, facts)) {
         return;
     }

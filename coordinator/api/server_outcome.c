@@ -50,8 +50,10 @@ static const struct {
     [CORE_PLAN] = {EXIT_CODE_INTERNAL, "This is a defect: keep the log and report it"},
     [CORE_NO_FENCE] = {EXIT_CODE_REFUSED, "First: noctuactl adopt SERVICE"},
     [CORE_SPEC] = {EXIT_CODE_USAGE, "Check it: noctuactl spec validate FILE"},
-    [CORE_SPEC_IN_USE] = {EXIT_CODE_REFUSED,
-                          "Wait for the open move; keep home and active region of a live service"},
+    [CORE_SPEC_IN_USE] =
+        {EXIT_CODE_REFUSED,
+         "Wait for the open move; keep home and active region of a live service, or let "
+         "go of it first: noctuactl release --service SERVICE"},
     [CORE_MALFORMED] = {EXIT_CODE_USAGE, "Check names, times and limits"},
     [CORE_INVARIANT] = {EXIT_CODE_INTERNAL,
                         "Automation was stopped. This is a defect: keep the log and report it"},

@@ -127,6 +127,7 @@ static const struct bind_row service_rows[] = {
     ROW_PLACES_NUMBERS(struct service, unsuspect_ms, TIME_MAX_MS),
     ROW_ANY(struct service, unsuspect_next),
     ROW_TIME(struct service, longest_lease_ms),
+    ROW_BOOL(struct service, released),
 };
 const struct bind_table service_table =
     BIND_TABLE(struct service, noctua__service__descriptor, service_rows);
@@ -217,6 +218,7 @@ static const struct bind_row state_rows[] = {
     ROW_RING(struct state, moves, move_count, move_table),
     ROW_PLACES(struct state, blobs, blob_table),
     ROW_RING(struct state, revisions, revision_count, spec_revision_table),
+    ROW_INDEX(struct state, epoch_floor),
 };
 const struct bind_table state_table =
     BIND_TABLE(struct state, noctua__state__descriptor, state_rows);

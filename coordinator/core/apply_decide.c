@@ -184,7 +184,7 @@ static struct execution *open_execution(struct apply *a, uint32_t service, uint3
                                         enum execution_kind kind, const struct plan *plan) {
     struct service *s = &a->state->services[service];
     uint32_t from = s->active;
-    if (to == s->active && kind != EXECUTION_ADOPT) {
+    if (to == s->active && execution_kind_moves(kind)) {
         /* Continues a half-moved one, which another may have failed to reverse meanwhile. */
         from = s->execution.from != to ? s->execution.from : s->execution.to;
     }
@@ -228,7 +228,7 @@ static enum core_error check_decide(const struct apply *a) {
         return CORE_NO_SERVICE;
     }
     const struct service *service = &state->services[c->service];
-    if (!service->adopted) {
+    if (!service_is_managed(service)) {
         return CORE_NOT_ADOPTED;
     }
     if (execution_is_open(&service->execution)) {
@@ -279,14 +279,17 @@ enum core_error apply_decide(struct apply *a) {
 }
 
 /* The region that a person may name: another one than the active, unless the last move ended
- * between two regions; any for an adoption. */
+ * between two regions; any for an adoption; the active one for what moves nothing. */
 static bool move_target_is_right(const struct state *state, uint32_t service, uint32_t to,
                                  enum execution_kind kind) {
     const struct service *s = &state->services[service];
     if (!spec_may_serve(&state->spec, service, to)) {
         return false;
     }
-    return kind == EXECUTION_ADOPT || to != s->active || s->half_moved;
+    if (!execution_kind_moves(kind)) {
+        return kind == EXECUTION_ADOPT || to == s->active;
+    }
+    return to != s->active || s->half_moved;
 }
 
 /* The gates that hold an operator's move too, unless skipped by name (overrides apart). */
@@ -310,10 +313,12 @@ static enum core_error check_move(const struct apply *a, uint32_t service, uint3
     const struct state *state = a->state;
     const struct service *s = &state->services[service];
     bool adopt = c->kind == EXECUTION_ADOPT;
-    if (adopt != (a->command->kind == COMMAND_ADOPT) || (unsigned)c->kind >= EXECUTION_KIND_COUNT) {
+    bool of_marks = adopt || c->kind == EXECUTION_RELEASE;
+    if (of_marks != (a->command->kind == COMMAND_ADOPT) ||
+        (unsigned)c->kind >= EXECUTION_KIND_COUNT) {
         return CORE_MALFORMED;
     }
-    if (!adopt && !s->adopted) {
+    if (!adopt && !service_is_managed(s)) {
         return CORE_NOT_ADOPTED;
     }
     if (execution_is_open(&s->execution)) {
@@ -325,7 +330,8 @@ static enum core_error check_move(const struct apply *a, uint32_t service, uint3
     if (!move_target_is_right(state, service, to, c->kind)) {
         return CORE_NO_REGION;
     }
-    if (!adopt && !operator_gates_pass(state, service, to, c->skipped_gates)) {
+    if (execution_kind_moves(c->kind) &&
+        !operator_gates_pass(state, service, to, c->skipped_gates)) {
         return CORE_GATE;
     }
     enum core_error error = check_overrides(state, service, to, c->skipped_gates);

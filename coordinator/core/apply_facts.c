@@ -361,7 +361,7 @@ enum core_error apply_suspect(struct apply *a) {
         return CORE_NO_SERVICE;
     }
     struct service *service = &state->services[s];
-    if (!service->adopted) {
+    if (!service_is_managed(service)) {
         return CORE_NOT_ADOPTED;
     }
     if (region != service->active) {

@@ -19,7 +19,7 @@ static enum core_error check_kept_service(const struct state *state, uint32_t ol
         return CORE_OK;
     }
     const char *home = region_name(state, state->spec.services[old].home);
-    if (!text_equal(home, spec->regions[spec->services[new].home].name)) {
+    if (!service->released && !text_equal(home, spec->regions[spec->services[new].home].name)) {
         return CORE_SPEC_IN_USE; /* it would say that users are where they are not */
     }
     uint32_t active = spec_find_region(spec, region_name(state, service->active));
@@ -45,8 +45,9 @@ static enum core_error check_spec(const struct apply *a) {
         uint32_t new = spec_find_service(c->spec, service->name);
         if (new == NONE_INDEX) {
             moves_places = true;
-            /* With its epoch it would be forgotten which eids were used. */
-            if (service->epoch > 0) {
+            /* Its fences, and what an open move has sent, would be left without an owner. */
+            if (execution_is_open(&service->execution) || service_is_managed(service) ||
+                service->debt_count > 0) {
                 return CORE_SPEC_IN_USE;
             }
             continue;

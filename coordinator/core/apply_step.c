@@ -33,6 +33,9 @@ static enum core_error find_step(const struct apply *a, struct service **ret_ser
 static enum core_error check_fence(const struct apply *a, const struct service *service,
                                    const struct step *step) {
     struct fence fence;
+    if (step->kind == STEP_UNMARK && a->command->step.fence[0] == '\0') {
+        return CORE_OK; /* nothing is to be deleted */
+    }
     bool ours = fence_parse(a->command->step.fence, a->state->cluster, &fence);
     bool same_service = ours && text_equal(fence.service, service->name);
     if (!same_service && step->kind != STEP_ADOPT) {
@@ -277,6 +280,9 @@ static bool outcome_is_proved(const struct state *state, uint32_t service_index,
     bool unsent = step->phase == STEP_WAITING || step->phase == STEP_INTENDED;
     switch (c->outcome) {
     case STEP_DONE:
+        if (step->kind == STEP_UNMARK) {
+            return c->fence[0] == '\0';
+        }
         /* How long a grant may still be held, only its leader's stopwatch knows: core/lease.h. */
         return landed || step->kind == STEP_LEASE ||
                (step->kind == STEP_SETTLE && (void_there || overtaken));
@@ -364,6 +370,7 @@ enum core_error apply_switch(struct apply *a) {
     (void)TEXT_COPY(event->to, region_name(a->state, service->execution.to));
     service->active = service->execution.to;
     service->adopted = true;
+    service->released = service->execution.kind == EXECUTION_RELEASE;
     execution_settle(a, c->service);
     return CORE_OK;
 }
@@ -395,7 +402,7 @@ static enum execution_result result_of(const struct execution *execution) {
     if (failed == 0) {
         return released > 0 ? RESULT_RELEASED : RESULT_DONE;
     }
-    if (stands && execution->kind != EXECUTION_ADOPT) {
+    if (stands && execution_kind_moves(execution->kind)) {
         return RESULT_HALF_MOVED;
     }
     return execution->cancelled ? RESULT_CANCELLED : RESULT_STOPPED;
@@ -426,8 +433,8 @@ static void execution_end(struct apply *a, uint32_t service) {
         /* What stands now was granted by this spec. */
         s->longest_lease_ms = a->state->spec.services[service].policy.lease_ms;
     }
-    if (execution->kind == EXECUTION_ADOPT) {
-        /* Its targets were read and say what it says: nothing is between two regions any more. */
+    if (!execution_kind_moves(execution->kind)) {
+        /* Its targets say what it says: nothing is between two regions any more. */
         s->half_moved = s->half_moved && execution->result != RESULT_DONE;
     } else if (execution->begun_index != 0) {
         s->half_moved = execution->result == RESULT_HALF_MOVED || (s->half_moved && !through);

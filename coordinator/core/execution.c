@@ -19,7 +19,7 @@ static bool is_no_switch(const struct step *step) {
 }
 
 static bool is_effect(const struct step *step) {
-    return step->kind == STEP_DNS || step->kind == STEP_ADOPT;
+    return step->kind == STEP_DNS || step->kind == STEP_ADOPT || step->kind == STEP_UNMARK;
 }
 
 static bool is_lease(const struct step *step) {
@@ -30,6 +30,11 @@ static bool is_no_lease(const struct step *step) {
     return step->kind != STEP_LEASE;
 }
 
+/* There is no fence to delete. */
+static bool is_unmarked(const struct step *step) {
+    return step->kind == STEP_UNMARK && step->fence_before[0] == '\0' && nothing_sent(step);
+}
+
 static bool is_switch(const struct step *step) {
     return step->kind == STEP_SWITCH;
 }
@@ -37,7 +42,7 @@ static bool is_switch(const struct step *step) {
 /* DESIGN, "Exactly once": a request once sent may land at any later time, so a step that has been
  * attempted leaves only by a proof read at the target, or by an operator's release (a debt). */
 const struct step_transition step_transitions[] = {
-    {STEP_WAITING, ON_INTENT, STEP_INTENDED, is_effect, "dns, adopt",
+    {STEP_WAITING, ON_INTENT, STEP_INTENDED, is_effect, "dns, adopt, unmark",
      "what it will change is recorded"},
     {STEP_WAITING, ON_INTENT, STEP_INTENDED, is_lease, "lease",
      "the old region gets no grant any more; the last one runs out"},
@@ -50,6 +55,8 @@ const struct step_transition step_transitions[] = {
      "let go; nothing was sent"},
     {STEP_INTENDED, ON_ATTEMPT, STEP_ATTEMPTED, is_no_lease, "not lease", "one request is sent"},
     {STEP_INTENDED, ON_DONE, STEP_DONE, is_lease, "lease", "no grant can be held any more"},
+    {STEP_INTENDED, ON_DONE, STEP_DONE, is_unmarked, "unmark, no fence",
+     "nothing is to be deleted"},
     {STEP_INTENDED, ON_REFUSED, STEP_REFUSED, nothing_sent, "nothing sent", "it can't be sent"},
     {STEP_INTENDED, ON_CANCEL, STEP_REFUSED, nothing_sent, "nothing sent",
      "cancelled; nothing was sent"},
@@ -59,19 +66,20 @@ const struct step_transition step_transitions[] = {
      "a read shows all as before: one more request"},
     {STEP_ATTEMPTED, ON_ACCEPTED, STEP_ACCEPTED, NULL, "", "the target said yes"},
     {STEP_ATTEMPTED, ON_CLOSING, STEP_CLOSING, NULL, "", "no further attempt: burn its fence"},
-    {STEP_ATTEMPTED, ON_DONE, STEP_DONE, NULL, "", "its fence is there and in sync"},
+    {STEP_ATTEMPTED, ON_DONE, STEP_DONE, NULL, "", "its fence is there and in sync (unmark: gone)"},
     {STEP_ATTEMPTED, ON_UNKNOWN, STEP_UNKNOWN, NULL, "", "the fence is gone: a person must look"},
     {STEP_ATTEMPTED, ON_RELEASE, STEP_RELEASED, NULL, "", "let go by name: a debt"},
     {STEP_ACCEPTED, ON_ACCEPTED, STEP_ACCEPTED, NULL, "", "a newer change proves it"},
     {STEP_ACCEPTED, ON_ATTEMPT, STEP_ATTEMPTED, NULL, "",
      "the target forgot it and all is as before"},
     {STEP_ACCEPTED, ON_CLOSING, STEP_CLOSING, NULL, "", "no further attempt: burn its fence"},
-    {STEP_ACCEPTED, ON_DONE, STEP_DONE, NULL, "", "its fence is there and in sync"},
+    {STEP_ACCEPTED, ON_DONE, STEP_DONE, NULL, "", "its fence is there and in sync (unmark: gone)"},
     {STEP_ACCEPTED, ON_UNKNOWN, STEP_UNKNOWN, NULL, "", "the fence is gone: a person must look"},
     {STEP_ACCEPTED, ON_RELEASE, STEP_RELEASED, NULL, "", "let go by name: a debt"},
     {STEP_CLOSING, ON_DONE, STEP_DONE, is_settle, "settle",
      "no request of the released step can land any more: the debt is paid"},
-    {STEP_CLOSING, ON_DONE, STEP_DONE, NULL, "", "it had landed: its fence is there and in sync"},
+    {STEP_CLOSING, ON_DONE, STEP_DONE, NULL, "",
+     "it had landed: its fence is there and in sync (unmark: gone)"},
     {STEP_CLOSING, ON_REFUSED, STEP_REFUSED, is_no_settle, "not settle",
      "burnt: no request of it can land any more"},
     {STEP_CLOSING, ON_UNKNOWN, STEP_UNKNOWN, NULL, "", "the fence is gone: a person must look"},

@@ -42,7 +42,7 @@ const char *override_kind_text(enum override_kind kind) {
 }
 
 const char *execution_kind_text(enum execution_kind kind) {
-    static const char *const words[] = {"failover", "switchover", "adopt"};
+    static const char *const words[] = {"failover", "switchover", "adopt", "release", "repair"};
     return WORD(words, kind);
 }
 
@@ -58,7 +58,7 @@ const char *execution_result_text(enum execution_result result) {
 }
 
 const char *step_kind_text(enum step_kind kind) {
-    static const char *const words[] = {"settle", "adopt", "switch", "dns", "lease"};
+    static const char *const words[] = {"settle", "adopt", "switch", "dns", "lease", "unmark"};
     return WORD(words, kind);
 }
 

@@ -21,7 +21,11 @@ static enum effect_kind effect_of(const struct state *state, const struct servic
         }
         return step->kind == STEP_SWITCH ? EFFECT_SWITCH : EFFECT_INTEND;
     case STEP_INTENDED:
-        return step->kind == STEP_LEASE ? EFFECT_OUTLAST : EFFECT_ATTEMPT;
+        if (step->kind == STEP_LEASE) {
+            return EFFECT_OUTLAST;
+        }
+        return step->kind == STEP_UNMARK && step->fence_before[0] == '\0' ? EFFECT_RESOLVE
+                                                                          : EFFECT_ATTEMPT;
     case STEP_ATTEMPTED:
     case STEP_ACCEPTED:
     case STEP_CLOSING:
@@ -120,7 +124,16 @@ enum step_action step_after_read(const struct state *state, uint32_t service, ui
     bool closing = at->phase == STEP_CLOSING;
     bool cancelled = execution->phase == EXECUTION_CANCELLING;
     const char *fence = reading->fence_present ? reading->fence : "";
-    if (text_equal(fence, wanted)) {
+    if (at->kind == STEP_UNMARK && !reading->fence_present) {
+        /* Nothing more is claimed, so it needs no proof of being durable. */
+        *why = "the fence is gone, as wanted";
+        return ACTION_DONE;
+    }
+    if (at->kind == STEP_UNMARK && at->phase == STEP_INTENDED) {
+        *why = "somebody has put a fence there meanwhile";
+        return ACTION_REFUSED;
+    }
+    if (text_equal(fence, wanted) && at->kind != STEP_UNMARK) {
         return by_sync(reading->sync, ACTION_DONE, why);
     }
     if (!reading->fence_present && (at->fence_before[0] != '\0' || closing || cancelled)) {
@@ -135,9 +148,11 @@ enum step_action step_after_read(const struct state *state, uint32_t service, ui
         *why = "a later incarnation's fence is there: this group doesn't own the target any more";
         return ACTION_UNKNOWN;
     }
-    /* An adoption changes the fence alone: the records may be edited beside it. */
+    /* An adoption changes the fence alone, as unmarking does: the records may be edited beside it.
+     */
+    bool fence_alone = at->kind == STEP_ADOPT || at->kind == STEP_UNMARK;
     bool as_before =
-        text_equal(fence, at->fence_before) && (reading->state_as_before || at->kind == STEP_ADOPT);
+        text_equal(fence, at->fence_before) && (reading->state_as_before || fence_alone);
     if (!closing && !cancelled && as_before) {
         *why = "fence and records are as before the attempt";
         return ACTION_ATTEMPT;

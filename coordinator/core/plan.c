@@ -50,29 +50,35 @@ enum core_error policy_plan(const struct state *state, uint32_t service, enum ex
         ret->steps[step].debt = i;
         before |= UINT64_C(1) << step;
     }
-    if (kind == EXECUTION_ADOPT) {
-        uint64_t adopted = before;
+    bool adopts = kind == EXECUTION_ADOPT;
+    bool of_marks = adopts || kind == EXECUTION_RELEASE;
+    if (of_marks) {
+        uint64_t marked = before;
         for (uint32_t i = 0; i < spec->zone_count; i++) {
-            uint32_t step = add_numbered(ret, "adopt", STEP_ADOPT, i);
+            uint32_t step = add_numbered(ret, adopts ? "adopt" : "unmark",
+                                         adopts ? STEP_ADOPT : STEP_UNMARK, i);
             ret->steps[step].zone = i;
             ret->steps[step].needs = before;
-            adopted |= UINT64_C(1) << step;
+            marked |= UINT64_C(1) << step;
         }
-        before = adopted;
+        before = marked;
     }
-    uint32_t change = add_step(ret, "switch", STEP_SWITCH);
-    ret->steps[change].needs = before | (waits ? UINT64_C(1) << lease : 0);
-    for (uint32_t i = 0; kind != EXECUTION_ADOPT && i < spec->zone_count; i++) {
+    if (kind != EXECUTION_REPAIR) {
+        uint32_t change = add_step(ret, "switch", STEP_SWITCH);
+        ret->steps[change].needs = before | (waits ? UINT64_C(1) << lease : 0);
+        before |= UINT64_C(1) << change;
+    }
+    for (uint32_t i = 0; !of_marks && i < spec->zone_count; i++) {
         uint32_t step = add_numbered(ret, "dns", STEP_DNS, i);
         ret->steps[step].zone = i;
-        ret->steps[step].needs = before | UINT64_C(1) << change;
+        ret->steps[step].needs = before;
     }
-    return CORE_OK;
+    return ret->count > 0 ? CORE_OK : CORE_PLAN;
 }
 
 struct plan_facts {
-    uint64_t settles, adopts, switches, dns, leases; /* bits of steps */
-    uint32_t zones_dns, zones_adopt, debts;          /* bits of zones and debts */
+    uint64_t settles, marks, switches, dns, leases;       /* bits of steps */
+    uint32_t zones_dns, zones_adopt, zones_unmark, debts; /* bits of zones and debts */
 };
 
 static bool read_step(const struct plan *plan, uint32_t i, uint32_t zone_count, uint32_t debt_count,
@@ -90,12 +96,16 @@ static bool read_step(const struct plan *plan, uint32_t i, uint32_t zone_count, 
         facts->settles |= bit;
         return true;
     case STEP_ADOPT:
-        if (!zone_right || (facts->zones_adopt >> zone & 1) != 0) {
+    case STEP_UNMARK: {
+        bool adopts = plan->steps[i].kind == STEP_ADOPT;
+        uint32_t *zones = adopts ? &facts->zones_adopt : &facts->zones_unmark;
+        if (!zone_right || (*zones >> zone & 1) != 0) {
             return false;
         }
-        facts->zones_adopt |= UINT32_C(1) << zone;
-        facts->adopts |= bit;
+        *zones |= UINT32_C(1) << zone;
+        facts->marks |= bit;
         return true;
+    }
     case STEP_SWITCH:
         facts->switches |= bit;
         return facts->switches == bit;
@@ -126,14 +136,14 @@ static bool needs_are_sound(const struct plan *plan, const struct plan_facts *fa
         if ((bit & (facts->settles | facts->leases)) == 0 && !settled) {
             return false;
         }
-        uint64_t first = facts->adopts | facts->leases;
+        uint64_t first = facts->marks | facts->leases;
         if ((bit & facts->switches) != 0 && (needs & first) != first) {
             return false;
         }
         if (plan->steps[i].continue_on_failure && (bit & facts->dns) == 0) {
             return false; /* a lease, a debt, a fence and the switch can't be passed over */
         }
-        if ((bit & facts->dns) != 0 && (needs & facts->switches) == 0) {
+        if ((bit & facts->dns) != 0 && (needs & facts->switches) != facts->switches) {
             return false; /* DNS can't hold the switch up */
         }
     }
@@ -163,10 +173,13 @@ bool plan_is_sound(const struct state *state, uint32_t service, enum execution_k
     uint32_t all_zones = (UINT32_C(1) << zone_count) - 1;
     uint32_t all_debts = (UINT32_C(1) << debt_count) - 1;
     bool waived = (skipped_gates & GATE_BIT(GATE_DEBTS)) != 0;
-    bool adopt = kind == EXECUTION_ADOPT;
-    return facts.switches != 0 && (facts.leases != 0) == lease_must_run_out(state, service, to) &&
-           (waived || facts.debts == all_debts) && facts.zones_dns == (adopt ? 0 : all_zones) &&
-           facts.zones_adopt == (adopt ? all_zones : 0) && needs_are_sound(plan, &facts);
+    bool writes = execution_kind_moves(kind) || kind == EXECUTION_REPAIR;
+    return (facts.switches != 0) == (kind != EXECUTION_REPAIR) &&
+           (facts.leases != 0) == lease_must_run_out(state, service, to) &&
+           (waived || facts.debts == all_debts) && facts.zones_dns == (writes ? all_zones : 0) &&
+           facts.zones_adopt == (kind == EXECUTION_ADOPT ? all_zones : 0) &&
+           facts.zones_unmark == (kind == EXECUTION_RELEASE ? all_zones : 0) &&
+           needs_are_sound(plan, &facts);
 }
 
 uint32_t service_recent_moves(const struct state *state, uint32_t service) {

@@ -6,7 +6,8 @@
 
 /* Whether a plan is one that may run: settles every debt first (unless waived by name), outlasts a
  * lease where the active region may hold one, switches exactly once, writes DNS after the switch,
- * each zone exactly once; an adoption fences each zone exactly once, then switches. */
+ * each zone exactly once; an adoption fences each zone exactly once, then switches; a release takes
+ * each fence out, then "switches" to being left alone; a repair writes DNS only. */
 bool plan_is_sound(const struct state *state, uint32_t service, enum execution_kind kind,
                    uint32_t to, uint32_t skipped_gates, const struct plan *plan);
 

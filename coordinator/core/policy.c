@@ -354,7 +354,8 @@ static void want_due_tick(struct round *r) {
 static void propose_suspect(struct round *r, uint32_t s) {
     const struct state *state = r->state;
     const struct service *service = &state->services[s];
-    if (!service->adopted || service->suspect.open || execution_is_open(&service->execution) ||
+    if (!service_is_managed(service) || service->suspect.open ||
+        execution_is_open(&service->execution) ||
         state_override(state, OVERRIDE_MAINTENANCE, service->name,
                        region_name(state, service->active)) != NULL) {
         return;

@@ -62,6 +62,9 @@ static uint32_t drop_removed(struct state *state, const struct spec *spec) {
         }
     }
     for (uint32_t i = kept; i < state->spec.service_count; i++) {
+        if (state->services[i].epoch > state->epoch_floor) {
+            state->epoch_floor = state->services[i].epoch; /* no eid is ever used again */
+        }
         memset(&state->services[i], 0, sizeof state->services[i]);
     }
     return kept;
@@ -83,6 +86,7 @@ void state_take_spec(struct state *state, const struct spec *spec) {
             memset(&state->services[count], 0, sizeof state->services[count]);
             memcpy(state->services[count].name, name, sizeof state->services[count].name);
             state->services[count].active = NONE_INDEX;
+            state->services[count].epoch = state->epoch_floor;
             count++;
         }
         swap_services(&state->services[i], &state->services[at]);

@@ -84,7 +84,7 @@ int votes_spare_observers(const struct state *state, const struct policy_input *
                           uint32_t service) {
     (void)input;
     const struct service *s = &state->services[service];
-    if (!s->adopted) {
+    if (!service_is_managed(s)) {
         return -1;
     }
     struct votes votes;

@@ -75,6 +75,10 @@ static enum error_code load_states(const struct driver_target *target,
     if ((change->state_before == NULL) != (change->state_after == NULL)) {
         return error_set(error, ERROR_INVALID, "a change has both states or none");
     }
+    if (change->fence_after == NULL &&
+        (change->fence_before == NULL || change->state_before != NULL)) {
+        return error_set(error, ERROR_INVALID, "a change without a fence deletes that fence alone");
+    }
     if (change->state_before == NULL) {
         return ERROR_OK;
     }

@@ -52,7 +52,7 @@ static bool anything_moves(const struct state *state) {
 
 /* Between moves only: during one, the executor reads. */
 static bool is_at_rest(const struct service *service) {
-    return service->adopted && !execution_is_open(&service->execution);
+    return service_is_managed(service) && !execution_is_open(&service->execution);
 }
 
 /* There is always one: all kept are of one spec, which has no more zones. */
@@ -100,7 +100,8 @@ static void judge(const struct inspector *inspector, uint32_t s, uint32_t zone,
     struct error error = {ERROR_OK, ""};
     char diff[REASON_SIZE - 32];
     now->result = INSPECTION_FOREIGN;
-    if (!fence_is_right(state, service, reading)) {
+    now->of_fence = !fence_is_right(state, service, reading);
+    if (now->of_fence) {
         (void)snprintf(now->words, sizeof now->words, "the fence is %.150s, not this service's",
                        reading->fence_present ? reading->fence : "gone");
         return;

@@ -131,6 +131,9 @@ static enum error_code prepare_intent(struct task *task, uint32_t service,
         return error_set(error, ERROR_CONFLICT,
                          "the fence is of a later epoch than this move: %.150s", reading->fence);
     }
+    if (step->kind == STEP_UNMARK && !reading->fence_present) {
+        return ERROR_OK;
+    }
     if (step->kind == STEP_ADOPT) {
         return adoption_is_true(task, service, target, reading, error) ? ERROR_OK : error->code;
     }
@@ -142,6 +145,9 @@ static enum error_code prepare_intent(struct task *task, uint32_t service,
     if (!text_starts_with(reading->fence, ours) && !text_starts_with(reading->fence, ours_void)) {
         return error_set(error, ERROR_CONFLICT, "the fence is another group's: %.150s",
                          reading->fence);
+    }
+    if (step->kind == STEP_UNMARK) {
+        return ERROR_OK;
     }
     struct driver_blob desired;
     char diff[REASON_SIZE];
@@ -257,7 +263,7 @@ static void send_attempt(struct task *task, uint32_t service) {
     fence_format(fence, state->cluster, eid);
     struct driver_change change = {
         .fence_before = step->fence_before[0] == '\0' ? NULL : step->fence_before,
-        .fence_after = fence,
+        .fence_after = step->kind == STEP_UNMARK ? NULL : fence,
         .comment = eid,
         .deadline_boottime_ms = task->proposed_ms + SEND_DEADLINE_MS,
     };
@@ -457,7 +463,8 @@ static void on_read_to_resolve(void *context, const struct error *error,
         .fence = task->fence_read,
         .state_as_before = state_is_as_before(state, step, &reading->state),
     };
-    bool resolvable = step->phase == STEP_ATTEMPTED || step->phase == STEP_ACCEPTED ||
+    bool resolvable = (step->phase == STEP_INTENDED && step->kind == STEP_UNMARK) ||
+                      step->phase == STEP_ATTEMPTED || step->phase == STEP_ACCEPTED ||
                       step->phase == STEP_CLOSING;
     if (!resolvable) {
         task_end(task, 0);

@@ -78,11 +78,11 @@ bool target_of_step(const struct state *state, uint32_t service, uint32_t step,
         return false;
     }
     const struct step *at = &state->services[service].execution.steps[step];
-    if (at->kind != STEP_SETTLE) {
+    if (at->kind != STEP_SETTLE && at->kind != STEP_UNMARK) {
         target_of_zone(state, service, at->zone, ret);
         return true;
     }
-    memset(ret, 0, sizeof *ret); /* the fence alone, as it was named then */
+    memset(ret, 0, sizeof *ret); /* the fence alone; of a debt, as it was named then */
     (void)TEXT_COPY(ret->service, state->services[service].name);
     fill_zone(zone, ret);
     return true;

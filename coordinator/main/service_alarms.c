@@ -20,7 +20,7 @@ static const char *region_of(const struct state *state, uint32_t region) {
 /* Not what mode observe would have done, nor what an operator has vetoed. */
 static bool is_suspect(const struct state *state, uint32_t s) {
     const struct suspect *suspect = &state->services[s].suspect;
-    return suspect->open && !suspect->rejected && state->services[s].adopted &&
+    return suspect->open && !suspect->rejected && service_is_managed(&state->services[s]) &&
            state->spec.services[s].mode != MODE_OBSERVE &&
            state_override(state, OVERRIDE_VETO, state->services[s].name, NULL) == NULL;
 }
@@ -28,7 +28,7 @@ static bool is_suspect(const struct state *state, uint32_t s) {
 static bool is_moving(const struct execution *execution, uint64_t wall_ms) {
     bool just_ended = execution->phase == EXECUTION_ENDED && execution->begun_index != 0 &&
                       wall_ms < execution->end_wall_ms + TOLD_AT_LEAST_MS;
-    return execution->kind != EXECUTION_ADOPT && (execution_is_open(execution) || just_ended);
+    return execution_kind_moves(execution->kind) && (execution_is_open(execution) || just_ended);
 }
 
 static bool has_unknown_step(const struct execution *execution) {
@@ -135,7 +135,7 @@ static bool must_be_ready(const struct state *state, uint32_t s) {
     const struct service *service = &state->services[s];
     bool held = state_override(state, OVERRIDE_VETO, service->name, NULL) != NULL ||
                 state_override(state, OVERRIDE_PAUSE, service->name, NULL) != NULL;
-    return !held && service->adopted && state->spec.services[s].mode != MODE_OBSERVE &&
+    return !held && service_is_managed(service) && state->spec.services[s].mode != MODE_OBSERVE &&
            !service->suspect.open && !execution_is_open(&service->execution);
 }
 
@@ -179,10 +179,12 @@ static void look_at_readiness(struct noctuad *node, const struct api_facts *fact
 
 static void look_at_records(struct noctuad *node) {
     const struct inspection *foreign = inspector_first(node->inspector, INSPECTION_FOREIGN);
-    char detail[sizeof foreign->service + sizeof foreign->zone + sizeof foreign->words + 8] = "";
+    char detail[2 * sizeof foreign->service + sizeof foreign->zone + sizeof foreign->words + 64] =
+        "";
     if (foreign != NULL) {
-        (void)snprintf(detail, sizeof detail, "%s %s: %s", foreign->service, foreign->zone,
-                       foreign->words);
+        (void)snprintf(detail, sizeof detail, "%s %s: %s; noctuactl %s %s", foreign->service,
+                       foreign->zone, foreign->words, foreign->of_fence ? "adopt" : "repair",
+                       foreign->service);
     }
     pager_set(node->pager, PAGER_FOREIGN_CHANGE, foreign != NULL, detail);
 }

@@ -74,7 +74,7 @@ def standing(group):
 
 
 def effects_of(world, epoch):
-    return [e for e in world.effects() if f".{epoch}/" in e["fence_after"]]
+    return [e for e in world.effects() if f".{epoch}/" in e["comment"]]
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -112,6 +112,22 @@ def test_leader_killed_while_it_burns(group, world, point):
     victim.start()
     group.ctl("switchover", "nocturnal", "--to", to, "--yes", "--wait", "30")
     assert world.dig() == [noctua.ADDRESSES[to]]
+
+
+@pytest.mark.parametrize("point", ["after-intent", "after-attempt", "after-send", "before-outcome"])
+def test_leader_killed_while_it_releases(group, world, point):
+    """Whoever comes next reads: the fence goes once, and nothing else does."""
+    epoch, active, _ = standing(group)
+    group.arm(point)
+    group.ctl("release", "--service", "nocturnal", "--yes", "--timeout", "20s", "--reason", "test")
+    victim = group.wait_for_victim()
+    group.wait_for_leader(30, besides=[victim.name])
+    assert group.wait_for_end(60, epoch=epoch + 1)["result"] == "done"
+    gone = [e for e in world.effects() if e["fence_after"] is None]
+    assert gone[-1]["comment"] == f"{gone[-1]['comment'].split('.')[0]}.{epoch + 1}/0"
+    assert world.dig() == [noctua.ADDRESSES[active]]
+    victim.start()
+    group.ctl("adopt", "nocturnal", "--yes", "--wait", "30", "--reason", "test")
 
 
 @pytest.mark.parametrize("point", ["before-switch", "after-switch"])

@@ -75,6 +75,25 @@ def test_a_lost_node_is_replaced(bare_group):
     del group.nodes["n1"]
 
 
+def test_the_leader_is_replaced_by_one_command(bare_group):
+    group = bare_group
+    node = newcomer(group)
+    know(group, node)
+    group.wait_to_lead(group.nodes["n1"])
+    refused = group.ctl("nodes", "replace", "n1", "n4", check=False)
+    assert refused.returncode == 3 and "On it: `noctuad join`" in refused.stderr, refused
+    assert node.daemon("join").returncode == 0
+    node.start()
+    noctua.wait_until(lambda: rows(group)["n4"]["link"], 30, "n4 is there")
+    done = group.ctl("nodes", "replace", "n1", "n4", "--wait", "60", "--reason", "a new machine")
+    assert "n4 has its vote" in done.stdout and "n1 is out of the group" in done.stdout, done
+    noctua.wait_until(lambda: rows(group, nodes=["n2", "n3", "n4"])["n1"]["role"] == "not added",
+                      20, "n1 is out")
+    again = group.ctl("nodes", "replace", "n1", "n4", nodes=["n2", "n3", "n4"], check=False)
+    assert again.returncode == 2 and "no node of that name" in again.stderr, again
+    del group.nodes["n1"]
+
+
 def test_membership_survives_the_leader(bare_group):
     """The vote is given, and NODES follows, whoever leads when the newcomer is level."""
     group = bare_group

@@ -81,7 +81,7 @@ def test_bash_completion():
     assert complete("fail") == {"failover"}
     assert complete("spec", "") == {"validate", "apply", "get", "diff", "history",
                                      "rollback", "schema"}
-    assert complete("nodes", "") == {"add", "remove"}
+    assert complete("nodes", "") == {"add", "remove", "replace"}
     assert complete("nodes", "add", "n4", "--re") == {"--reason"}
     assert "--to" in complete("failover", "--")
     assert "--to" not in complete("veto", "--")

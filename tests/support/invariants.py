@@ -21,6 +21,13 @@ def is_burnt(fence):
     return fence.startswith("void(")
 
 
+def fence_of(entry):
+    """The fence of an effect: the one that it wrote, or, where it deleted one, that of its eid."""
+    if entry["fence_after"]:
+        return entry["fence_after"]
+    return f"{entry['fence_before'].split('/')[0].removeprefix('void(')}/{entry['comment']}"
+
+
 def check_ledger(world):
     """At most one effect an eid; fences form one strictly rising chain, except where a person wrote
     one (11 to 13)."""
@@ -37,8 +44,8 @@ def check_ledger(world):
             continue
         if entry["kind"] != "change" or not entry["effective"]:
             continue
-        fence = entry["fence_after"]
-        assert fence, f"an effect without a fence: {entry}"
+        assert entry["fence_after"] or entry["fence_before"], f"an effect without a fence: {entry}"
+        fence = fence_of(entry)
         assert fence not in seen, f"applied twice: {fence}: {entry}"
         seen[fence] = entry
         order = parse_fence(fence)[1:]
@@ -93,7 +100,7 @@ def check_effects(world, events, clocks_are_true):
     for entry in world.ledger():
         if entry["kind"] != "change" or not entry["effective"]:
             continue
-        fence = entry["fence_after"]
+        fence = fence_of(entry)
         service, _, epoch, _ = parse_fence(fence)
         kind = "closing" if is_burnt(fence) else "attempt"
         found = [

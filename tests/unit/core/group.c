@@ -164,7 +164,8 @@ enum core_error group_override(struct group *group, enum override_kind kind, con
 
 enum core_error group_move(struct group *group, const char *to, enum execution_kind kind,
                            uint32_t skip) {
-    struct command *command = group_new(kind == EXECUTION_ADOPT ? COMMAND_ADOPT : COMMAND_MOVE);
+    struct command *command = group_new(
+        kind == EXECUTION_ADOPT || kind == EXECUTION_RELEASE ? COMMAND_ADOPT : COMMAND_MOVE);
     struct command_move *move = &command->move;
     (void)TEXT_COPY(move->service, "nocturnal");
     (void)TEXT_COPY(move->to, to);
@@ -454,7 +455,7 @@ struct command *group_next_step(const struct group *group, uint32_t service) {
         fields->outcome = STEP_DONE;
         if (step->kind == STEP_SETTLE) {
             fence_format_void(fields->fence, state->cluster, eid);
-        } else {
+        } else if (step->kind != STEP_UNMARK) {
             fence_format(fields->fence, state->cluster, eid);
         }
     }

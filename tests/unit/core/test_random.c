@@ -196,7 +196,10 @@ static void any_move(struct world *w, struct command *c) {
     struct state *s = w->group.state;
     (void)TEXT_COPY(m->service, any_service(w));
     (void)TEXT_COPY(m->to, any_region(w));
-    m->kind = c->kind == COMMAND_ADOPT ? EXECUTION_ADOPT : (enum execution_kind)below(w, 4);
+    m->kind = (enum execution_kind)below(w, EXECUTION_KIND_COUNT + 1);
+    if (c->kind == COMMAND_ADOPT && chance(w, 80)) {
+        m->kind = chance(w, 80) ? EXECUTION_ADOPT : EXECUTION_RELEASE;
+    }
     uint32_t service = state_find_service(s, m->service);
     service = service == NONE_INDEX ? 0 : service;
     m->spec_index = near(w, s->spec_index);
@@ -258,7 +261,7 @@ static void any_by_person(struct world *w, struct command *c, struct spec *spec)
     } else {
         (void)TEXT_COPY(c->choice.service, any_service(w));
         (void)TEXT_COPY(c->choice.to, any_region(w));
-        static const char *const steps[] = {"dns", "switch", "adopt", "settle", "none"};
+        static const char *const steps[] = {"dns", "switch", "adopt", "unmark", "settle", "none"};
         (void)TEXT_COPY(c->choice.step, steps[below(w, ARRAY_LENGTH(steps))]);
         uint64_t epoch = w->group.state->services[below(w, SERVICES)].epoch;
         c->choice.epoch = near(w, c->kind == COMMAND_APPROVE ? epoch + 1 : 0);

@@ -9,6 +9,9 @@ static const struct row {
     int kind, closing, cancelled, seen, sync, as_before;
     enum step_action action;
 } rows[] = {
+    /* an unmark's proof is that nothing is there; its own eid is as strange as any other */
+    {STEP_UNMARK, 0, -1, WANTED, -1, -1, ACTION_CLOSE},
+    {STEP_UNMARK, 1, -1, WANTED, -1, -1, ACTION_BURN},
     /* the eid is there: done, once it is durable */
     {-1, -1, -1, WANTED, TARGET_INSYNC, -1, ACTION_DONE},
     {-1, -1, -1, WANTED, TARGET_PENDING, -1, ACTION_WAIT},
@@ -25,9 +28,10 @@ static const struct row {
     {-1, 1, -1, BURNT, -1, -1, ACTION_TOUCH},
     /* under CLOSING all else is burnt */
     {-1, 1, -1, -1, -1, -1, ACTION_BURN},
-    /* as before, and still wanted: send again. An adoption looks at the fence alone. */
+    /* as before, and still wanted: send again. What changes the fence alone looks at it alone. */
     {STEP_DNS, 0, 0, BEFORE, -1, 1, ACTION_ATTEMPT},
     {STEP_ADOPT, 0, 0, BEFORE, -1, -1, ACTION_ATTEMPT},
+    {STEP_UNMARK, 0, 0, BEFORE, -1, -1, ACTION_ATTEMPT},
     /* anything else: no further attempt */
     {-1, 0, -1, -1, -1, -1, ACTION_CLOSE},
 };
@@ -38,6 +42,9 @@ static bool fits(int wanted, int found) {
 
 static enum step_action expected(enum step_kind kind, bool closing, bool cancelled, enum seen seen,
                                  enum target_sync sync, bool as_before, bool had_fence) {
+    if (seen == GONE && kind == STEP_UNMARK) {
+        return ACTION_DONE;
+    }
     if (seen == GONE && (had_fence || closing || cancelled)) {
         return ACTION_UNKNOWN; /* the fence is gone: a person must look */
     }
@@ -109,6 +116,7 @@ static void test_every_read(void **state) {
             try_all_reads(group, STEP_DNS, (enum step_phase)phase, cancelled, true);
             try_all_reads(group, STEP_ADOPT, (enum step_phase)phase, cancelled, true);
             try_all_reads(group, STEP_ADOPT, (enum step_phase)phase, cancelled, false);
+            try_all_reads(group, STEP_UNMARK, (enum step_phase)phase, cancelled, true);
         }
         try_all_reads(group, STEP_SETTLE, STEP_CLOSING, cancelled, false);
     }

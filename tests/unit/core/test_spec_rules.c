@@ -218,7 +218,8 @@ static void test_live_services_keep_their_place(void **state) {
     free(spec);
 }
 
-/* An epoch that a failed adoption used must not come again under the same name. */
+/* An epoch that a failed adoption used must not come again under the same name, also after the
+ * service was away. */
 static void test_used_epochs_are_not_forgotten(void **state) {
     struct group *group = *state;
     assert_int_equal(group_move(group, "us-east-1", EXECUTION_ADOPT, 0), CORE_OK);
@@ -227,8 +228,14 @@ static void test_used_epochs_are_not_forgotten(void **state) {
     assert_int_equal(group_service(group)->epoch, 1);
     struct spec *spec = spec_example();
     rename_service(spec);
-    assert_int_equal(group_spec(group, spec), CORE_SPEC_IN_USE);
+    assert_int_equal(group_spec(group, spec), CORE_OK);
     free(spec);
+    spec = spec_example();
+    assert_int_equal(group_spec(group, spec), CORE_OK);
+    free(spec);
+    assert_string_equal(group_service(group)->name, "nocturnal");
+    assert_int_equal(group_move(group, "us-east-1", EXECUTION_ADOPT, 0), CORE_OK);
+    assert_int_equal(group_execution(group)->epoch, 2);
 }
 
 static void test_unused_services_may_go(void **state) {

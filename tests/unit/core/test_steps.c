@@ -23,7 +23,8 @@ static uint32_t place_step(struct service *service, enum step_kind kind, enum st
     step->phase = phase;
     step->needs = 0;
     step->attempts = phase >= STEP_ATTEMPTED && phase <= STEP_CLOSING && kind != STEP_SETTLE;
-    (void)TEXT_COPY(step->fence_before, OLD_FENCE);
+    bool none = kind == STEP_UNMARK && phase == STEP_INTENDED;
+    (void)TEXT_COPY(step->fence_before, none ? "" : OLD_FENCE);
     return at;
 }
 
@@ -54,7 +55,9 @@ static struct command *command_of(struct bench *bench, uint32_t at, enum step_ev
         (void)TEXT_COPY(fields->fence, OLD_FENCE);
     } else if (event == ON_DONE) {
         fields->outcome = STEP_DONE;
-        fence_format(fields->fence, "prod", eid);
+        if (step->kind != STEP_UNMARK) {
+            fence_format(fields->fence, "prod", eid);
+        }
     } else if (event == ON_REFUSED) {
         fields->outcome = STEP_REFUSED;
         fence_format_void(fields->fence, "prod", eid);
@@ -120,7 +123,7 @@ static void prepare(struct bench *bench, struct group *group, enum execution_kin
     *debt = (struct debt){.epoch = 1, .step = 0, .zone = group->state->spec.services[0].zones[0]};
     (void)TEXT_COPY(debt->eid, "nocturnal/5.1/0");
     bench->service->longest_lease_ms = 1000;
-    const char *to = kind == EXECUTION_ADOPT ? "us-east-1" : "us-west-2";
+    const char *to = execution_kind_moves(kind) ? "us-west-2" : "us-east-1";
     assert_int_equal(group_move(group, to, kind, 0), CORE_OK);
     bench->service->execution.phase = EXECUTION_RUNNING;
     bench->service->execution.begun_index = group->index;
@@ -130,17 +133,24 @@ static void prepare(struct bench *bench, struct group *group, enum execution_kin
 static void test_every_cell(void **state) {
     bool reached[64] = {false};
     assert_true(step_transition_count <= ARRAY_LENGTH(reached));
-    for (int adopt = 0; adopt < 2; adopt++) {
+    static const struct {
+        enum execution_kind kind;
+        enum step_kind effect;
+        bool leaves;
+    } kinds[] = {{EXECUTION_FAILOVER, STEP_DNS, true},
+                 {EXECUTION_ADOPT, STEP_ADOPT, false},
+                 {EXECUTION_RELEASE, STEP_UNMARK, false}};
+    for (size_t k = 0; k < ARRAY_LENGTH(kinds); k++) {
         struct group group;
         struct bench bench;
         group_open_adopted(&group);
-        prepare(&bench, &group, adopt ? EXECUTION_ADOPT : EXECUTION_FAILOVER);
+        prepare(&bench, &group, kinds[k].kind);
         for (unsigned phase = 0; phase < STEP_PHASE_COUNT; phase++) {
             for (unsigned event = 0; event < STEP_EVENT_COUNT; event++) {
                 try_cell(&bench, STEP_SETTLE, phase, event, reached);
                 try_cell(&bench, STEP_SWITCH, phase, event, reached);
-                try_cell(&bench, adopt ? STEP_ADOPT : STEP_DNS, phase, event, reached);
-                if (!adopt) { /* of where it is already */
+                try_cell(&bench, kinds[k].effect, phase, event, reached);
+                if (kinds[k].leaves) {
                     try_cell(&bench, STEP_LEASE, phase, event, reached);
                 }
             }

@@ -78,12 +78,21 @@ static void test_fence_alone(void **state) {
     change.fence_before = NULL; /* adopt */
     change.fence_after = "t/s/1.1/0";
     assert_body(REQUEST("c", CHANGE("CREATE", FENCE("t/s/1.1/0"))));
+    change.fence_before = "t/s/1.1/0"; /* unmark */
+    change.fence_after = NULL;
+    assert_body(REQUEST("c", CHANGE("DELETE", FENCE("t/s/1.1/0"))));
 }
 
 static void test_contradictions(void **state) {
     (void)state;
     change.fence_before = NULL;
     assert_refused(ERROR_INVALID, "no fence");
+    change.fence_after = NULL;
+    change.state_before = change.state_after = NULL;
+    assert_refused(ERROR_INVALID, "deletes that fence alone");
+    set_up(NULL);
+    change.fence_after = NULL;
+    assert_refused(ERROR_INVALID, "deletes that fence alone");
     set_up(NULL);
     change.state_after = NULL;
     assert_refused(ERROR_INVALID, "both states");

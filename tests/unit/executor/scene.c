@@ -142,7 +142,8 @@ static void driver_sends(struct driver *driver, const struct driver_target *targ
     request->expects_fence = change->fence_before != NULL;
     (void)TEXT_COPY(request->fence_before,
                     change->fence_before == NULL ? "" : change->fence_before);
-    (void)TEXT_COPY(request->fence_after, change->fence_after);
+    request->leaves_fence = change->fence_after != NULL;
+    (void)TEXT_COPY(request->fence_after, change->fence_after == NULL ? "" : change->fence_after);
     (void)TEXT_COPY(request->comment, change->comment);
     assert_int_equal(change->state_before == NULL, change->state_after == NULL);
     request->has_state = change->state_before != NULL && change->state_after != NULL;
@@ -235,7 +236,7 @@ bool scene_land(struct scene *scene, const struct played_request *request) {
     if (!as_expected) {
         return false;
     }
-    target->fence_present = true;
+    target->fence_present = request->leaves_fence;
     memcpy(target->fence, request->fence_after, sizeof target->fence);
     if (request->has_state) {
         target->state = request->state_after;
@@ -443,6 +444,12 @@ void scene_move(struct scene *scene, uint32_t s) {
     move->epoch = state->services[s].epoch + 1;
     assert_int_equal(policy_plan(state, s, move->kind, WEST, &move->plan), CORE_OK);
     assert_int_equal(group_do(&scene->group, command), CORE_OK);
+}
+
+void scene_act(struct scene *scene, enum execution_kind kind) {
+    const struct state *state = scene->group.state;
+    const char *active = state->spec.regions[state->services[0].active].name;
+    assert_int_equal(group_move(&scene->group, active, kind, 0), CORE_OK);
 }
 
 const struct step *scene_step(const struct scene *scene, uint32_t s, uint32_t step) {

@@ -31,7 +31,7 @@ struct played_request {
     bool is_send;
     struct played_target *target;
     char change_id[DRIVER_CHANGE_ID_MAX]; /* read: whose sync is asked */
-    bool expects_fence, has_state;
+    bool expects_fence, leaves_fence, has_state;
     char fence_before[DRIVER_FENCE_MAX], fence_after[DRIVER_FENCE_MAX], comment[257];
     struct driver_blob state_before, state_after;
     uint64_t deadline_ms;
@@ -82,6 +82,8 @@ void scene_open_bare(struct scene *scene);
 /* Answers what is open, closes what isn't closed, frees everything. */
 void scene_close(struct scene *scene);
 
+/* Another act of an admin on service 0, where it is active. */
+void scene_act(struct scene *scene, enum execution_kind kind);
 /* An operator's failover of service `s` to us-west-2 (the core's plan), accepted by core. */
 void scene_move(struct scene *scene, uint32_t s);
 void scene_pass_ms(struct scene *scene, uint64_t ms);

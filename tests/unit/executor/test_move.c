@@ -135,6 +135,77 @@ static void test_an_adoption_must_be_true(void **state) {
     scene_close(&scene);
 }
 
+static void test_a_release(void **state) {
+    struct scene *scene = *state;
+    struct driver_blob there = the_target(scene)->state;
+    scene_act(scene, EXECUTION_RELEASE);
+    scene_turn(scene);
+    scene_answer(scene, scene_read(scene));
+    const struct command_step *fields = &scene_proposal(scene, COMMAND_INTENT)->command.step;
+    assert_string_equal(fields->fence, ADOPTED_FENCE);
+    assert_int_equal(fields->before.size_bytes, 0);
+    scene_commit(scene, COMMAND_INTENT);
+    scene_commit(scene, COMMAND_ATTEMPT);
+    assert_true(scene_send(scene)->expects_fence);
+    assert_false(scene_send(scene)->leaves_fence || scene_send(scene)->has_state);
+    /* The reply is lost: it is asked for, and found gone. */
+    assert_true(scene_land(scene, scene_send(scene)));
+    scene_reply(scene, scene_send(scene), DRIVER_REPLY_UNKNOWN, "");
+    pass_back_off(scene);
+    scene_answer(scene, scene_read(scene));
+    fields = &scene_proposal(scene, COMMAND_OUTCOME)->command.step;
+    assert_int_equal(fields->outcome, STEP_DONE);
+    assert_string_equal(fields->fence, "");
+    scene_settle(scene, 20);
+    assert_int_equal(group_execution(&scene->group)->result, RESULT_DONE);
+    assert_true(group_service(&scene->group)->released);
+    assert_false(the_target(scene)->fence_present);
+    assert_memory_equal(there.bytes, the_target(scene)->state.bytes, there.size_bytes);
+    assert_int_equal(scene->sends, 1);
+}
+
+static void test_a_release_without_a_fence(void **state) {
+    struct scene *scene = *state;
+    the_target(scene)->fence_present = false;
+    scene_act(scene, EXECUTION_RELEASE);
+    scene_settle(scene, 20);
+    assert_int_equal(group_execution(&scene->group)->result, RESULT_DONE);
+    assert_true(group_service(&scene->group)->released);
+    assert_int_equal(scene->sends, 0);
+}
+
+/* Between the intent and the look, somebody has put one there: it isn't ours to delete. */
+static void test_a_release_that_finds_a_new_fence(void **state) {
+    struct scene *scene = *state;
+    the_target(scene)->fence_present = false;
+    scene_act(scene, EXECUTION_RELEASE);
+    scene_turn(scene);
+    scene_answer(scene, scene_read(scene));
+    the_target(scene)->fence_present = true;
+    (void)TEXT_COPY(the_target(scene)->fence, "somebody's");
+    scene_settle(scene, 20);
+    assert_int_equal(group_execution(&scene->group)->result, RESULT_STOPPED);
+    assert_false(group_service(&scene->group)->released);
+    assert_int_equal(scene->sends, 0);
+}
+
+static void test_a_repair(void **state) {
+    struct scene *scene = *state;
+    struct driver_blob right = the_target(scene)->state;
+    scene_set_address(the_target(scene), "198.51.100.7"); /* somebody's */
+    scene_act(scene, EXECUTION_REPAIR);
+    scene_turn(scene);
+    scene_answer(scene, scene_read(scene));
+    const struct command_step *fields = &scene_proposal(scene, COMMAND_INTENT)->command.step;
+    assert_non_null(strstr(fields->detail, "198.51.100.7"));
+    scene_settle(scene, 40);
+    assert_int_equal(group_execution(&scene->group)->result, RESULT_DONE);
+    assert_int_equal(group_service(&scene->group)->active, EAST);
+    assert_memory_equal(right.bytes, the_target(scene)->state.bytes, right.size_bytes);
+    assert_string_equal(the_target(scene)->fence, "prod/nocturnal/5.2/0");
+    assert_int_equal(scene->sends, 1);
+}
+
 /* What is found when reading for the intent, and in which words the step is refused. */
 static void refused_at_intent(struct scene *scene, const char *words) {
     const struct command_step *fields = &scene_proposal(scene, COMMAND_OUTCOME)->command.step;
@@ -242,6 +313,10 @@ int main(void) {
         PLAYED(test_it_looks_again_by_itself),
         cmocka_unit_test(test_an_adoption),
         cmocka_unit_test(test_an_adoption_must_be_true),
+        PLAYED(test_a_release),
+        PLAYED(test_a_release_without_a_fence),
+        PLAYED(test_a_release_that_finds_a_new_fence),
+        PLAYED(test_a_repair),
         PLAYED(test_a_move_never_expects_no_fence),
         PLAYED(test_another_groups_fence),
         PLAYED(test_a_group_whose_name_begins_alike),

@@ -8,14 +8,13 @@
  *           nodes {seen, total}, automation "on"|"off"|"halted", spare_observers,
  *           services [{name, owner, active, epoch, mode, state, target, lag_ms,
  *           if_active_died, suspect_region, confirming_ms, confirm_ms}]}
- *           state, the first that holds of: moving not-adopted half-moved vetoed paused blocked
- *           confirming suspect maintenance ok. spare_observers: node regions that can be lost
- *           before no verdict is possible any more; -1: none is possible now
- * service  {name, owner, active, epoch, mode, home, targets [], state, half_moved, nodes [{name,
- *           region}], regions [{name, role, active, verdict, votes {down, up, degraded, unknown,
- *           need}, opinions [text by place in nodes; "silent"], worst {check, code, failing_ms}}],
- *           suspect {region, since_at, confirming_ms, confirm_ms, moves_to, moves_at, note,
- *           rejected, approved_by}, execution, overrides [], debts [], sentence}
+ *           state, the first that holds of: moving not-adopted released half-moved vetoed paused
+ * blocked confirming suspect maintenance ok. spare_observers: node regions that can be lost before
+ * no verdict is possible any more; -1: none is possible now service  {name, owner, active, epoch,
+ * mode, home, targets [], state, half_moved, nodes [{name, region}], regions [{name, role, active,
+ * verdict, votes {down, up, degraded, unknown, need}, opinions [text by place in nodes; "silent"],
+ * worst {check, code, failing_ms}}], suspect {region, since_at, confirming_ms, confirm_ms,
+ * moves_to, moves_at, note, rejected, approved_by}, execution, overrides [], debts [], sentence}
  * execution {epoch, kind, phase, result, from, to, actor, reason, automatic, began_at, ended_at,
  *           took_ms, skipped [], steps [{index, name, kind, target, phase, attempts, needs [], eid,
  *           detail, trouble, started_at, ended_at, took_ms}]}

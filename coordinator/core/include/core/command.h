@@ -113,7 +113,7 @@ struct command_step { /* INTENT, ATTEMPT, ACCEPTED, CLOSING, OUTCOME, SWITCH, LA
 struct command_move {
     char service[NAME_SIZE];
     char to[NAME_SIZE];
-    enum execution_kind kind;   /* FAILOVER, SWITCHOVER, ADOPT */
+    enum execution_kind kind;   /* FAILOVER, SWITCHOVER, REPAIR; of ADOPT: ADOPT, RELEASE */
     uint64_t spec_index, epoch; /* what the plan was made for: a plan made for another is refused */
     uint32_t skipped_gates;
     struct gate_reading gates[GATE_COUNT];
@@ -204,7 +204,7 @@ struct command {
     X(OWNER, "the service belongs to another owner")                                               \
     X(STALE_REPORT, "the report is older than what is committed")                                  \
     X(CHANGED, "made for another spec, epoch or window")                                           \
-    X(NOT_ADOPTED, "the service has not been adopted")                                             \
+    X(NOT_ADOPTED, "the service has not been adopted, or was released")                            \
     X(NOT_SUSPECTED, "no such window is open")                                                     \
     X(VOTES, "the votes for down are not enough")                                                  \
     X(EVIDENCE, "a cited report doesn't prove it")                                                 \

@@ -13,6 +13,8 @@ enum execution_kind {
     EXECUTION_FAILOVER,   /* the old region is dead, or taken for dead */
     EXECUTION_SWITCHOVER, /* both are well */
     EXECUTION_ADOPT,      /* puts fences beside what is there; moves nothing */
+    EXECUTION_RELEASE,    /* takes the fences out again: the service is left alone */
+    EXECUTION_REPAIR,     /* writes the records of the active region again; moves nothing */
     EXECUTION_KIND_COUNT
 };
 
@@ -42,6 +44,7 @@ enum step_kind {
     STEP_SWITCH, /* the committed change of the active region */
     STEP_DNS,    /* records and fence of one zone */
     STEP_LEASE,  /* waits until no grant of the old region can be held any more; sends nothing */
+    STEP_UNMARK, /* deletes the fence of one zone; its records stay */
     STEP_KIND_COUNT
 };
 
@@ -165,6 +168,11 @@ const char *execution_phase_text(enum execution_phase phase);
 const char *execution_result_text(enum execution_result result);
 const char *step_kind_text(enum step_kind kind);
 const char *step_phase_text(enum step_phase phase);
+
+/* Whether this kind changes the active region. */
+static inline bool execution_kind_moves(enum execution_kind kind) {
+    return kind == EXECUTION_FAILOVER || kind == EXECUTION_SWITCHOVER;
+}
 
 static inline bool execution_is_open(const struct execution *execution) {
     return execution->phase != EXECUTION_NONE && execution->phase != EXECUTION_ENDED;

@@ -67,8 +67,9 @@ struct debt {
 struct service {
     char name[NAME_SIZE];
     bool adopted;
+    bool released;             /* left alone until it is adopted again: nothing acts on it */
     uint32_t active;           /* region; NONE_INDEX before it is adopted */
-    uint64_t epoch;            /* of the last accepted move; 0: none yet */
+    uint64_t epoch;            /* of the last accepted move; the floor when it was new: none yet */
     bool half_moved;           /* the last execution ended between two regions */
     uint64_t longest_lease_ms; /* of the specs since the last move: a grant may still be as long */
     struct opinion opinions[REGION_MAX][NODE_MAX];
@@ -209,6 +210,7 @@ struct state {
     struct spec_revision revisions[SPEC_REVISION_MAX]; /* ring; the newest is the spec's */
 
     struct service services[SERVICE_MAX]; /* same places as spec.services */
+    uint64_t epoch_floor; /* the highest epoch of a service that is gone: a new one begins above */
 
     struct override overrides[OVERRIDE_MAX];
     uint32_t override_count;
@@ -224,6 +226,11 @@ struct state {
 
     struct blob blobs[BLOB_MAX];
 };
+
+/* Whether Noctua may act on a service. */
+static inline bool service_is_managed(const struct service *service) {
+    return service->adopted && !service->released;
+}
 
 const char *event_kind_text(enum event_kind kind);
 const char *opinion_text(enum opinion_value value);

@@ -63,8 +63,8 @@ struct driver_sent {
 
 struct driver_change {
     const char *fence_before; /* NULL: expects no fence (adopt: only creates) */
-    const char *fence_after;
-    /* Both NULL: the fence alone (burn, adopt, touch). Else both hold the same records, and
+    const char *fence_after;  /* NULL: deletes it, and nothing else */
+    /* Both NULL: the fence alone (burn, adopt, touch, unmark). Else both hold the same records, and
      * state_before is a reading's state, untouched. A move never expects "no fence". */
     const struct driver_blob *state_before, *state_after;
     const char *comment;           /* the eid; at most 256 characters */

@@ -25,6 +25,7 @@ struct inspection {
     uint64_t read_ms; /* CLOCK_BOOTTIME */
     enum inspection_result result;
     char words[REASON_SIZE]; /* "" when it is right */
+    bool of_fence;           /* foreign: it is the fence */
 };
 
 struct inspector_options {
