@@ -14,6 +14,7 @@ struct story {
     struct move_preview automatic;    /* what policy would do now */
     const struct event *last;         /* the newest one that says how it ended, or NULL */
     bool of_execution;                /* gates and citations are those of the execution */
+    const struct move *would_have;    /* the gates are its: nothing came after it; or NULL */
     const struct gate_reading *gates;
     uint32_t failing;
 };
@@ -29,6 +30,17 @@ static const struct event *last_ending(const struct state *state, const char *se
                     event->kind == EVENT_UNSUSPECT;
         if (ends && text_equal(event->service, service)) {
             return event;
+        }
+    }
+    return NULL;
+}
+
+/* What mode observe would have done in the last window, if the service has not moved since. */
+static const struct move *last_would_have(const struct state *state, const char *service) {
+    for (uint64_t i = 0; i < MOVE_MAX && i < state->move_count; i++) {
+        const struct move *move = &state->moves[(state->move_count - 1 - i) % MOVE_MAX];
+        if (text_equal(move->service, service)) {
+            return move->would_have ? move : NULL;
         }
     }
     return NULL;
@@ -55,9 +67,12 @@ static void begin_story(struct story *story, const struct api_facts *facts, uint
     story->of_execution =
         asked == NULL && (execution_is_open(&s->execution) ||
                           (!s->suspect.open && ended_last && s->execution.phase != EXECUTION_NONE));
-    story->gates = asked != NULL         ? asked->gates
-                   : story->of_execution ? s->execution.gates
-                                         : story->automatic.gates;
+    bool idle = asked == NULL && !story->of_execution && !s->suspect.open;
+    story->would_have = idle ? last_would_have(facts->state, s->name) : NULL;
+    story->gates = asked != NULL                ? asked->gates
+                   : story->of_execution        ? s->execution.gates
+                   : story->would_have != NULL ? story->would_have->gates
+                                                : story->automatic.gates;
     story->failing = failing_of(story->gates);
 }
 
@@ -181,6 +196,12 @@ static json_t *headline(const struct story *story) {
     }
     if (story->of_execution) {
         return ended_headline(story);
+    }
+    if (story->would_have != NULL) {
+        char at[CLOCK_TEXT_SIZE];
+        (void)clock_format_utc(story->would_have->wall_ms, at);
+        return document_format("WOULD HAVE MOVED to %s at %s, in mode auto: %s",
+                               story->would_have->to, at, story->would_have->plan);
     }
     if (story->last != NULL) {
         return document_format("NOT MOVED: the suspicion of %s ended: %s", story->last->region,

@@ -129,6 +129,8 @@ json_t *document_event(const struct event *event, uint64_t number) {
 }
 
 static json_t *move_row(const struct move *move) {
+    uint32_t passing = 0;
+    uint32_t total = 0;
     json_t *row = json_object();
     const char *kind = move->would_have ? "would-have" : execution_kind_text(move->kind);
     const char *result = move->would_have ? "observe" : execution_result_text(move->result);
@@ -144,6 +146,8 @@ static json_t *move_row(const struct move *move) {
     document_set(row, "result", document_text(result));
     document_set(row, "reason", document_text(move->reason));
     document_set(row, "index", document_number(move->index));
+    document_set(row, "gates", document_gates(move->gates, &passing, &total));
+    document_set(row, "plan", document_text(move->plan));
     return row;
 }
 

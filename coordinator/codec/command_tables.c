@@ -131,6 +131,7 @@ static const struct bind_row note_rows[] = {
     ROW_ENUM(struct command_note, note, SUSPECT_NOTE_COUNT),
     ROW_PLACE(struct command_note, to, REGION_MAX),
     ROW_NUMBER(struct command_note, failing_gates, GATE_BITS),
+    ROW_PLACES(struct command_note, gates, gate_reading_table),
 };
 static const struct bind_table note_table =
     BIND_TABLE(struct command_note, noctua__note_command__descriptor, note_rows);

@@ -178,6 +178,8 @@ static const struct bind_row move_rows[] = {
     ROW_BOOL(struct move, would_have),
     ROW_TEXT(struct move, actor),
     ROW_TEXT(struct move, reason),
+    ROW_PLACES(struct move, gates, gate_reading_table),
+    ROW_TEXT(struct move, plan),
 };
 const struct bind_table move_table =
     BIND_TABLE(struct move, noctua__move_row__descriptor, move_rows);

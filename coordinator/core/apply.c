@@ -25,6 +25,17 @@ struct event *event_add_service(struct apply *a, enum event_kind kind, uint32_t 
     return event;
 }
 
+void move_name_step(struct move *move, const char *name) {
+    size_t used = strnlen(move->plan, sizeof move->plan);
+    size_t length = strlen(name);
+    if (used + length + 2 <= sizeof move->plan) {
+        if (used > 0) {
+            move->plan[used++] = ' ';
+        }
+        memcpy(move->plan + used, name, length + 1);
+    }
+}
+
 void move_add(struct apply *a, uint32_t service) {
     const struct service *s = &a->state->services[service];
     const struct execution *execution = &s->execution;
@@ -44,6 +55,10 @@ void move_add(struct apply *a, uint32_t service) {
     move->result = execution->result;
     memcpy(move->actor, execution->actor, sizeof move->actor);
     memcpy(move->reason, execution->reason, sizeof move->reason);
+    memcpy(move->gates, execution->gates, sizeof move->gates);
+    for (uint32_t i = 0; i < execution->step_count; i++) {
+        move_name_step(move, execution->steps[i].name);
+    }
 }
 
 const char *region_name(const struct state *state, uint32_t region) {

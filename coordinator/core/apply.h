@@ -68,6 +68,8 @@ void state_take_spec(struct state *state, const struct spec *spec);
 struct event *event_add(struct apply *a, enum event_kind kind);
 struct event *event_add_service(struct apply *a, enum event_kind kind, uint32_t service);
 /* A row of history from the service's execution. */
+/* One more step of the plan that the row tells. */
+void move_name_step(struct move *move, const char *name);
 void move_add(struct apply *a, uint32_t service);
 
 /* For people's commands about one service: it exists, its owner is the actor's. */

@@ -407,6 +407,28 @@ static bool would_have_is_kept(const struct state *state, const char *service,
     return false;
 }
 
+static void keep_would_have(struct apply *a, const struct event *event) {
+    const struct command_note *c = &a->command->note;
+    struct state *state = a->state;
+    struct move *move = &state->moves[state->move_count % MOVE_MAX];
+    state->move_count++;
+    memset(move, 0, sizeof *move);
+    move->index = a->index;
+    move->wall_ms = a->command->wall_ms;
+    move->would_have = true;
+    memcpy(move->service, event->service, sizeof move->service);
+    memcpy(move->from, event->region, sizeof move->from);
+    memcpy(move->to, event->to, sizeof move->to);
+    (void)TEXT_COPY(move->actor, "auto");
+    memcpy(move->gates, c->gates, sizeof move->gates);
+    struct plan plan;
+    if (policy_plan(state, c->service, EXECUTION_FAILOVER, c->to, &plan) == CORE_OK) {
+        for (uint32_t i = 0; i < plan.count; i++) {
+            move_name_step(move, plan.steps[i].name);
+        }
+    }
+}
+
 enum core_error apply_note(struct apply *a) {
     static const enum event_kind kinds[] = {EVENT_KIND_COUNT, EVENT_WOULD_HAVE, EVENT_ASKED,
                                             EVENT_BLOCKED};
@@ -430,16 +452,7 @@ enum core_error apply_note(struct apply *a) {
     (void)TEXT_COPY(event->to, region_name(state, c->to));
     event->value = c->failing_gates;
     if (c->note == NOTE_WOULD_HAVE && !would_have_is_kept(state, event->service, suspect->index)) {
-        struct move *move = &state->moves[state->move_count % MOVE_MAX];
-        state->move_count++;
-        memset(move, 0, sizeof *move);
-        move->index = a->index;
-        move->wall_ms = a->command->wall_ms;
-        move->would_have = true;
-        memcpy(move->service, event->service, sizeof move->service);
-        memcpy(move->from, event->region, sizeof move->from);
-        memcpy(move->to, event->to, sizeof move->to);
-        (void)TEXT_COPY(move->actor, "auto");
+        keep_would_have(a, event);
     }
     return CORE_OK;
 }

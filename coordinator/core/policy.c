@@ -377,7 +377,7 @@ static void propose_suspect(struct round *r, uint32_t s) {
 }
 
 static void propose_note(struct round *r, uint32_t s, enum suspect_note note, uint32_t to,
-                         uint32_t failing) {
+                         uint32_t failing, const struct gate_reading gates[GATE_COUNT]) {
     const struct suspect *suspect = &r->state->services[s].suspect;
     bool told = note == NOTE_BLOCKED ? (failing & ~suspect->noted_gates) == 0
                                      : suspect->note == (uint32_t)note;
@@ -388,6 +388,7 @@ static void propose_note(struct round *r, uint32_t s, enum suspect_note note, ui
                                               .note = note,
                                               .to = to,
                                               .failing_gates = failing};
+        memcpy(command->note.gates, gates, sizeof command->note.gates);
     }
 }
 
@@ -442,9 +443,10 @@ static void propose_in_window(struct round *r, uint32_t s) {
     if (failing == 0) {
         propose_decide(r, s, to, &citations, gates);
     } else if (confirmed && others == GATE_BIT(GATE_MODE)) {
-        propose_note(r, s, spec->mode == MODE_ADVISE ? NOTE_ASKED : NOTE_WOULD_HAVE, to, others);
+        propose_note(r, s, spec->mode == MODE_ADVISE ? NOTE_ASKED : NOTE_WOULD_HAVE, to, others,
+                     gates);
     } else if (confirmed && others != 0) {
-        propose_note(r, s, NOTE_BLOCKED, to, others);
+        propose_note(r, s, NOTE_BLOCKED, to, others, gates);
     }
 }
 

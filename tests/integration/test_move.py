@@ -60,12 +60,19 @@ def test_observe_does_nothing(bare_group, world):
     world.region(DEAD, "refuse")
 
     def would_have():
-        moves = group.ask("history")["moves"]
-        return any(m["kind"] == "would-have" or m["result"] == "observe" for m in moves)
+        return next((m for m in group.ask("history")["moves"] if m["kind"] == "would-have"), None)
 
-    noctua.wait_until(would_have, 20, "a would-have move in history")
+    row = noctua.wait_until(would_have, 20, "a would-have move in history")
+    assert row["result"] == "observe" and row["plan"] == "switch dns"
+    assert [g["gate"] for g in row["gates"] if g["result"] == "FAIL"] == ["mode"]
     assert group.service()["active"] == DEAD
     assert len(world.effects()) == 1
+    # It is told also when the region is back.
+    world.region(DEAD, "up")
+    told = noctua.wait_until(lambda: (lambda t: t if "WOULD HAVE" in t else None)(
+        group.ctl("explain", "nocturnal").stdout), 20, "explained afterwards")
+    assert f"WOULD HAVE MOVED to {NEW} at 20" in told and "switch dns" in told, told
+    assert "confirmed" in told
 
 
 def test_advise_waits_for_approval(bare_group, world):

@@ -155,7 +155,12 @@ static void test_observe_only_notes(void **state) {
     group_run(group, WITHOUT_EAST, east_down, 90, 1000, NULL);
     assert_int_equal(group_service(group)->epoch, 1);
     assert_true(group_saw(group, EVENT_WOULD_HAVE));
-    assert_true(group->state->moves[group->state->move_count - 1].would_have);
+    const struct move *move = &group->state->moves[group->state->move_count - 1];
+    assert_true(move->would_have);
+    assert_string_equal(move->plan, "switch dns");
+    assert_int_equal(move->gates[GATE_MODE].result, GATE_FAIL);
+    assert_int_equal(move->gates[GATE_CONFIRMED].result, GATE_PASS);
+    assert_true(move->gates[GATE_CONFIRMED].value >= 30000);
 }
 
 static void test_advise_needs_an_approval(void **state) {

@@ -74,6 +74,7 @@ struct command_note {
     enum suspect_note note;
     uint32_t to;            /* region, or NONE_INDEX */
     uint32_t failing_gates; /* bits */
+    struct gate_reading gates[GATE_COUNT];
 };
 
 /* A plan as proposed: only what says what to do; phases start at WAITING. */

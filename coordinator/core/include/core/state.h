@@ -162,7 +162,7 @@ struct event {
     char detail[REASON_SIZE]; /* a person's reason, a target's words */
 };
 
-/* One row of `history`. */
+/* One row of `history`, with what it rested on and what it did, or would have done. */
 struct move {
     uint64_t index, wall_ms, took_ms;
     char service[NAME_SIZE];
@@ -173,6 +173,8 @@ struct move {
     bool would_have;
     char actor[ACTOR_SIZE]; /* "auto" or a person */
     char reason[REASON_SIZE];
+    struct gate_reading gates[GATE_COUNT];
+    char plan[REASON_SIZE]; /* names of its steps, in order; cut to its size */
 };
 
 /* A spec as it was applied. */
