@@ -69,10 +69,10 @@ static void begin_story(struct story *story, const struct api_facts *facts, uint
                           (!s->suspect.open && ended_last && s->execution.phase != EXECUTION_NONE));
     bool idle = asked == NULL && !story->of_execution && !s->suspect.open;
     story->would_have = idle ? last_would_have(facts->state, s->name) : NULL;
-    story->gates = asked != NULL                ? asked->gates
-                   : story->of_execution        ? s->execution.gates
+    story->gates = asked != NULL               ? asked->gates
+                   : story->of_execution       ? s->execution.gates
                    : story->would_have != NULL ? story->would_have->gates
-                                                : story->automatic.gates;
+                                               : story->automatic.gates;
     story->failing = failing_of(story->gates);
 }
 

@@ -165,6 +165,11 @@ enum core_error apply_override(struct apply *a) {
     if (c->until_ms != 0 && c->until_ms <= state->time_ms) {
         return CORE_MALFORMED;
     }
+#ifdef NOCTUA_NEXT /* a rule of its own level: nodes of both versions must agree until it holds */
+    if (state->feature_level >= 2 && strnlen(a->command->origin.reason, REASON_SIZE) < 8) {
+        return CORE_MALFORMED;
+    }
+#endif
     if (state->override_count >= OVERRIDE_MAX) {
         return CORE_LIMIT;
     }

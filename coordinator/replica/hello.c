@@ -56,6 +56,14 @@ enum peers_refusal replica_check_hello(const struct peer_hello *hello, struct er
     if (refusal != PEERS_REFUSAL_NONE) {
         return refusal;
     }
+    if (hello->feature_level < replica->state->feature_level) {
+        (void)error_set(reason, ERROR_REFUSED,
+                        "the group is at feature level %" PRIu32 ", and the version of node %s "
+                        "(%.32s) supports %" PRIu32 ": install a newer one there",
+                        replica->state->feature_level, hello->node, hello->version,
+                        hello->feature_level);
+        return PEERS_REFUSAL_VERSION;
+    }
     uint32_t place = state_find_node(replica->state, hello->numeric_id);
     const struct node *node = place != NONE_INDEX ? &replica->state->nodes[place] : NULL;
     if (node != NULL && !is_zero(node->storage) &&

@@ -28,6 +28,18 @@ static void fail_entry(struct replica *replica, const struct error *error) {
     }
 }
 
+/* Beyond that level core can't follow: applied here it would only be refused, and from then on this
+ * node's state would be another one than everybody's. */
+static enum error_code check_level(const struct replica *replica, const struct command *command,
+                                   struct error *error) {
+    uint32_t level = command->kind == COMMAND_FEATURE ? command->feature.level : 0;
+    return level <= replica->feature_level
+               ? ERROR_OK
+               : error_set(error, ERROR_UNSUPPORTED,
+                           "feature level %" PRIu32 " is above this version's %" PRIu32, level,
+                           replica->feature_level);
+}
+
 /* Gives one command to core, and its answer to whoever proposed it. */
 static void apply_command(struct replica *replica, const struct command *command,
                           struct batch *batch, struct proposal **proposal) {
@@ -72,7 +84,10 @@ static enum error_code apply_entry(struct replica *replica, const struct raft_bu
             code = codec_decode_batch(bytes, size_bytes, &commands, error);
         }
         for (uint32_t j = 0; code == ERROR_OK && j < commands.count; j++) {
-            apply_command(replica, commands.commands[j], batch, &proposal);
+            code = check_level(replica, commands.commands[j], error);
+            if (code == ERROR_OK) {
+                apply_command(replica, commands.commands[j], batch, &proposal);
+            }
         }
         codec_batch_finish(&commands);
     }

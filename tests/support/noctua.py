@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("NOCTUA_BUILD", ROOT / "build" / "debug"))
 NOCTUAD = BUILD / "coordinator" / "main" / "noctuad"
 NOCTUAD_TEST_POINTS = BUILD / "coordinator" / "main" / "noctuad-test-points"
+NOCTUAD_NEXT = BUILD / "coordinator" / "main" / "noctuad-next"
 NOCTUACTL = BUILD / "client" / "noctuactl"
 WORLD = BUILD / "tests" / "world" / "noctua-world"
 

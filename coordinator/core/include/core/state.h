@@ -14,7 +14,11 @@
 
 /* Feature levels: a command or rule above the committed level is neither proposed nor applied. */
 #define FEATURE_LEVEL_FIRST 1
+#ifdef NOCTUA_NEXT /* the tests' build that plays the version after this one */
+#define FEATURE_LEVEL_NEWEST 2
+#else
 #define FEATURE_LEVEL_NEWEST 1
+#endif
 
 enum opinion_value {
     OPINION_UNKNOWN,
