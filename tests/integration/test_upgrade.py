@@ -141,8 +141,8 @@ def test_rolling_upgrade(bare_group, world):
     assert load.polls > 100
     assert world.dig() == [noctua.ADDRESSES[OTHER]]
     # Each command that was answered is in the log, once.
-    seen = [e["detail"] for e, _ in invariants.committed_events(group.nodes.values())
-            if e["kind"].startswith("override") and e["detail"].startswith("load number")]
+    seen = [e["why"] for e, _ in invariants.committed_events(group.nodes.values())
+            if e["kind"].startswith("override") and e["why"].startswith("load number")]
     assert len(seen) == len(set(seen))
     assert set(seen) == {reason for reason, _ in load.taken}
     # Now there is no way back: an old one stops and says why, and the others go on.
