@@ -101,7 +101,10 @@ void replica_on_refused(uint64_t id, enum peers_refusal refusal, const char *rea
     const struct peer *peer = replica_find_peer(replica, id);
     const char *name = peer != NULL ? peer->config.name : "?";
     bool log_behind = refusal == PEERS_REFUSAL_LOG_BEHIND && !is_deposed(replica, id);
-    if (refusal == PEERS_REFUSAL_STORAGE || log_behind || refusal == PEERS_REFUSAL_INCARNATION) {
+    /* That the group is beyond this version is a committed fact, whoever says it. */
+    bool for_good = refusal == PEERS_REFUSAL_STORAGE || refusal == PEERS_REFUSAL_INCARNATION ||
+                    refusal == PEERS_REFUSAL_VERSION;
+    if (for_good || log_behind) {
         replica_fail(replica, ERROR_REFUSED, "node %s refuses this one: %s", name, reason);
     }
 }
