@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include "base/text.h"
+#include "codec/command_codec.h"
+#include "entry.h"
 #include "group.h"
 #include "replica_private.h"
 
@@ -212,6 +214,10 @@ static void test_hello(void **state) {
     changed.numeric_id = group.nodes[leader].id;
     changed.storage_uuid[3] ^= 1;
     assert_int_equal(replica_check_hello(&changed, &reason, replica), PEERS_REFUSAL_STORAGE);
+    changed = hello;
+    changed.feature_level = 0; /* the group is at 1 */
+    assert_int_equal(replica_check_hello(&changed, &reason, replica), PEERS_REFUSAL_VERSION);
+    assert_non_null(strstr(reason.message, "install a newer one"));
     assert_false(group.nodes[leader].failed);
     /* A higher incarnation: we are the old group. */
     changed = hello;
@@ -339,6 +345,37 @@ static void test_newer_entry_stops_the_node(void **state) {
     group_finish(&group);
 }
 
+/* Applied here, a higher feature level would only be refused: the state would be another one than
+ * everybody's. */
+static void test_higher_level_stops_the_node(void **state) {
+    struct group group;
+    uint8_t entry[256];
+    struct error error;
+    struct command command = {.kind = COMMAND_FEATURE, .term = 1};
+    const struct command *commands[] = {&command};
+    struct buffer bytes;
+    void *result = NULL;
+    (void)state;
+    begin(&group, &small_log);
+    struct replica *replica = group.nodes[0].replica;
+    command.feature.level = FEATURE_LEVEL_NEWEST + 1;
+    buffer_init(&bytes, 0);
+    assert_int_equal(codec_encode_batch(commands, 1, &bytes, &error), ERROR_OK);
+    struct entry_head head = {.count = 1, .proposer = 1, .batch = 1};
+    struct entry_writer writer;
+    size_t size_bytes = entry_size_bytes(1, bytes.size_bytes);
+    assert_true(size_bytes <= sizeof entry);
+    entry_write_head(&writer, entry, size_bytes, &head);
+    entry_write_command(&writer, bytes.data, bytes.size_bytes);
+    buffer_finish(&bytes);
+    struct raft_buffer buffer = {entry, size_bytes};
+    assert_int_equal(replica->fsm.apply(&replica->fsm, &buffer, &result), 0);
+    group_wait(&group, has_failed, &group.nodes[0]);
+    assert_int_equal(group.nodes[0].failure.code, ERROR_UNSUPPORTED);
+    assert_non_null(strstr(group.nodes[0].failure.message, "feature level 2 is above"));
+    group_finish(&group);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_restart_from_snapshot),
@@ -351,6 +388,7 @@ int main(void) {
         cmocka_unit_test(test_failed_is_mute),
         cmocka_unit_test(test_impossible_messages_are_dropped),
         cmocka_unit_test(test_newer_entry_stops_the_node),
+        cmocka_unit_test(test_higher_level_stops_the_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
