@@ -5,6 +5,7 @@ import re
 import resource
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import noctua
@@ -65,6 +66,59 @@ def test_haproxy_follows_the_active_region(group, world, tmp_path):
         noctua.wait_until(served_by(NEW), 20, "HAProxy sends to the new region")
     finally:
         proxy.terminate()
+
+
+def nginx_config(group, world, node, directory, front):
+    """The example, with the test's addresses and directories."""
+    text = (ROOT / "deploy" / "examples" / "nginx.conf").read_text()
+    regions = world.addresses["regions"]
+    for old, new in {
+        "127.0.0.1:7602": node.http,
+        "east.internal:80": regions[DEAD]["http"],
+        "west.internal:80": regions[NEW]["http"],
+        "listen 80;": f"listen 127.0.0.1:{front};",
+        "/var/cache/nginx/noctua": str(directory / "cache"),
+        "events {}": f"""user root;
+pid {directory}/nginx.pid;
+error_log stderr warn;
+events {{}}""",
+    }.items():
+        assert old in text, f"the example has no {old}"
+        text = text.replace(old, new)
+    config = directory / "nginx.conf"
+    config.write_text(text)
+    return config
+
+
+def test_nginx_follows_the_active_region(group, world, tmp_path):
+    (front,) = noctua.free_ports(1)
+    node = group.nodes["n2"]
+    config = nginx_config(group, world, node, tmp_path, front)
+    nginx = noctua.Process("nginx", ["nginx", "-p", tmp_path, "-e", "stderr", "-c", config,
+                                     "-g", "daemon off;"], tmp_path / "nginx.log")
+    nginx.start()
+
+    def served_by(region):
+        def check():
+            try:
+                status, text, _ = noctua.http_request(f"127.0.0.1:{front}", "GET", "/")
+            except OSError:
+                return False
+            return status == 200 and region in text
+
+        return check
+
+    try:
+        noctua.wait_until(served_by(DEAD), 20, f"nginx sends to {DEAD}")
+        group.ctl("switchover", "nocturnal", "--to", NEW, "--yes", "--wait", "30")
+        noctua.wait_until(served_by(NEW), 20, f"nginx sends to the new region: {nginx.text()}")
+        # The node that it asks is gone: the last answer goes on.
+        node.kill()
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            assert served_by(NEW)(), nginx.text()
+    finally:
+        nginx.terminate()
 
 
 IDLE = 10000
