@@ -81,6 +81,9 @@ static const struct value_row config_rows[] = {
     {"alarm.not_ready_after", VALUE_DURATION, AT(alarm.not_ready_ms), .low = 1000, .high = 86400000,
      .standard = "15m", .reloadable = true,
      .doc = "how long a service may not be ready to move (`noctuactl ready`) until that pages"},
+    {"alarm.pause_forgotten_after", VALUE_DURATION, AT(alarm.pause_forgotten_ms), .low = 1000,
+     .high = 604800000, .standard = "4h", .reloadable = true,
+     .doc = "a pause that holds for longer is paged"},
     {"heartbeat.url", VALUE_TEXT, AT(heartbeat.url), .standard = "none", .reloadable = true,
      .doc =
          "a dead man's switch: a URL, or `file:NAME` or `env:NAME` with one, that is asked (GET) "

@@ -11,7 +11,6 @@
 
 #define TOLD_AT_LEAST_MS 5000 /* a move is over faster than anybody looks */
 #define READY_EVERY_MS 1000
-#define PAUSE_FORGOTTEN_MS (UINT64_C(4) * 3600 * 1000)
 
 static const char *region_of(const struct state *state, uint32_t region) {
     return region < state->spec.region_count ? state->spec.regions[region].name : "?";
@@ -98,7 +97,8 @@ static void look_at_pauses(struct noctuad *node, const struct api_facts *facts) 
     char detail[256] = "";
     for (uint32_t i = 0; i < facts->state->override_count; i++) {
         const struct override *held = &facts->state->overrides[i];
-        if (held->kind == OVERRIDE_PAUSE && facts->wall_ms > held->wall_ms + PAUSE_FORGOTTEN_MS) {
+        if (held->kind == OVERRIDE_PAUSE &&
+            facts->wall_ms > held->wall_ms + node->config.alarm.pause_forgotten_ms) {
             forgotten = held;
         }
     }

@@ -59,13 +59,28 @@ def test_blocked(group, world, receiver):
     wait_for(receiver, "blocked", "resolve")
 
 
+def shorten(group, key):
+    """Not to wait for minutes, or hours."""
+    for node in group.nodes.values():
+        text = node.config.read_text()
+        node.config.write_text(text.replace("/hook}", f"/hook, {key}: 2s}}"))
+        node.process.signal(signal.SIGHUP)
+
+
+def test_a_pause_that_is_forgotten(group, receiver):
+    serve(group)
+    shorten(group, "pause_forgotten_after")
+    group.ctl("pause", "nocturnal", "--reason", "lunch")
+    page = wait_for(receiver, "pause_forgotten")
+    assert "nocturnal by alice: lunch; noctuactl resume" in page["summary"]
+    group.ctl("resume", "nocturnal")
+    wait_for(receiver, "pause_forgotten", "resolve")
+
+
 def test_not_ready_for_a_while(group, world, receiver):
     """Nothing is wrong with what serves; but where it would go nothing answers."""
     serve(group)
-    for node in group.nodes.values():  # not to wait for 15 minutes
-        text = node.config.read_text()
-        node.config.write_text(text.replace("/hook}", "/hook, not_ready_after: 2s}"))
-        node.process.signal(signal.SIGHUP)
+    shorten(group, "not_ready_after")
     world.region(OTHER, "refuse")
     assert "noctuactl ready nocturnal" in wait_for(receiver, "not_ready")["summary"]
     world.region(OTHER, "up")

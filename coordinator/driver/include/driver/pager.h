@@ -29,7 +29,7 @@
     X(BLOCKED, "blocked", true, "a region is confirmed down, and a gate forbids the move")         \
     X(MOVING, "moving", true, "a service moves; over when the move has ended")                     \
     X(MOVE_STOPPED, "move_stopped", true, "a move stopped, or ended between two regions")          \
-    X(PAUSE_FORGOTTEN, "pause_forgotten", true, "a pause has held for over four hours")            \
+    X(PAUSE_FORGOTTEN, "pause_forgotten", true, "a pause has held for hours")                      \
     X(NOT_READY, "not_ready", true, "a service could not be moved now, and that for a while")      \
     X(FOREIGN_CHANGE, "foreign_change", true, "somebody else changed a record or a fence")         \
     X(CERTIFICATE, "certificate", false, "this node's certificate or revocation list ends soon")   \
