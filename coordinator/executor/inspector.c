@@ -129,6 +129,10 @@ static void on_read(void *context, const struct error *error,
     struct inspector *inspector = context;
     struct inspection *now = &inspector->asked;
     inspector->busy = false;
+    if (inspector->closing) { /* and with it perhaps the state */
+        finish_if_idle(inspector);
+        return;
+    }
     const struct state *state = state_of(inspector);
     uint32_t s = state_find_service(state, now->service);
     bool counts = inspector->leads && inspector->asked_term == inspector->term_count &&

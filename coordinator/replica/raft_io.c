@@ -195,7 +195,12 @@ static int io_snapshot_put(struct raft_io *io, unsigned trailing,
 }
 
 /* When this fails the library frees what it never filled in; so it never hears of it. The request
- * is lost with the process, which ends. */
+ * is lost with the process, which ends.
+ *
+ * The library composed its message when it decided to send a snapshot, and what is read now may be
+ * a newer one. Then it corrects the index in the message, and leaves the term as it was: a follower
+ * that believed it would have a last entry of a term that it never had, against which votes and
+ * logs are compared. From inside its callback it sends the message; io_send puts the term right. */
 static void on_snapshot_got(struct raft_io_snapshot_get *request, struct raft_snapshot *snapshot,
                             int status) {
     struct snapshot_get *get = CONTAINER_OF(request, struct snapshot_get, request);
@@ -205,7 +210,10 @@ static void on_snapshot_got(struct raft_io_snapshot_get *request, struct raft_sn
             fail_disk(replica, "can't read the own snapshot", status);
         }
     } else {
+        replica->read_snapshot_index = snapshot->index;
+        replica->read_snapshot_term = snapshot->term;
         get->callback(get->outer, snapshot, 0);
+        replica->read_snapshot_index = 0;
     }
     free(get);
 }
@@ -411,13 +419,18 @@ static int io_send(struct raft_io *io, struct raft_io_send *request,
     outgoing->callback = callback;
     outgoing->replica = replica;
     struct peer *peer = replica_find_peer(replica, message->server_id);
+    struct raft_message corrected = *message;
+    if (message->type == RAFT_INSTALL_SNAPSHOT && replica->read_snapshot_index != 0) {
+        assert(message->install_snapshot.last_index == replica->read_snapshot_index);
+        corrected.install_snapshot.last_term = replica->read_snapshot_term;
+    }
     if (message->type == RAFT_INSTALL_SNAPSHOT && peer != NULL) {
         outgoing->snapshot_to = message->server_id;
         peer->snapshot_sent_ms = clock_boottime_ms(replica->clock);
     }
     if (replica->failed) {
         outgoing->status = RAFT_CANCELED;
-    } else if (!send_parts(replica, message, outgoing)) {
+    } else if (!send_parts(replica, &corrected, outgoing)) {
         LOG_EVENT(RAFT_MESSAGE_TOO_BIG, LOG_U64("type", (uint64_t)message->type),
                   LOG_U64("to", message->server_id));
         outgoing->status = RAFT_TOOBIG;

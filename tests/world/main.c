@@ -211,6 +211,7 @@ int main(int argc, char **argv) {
     struct error error;
     options_parse(argc, argv, &state->options);
     world->options = &state->options;
+    world->entropy = entropy_system;
     world->clock = (struct clock){
         .boottime_ms = main_boottime_ms,
         .wall_ms = main_wall_ms,

@@ -4,7 +4,6 @@
 
 #include "alloc.h"
 #include "aws_api.h"
-#include "base/entropy.h"
 #include "base/text.h"
 #include "route53_render.h"
 #include "xml_write.h"
@@ -26,11 +25,11 @@ static void route53_refuse_zone(struct world *world, struct aws_request *request
     route53_refuse(world, request, 404, "NoSuchHostedZone", "No hosted zone found with ID: %s", id);
 }
 
-static void route53_name_change(char id[HOSTED_CHANGE_ID_SIZE]) {
+static void route53_name_change(const struct world *world, char id[HOSTED_CHANGE_ID_SIZE]) {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     id[0] = 'C';
     for (size_t i = 1; i <= ROUTE53_CHANGE_ID_LENGTH; i++) {
-        id[i] = alphabet[entropy_between(&entropy_system, 0, sizeof(alphabet) - 2)];
+        id[i] = alphabet[entropy_between(&world->entropy, 0, sizeof(alphabet) - 2)];
     }
     id[ROUTE53_CHANGE_ID_LENGTH + 1] = '\0';
 }
@@ -57,7 +56,7 @@ static struct hosted_change *route53_accept(struct world *world, struct aws_requ
                                             struct hosted_zone *zone, struct zone_state *after) {
     char id[HOSTED_CHANGE_ID_SIZE];
     struct buffer document;
-    route53_name_change(id);
+    route53_name_change(world, id);
     json_t *entry = ledger_describe("change", zone, &request->batch, zone->newest, after);
     TEXT_COPY(request->change_id, id);
     world->counters.changes++;

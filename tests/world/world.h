@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "base/clock.h"
+#include "base/entropy.h"
 #include "credentials.h"
 #include "faults.h"
 #include "hosted_zone.h"
@@ -31,6 +32,7 @@ struct world {
     uv_loop_t loop;
     const struct options *options;
     struct clock clock;
+    struct entropy entropy;
     int64_t wall_offset_ms; /* the world's wall clock is so much ahead of the machine's */
     struct hosted_zones zones;
     struct credentials credentials;

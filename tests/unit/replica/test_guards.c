@@ -161,11 +161,114 @@ static void test_lone_write_on_an_idle_group(void **state) {
     assert_true(shown);
 }
 
+struct sent_snapshot {
+    struct replica *replica;
+    struct raft_io_snapshot_get get;
+    struct raft_io_send send;
+    uint64_t to;
+    raft_index index;      /* of the one that was read */
+    raft_term term;        /* likewise */
+    raft_term heard_term;  /* as the follower is told it; 0: not yet */
+    raft_index heard_index;
+    bool over;
+};
+
+static void on_snapshot_sent(struct raft_io_send *request, int status) {
+    struct sent_snapshot *sent = request->data;
+    (void)status;
+    sent->over = true;
+}
+
+/* As the library does: it has corrected the index of an older message, and left its term. */
+static void on_snapshot_read(struct raft_io_snapshot_get *get, struct raft_snapshot *snapshot,
+                             int status) {
+    struct sent_snapshot *sent = get->data;
+    struct raft_message message = {.type = RAFT_INSTALL_SNAPSHOT, .server_id = sent->to};
+    assert_int_equal(status, 0);
+    sent->index = snapshot->index;
+    sent->term = snapshot->term;
+    message.install_snapshot = (struct raft_install_snapshot){
+        .term = raft_current_term(&sent->replica->raft),
+        .last_index = snapshot->index,
+        .last_term = 1,
+        .conf_index = snapshot->configuration_index,
+        .conf = snapshot->configuration,
+        .data = snapshot->bufs[0],
+    };
+    sent->send.data = sent;
+    assert_int_equal(
+        sent->replica->io.send(&sent->replica->io, &sent->send, &message, on_snapshot_sent), 0);
+    raft_configuration_close(&snapshot->configuration);
+    raft_free(snapshot->bufs[0].base);
+    raft_free(snapshot->bufs);
+    raft_free(snapshot);
+}
+
+static bool on_wire(void *context, uint64_t from, uint64_t to, enum peers_message type,
+                    const uint8_t *bytes, size_t size_bytes) {
+    struct sent_snapshot *sent = context;
+    struct raft_message message;
+    struct error error;
+    (void)from;
+    if (type != PEERS_MESSAGE_SNAPSHOT || to != sent->to) {
+        return true;
+    }
+    assert_int_equal(wire_decode(bytes, size_bytes, &message, &error), ERROR_OK);
+    sent->heard_index = message.install_snapshot.last_index;
+    sent->heard_term = message.install_snapshot.last_term;
+    wire_release(&message);
+    return false;
+}
+
+static bool has_been_heard(struct group *group, void *context) {
+    const struct sent_snapshot *sent = context;
+    (void)group;
+    return sent->heard_term != 0 && sent->over;
+}
+
+static bool leads_in_a_later_term(struct group *group, void *context) {
+    (void)context;
+    for (uint32_t i = 0; i < group->options.count; i++) {
+        if (group->nodes[i].leads && group->nodes[i].term > 2) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A snapshot goes with the term of its own last entry, whichever the library thought of. */
+static void test_snapshot_goes_with_its_own_term(void **state) {
+    struct group group;
+    struct sent_snapshot sent = {.over = false};
+    (void)state;
+    group_init(&group, &small_log);
+    group_bootstrap(&group);
+    group_start(&group);
+    uint32_t first = group_wait_leader(&group);
+    group_stop_node(&group, first);
+    group_wait(&group, leads_in_a_later_term, NULL);
+    group_write(&group, 100, 1);
+    uint32_t leader = group_wait_leader(&group);
+    sent.replica = group.nodes[leader].replica;
+    sent.to = group.nodes[(leader + 1) % 3 == first ? (leader + 2) % 3 : (leader + 1) % 3].id;
+    sent.get.data = &sent;
+    mesh_set_filter(group.mesh, on_wire, &sent);
+    assert_int_equal(
+        sent.replica->io.snapshot_get(&sent.replica->io, &sent.get, on_snapshot_read), 0);
+    group_wait(&group, has_been_heard, &sent);
+    assert_true(sent.term > 1);
+    assert_int_equal(sent.heard_index, sent.index);
+    assert_int_equal(sent.heard_term, sent.term);
+    mesh_set_filter(group.mesh, NULL, NULL);
+    group_finish(&group);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_snapshot_waits_for_our_own),
         cmocka_unit_test(test_snapshots_cross),
         cmocka_unit_test(test_commit_index_stays),
+        cmocka_unit_test(test_snapshot_goes_with_its_own_term),
         cmocka_unit_test(test_lone_write_on_an_idle_group),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

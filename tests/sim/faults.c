@@ -1,0 +1,284 @@
+/* Faults by swarm: each world has its own mix and rates (Groce et al. 2012, "Swarm Testing"). */
+#include "transport.h"
+#include "world.h"
+
+static struct sim_node *any_node(struct sim *sim) {
+    return &sim->nodes[chance_below(&sim->chance, sim->node_count)];
+}
+
+static uint64_t later_us(struct sim *sim, uint64_t least_ms, uint64_t most_ms) {
+    return sim->now_us + chance_between(&sim->chance, least_ms, most_ms) * SIM_MS;
+}
+
+/* --- each kind, once --- */
+
+static void crash(struct sim *sim) {
+    node_kill(any_node(sim), "kill -9");
+}
+
+static void crash_inside(struct sim *sim) {
+    struct sim_node *node = any_node(sim);
+    sim->crash_countdown[node->place] = (uint32_t)chance_between(&sim->chance, 1, 150);
+}
+
+static void slow_disk(struct sim *sim) {
+    sim->slow_disk_until_us = later_us(sim, 1000, 20000);
+}
+
+static void failing_disk(struct sim *sim) {
+    any_node(sim)->disk.fails = true;
+}
+
+static void on_resume(void *context) {
+    struct sim_node *node = context;
+    if (node->alive && node->stalled) {
+        sim_say(node->sim, node->name, "goes on");
+        node_stall(node, false);
+    }
+}
+
+static void stall(struct sim *sim) {
+    struct sim_node *node = any_node(sim);
+    if (node->alive && !node->stalled) {
+        sim_say(sim, node->name, "is stopped");
+        node_stall(node, true);
+        sim_at(sim, later_us(sim, 200, 30000), on_resume, node);
+    }
+}
+
+static void set_cut(struct sim *sim, uint32_t from, uint32_t to, bool cut) {
+    sim->cut[from][to] = cut;
+    if (cut) {
+        transport_break(&sim->nodes[from], &sim->nodes[to]);
+    }
+}
+
+static void uncut(struct sim *sim) {
+    for (uint32_t a = 0; a < sim->node_count; a++) {
+        for (uint32_t b = 0; b < sim->node_count; b++) {
+            sim->cut[a][b] = false;
+        }
+    }
+}
+
+static void on_uncut(void *context) {
+    sim_say(context, "network", "is whole again");
+    uncut(context);
+}
+
+static void cut(struct sim *sim) {
+    uint64_t side = chance_between(&sim->chance, 1, (1u << sim->node_count) - 2);
+    sim_say(sim, "network", "is cut: %llx", (unsigned long long)side);
+    for (uint32_t a = 0; a < sim->node_count; a++) {
+        for (uint32_t b = 0; b < sim->node_count; b++) {
+            if ((side >> a & 1) != (side >> b & 1)) {
+                set_cut(sim, a, b, true);
+            }
+        }
+    }
+    sim_at(sim, later_us(sim, 500, 60000), on_uncut, sim);
+}
+
+static void cut_one_way(struct sim *sim) {
+    uint32_t from = any_node(sim)->place;
+    uint32_t to = any_node(sim)->place;
+    if (from != to) {
+        sim_say(sim, "network", "loses what n%u says to n%u", from + 1, to + 1);
+        set_cut(sim, from, to, true);
+        sim_at(sim, later_us(sim, 500, 60000), on_uncut, sim);
+    }
+}
+
+static void slow_link(struct sim *sim) {
+    sim->slow_link_until_us = later_us(sim, 1000, 30000);
+}
+
+static void break_link(struct sim *sim) {
+    struct sim_node *a = any_node(sim);
+    struct sim_node *b = any_node(sim);
+    if (a != b) {
+        transport_break(a, b);
+    }
+}
+
+static void jump_clock(struct sim *sim) {
+    struct sim_node *node = any_node(sim);
+    int64_t by_ms = (int64_t)chance_between(&sim->chance, 1000, 86400000);
+    node->wall_offset_ms += chance_below(&sim->chance, 2) == 0 ? by_ms : -by_ms;
+    sim_say(sim, node->name, "its wall clock is off by %lld ms", (long long)node->wall_offset_ms);
+}
+
+struct region_end {
+    struct sim *sim;
+    uint32_t region;
+};
+
+static void on_region_up(void *context) {
+    struct sim *sim = context;
+    for (uint32_t r = 0; r < WORLD_REGION_MAX; r++) {
+        sim->region_up[r] = true;
+    }
+    sim_say(sim, "regions", "are up again");
+}
+
+static void kill_region(struct sim *sim) {
+    uint32_t region = (uint32_t)chance_below(&sim->chance, 2);
+    sim->region_up[region] = false;
+    sim_say(sim, "region", "%s is down", world_regions[region]);
+    sim_at(sim, later_us(sim, 5000, 120000), on_region_up, sim);
+}
+
+static void flap_region(struct sim *sim) {
+    uint32_t region = (uint32_t)chance_below(&sim->chance, 2);
+    sim->region_up[region] = false;
+    sim_say(sim, "region", "%s is down for a moment", world_regions[region]);
+    sim_at(sim, later_us(sim, 500, 6000), on_region_up, sim);
+}
+
+static void on_seen(void *context) {
+    struct sim *sim = context;
+    for (uint32_t n = 0; n < sim->node_count; n++) {
+        for (uint32_t r = 0; r < WORLD_REGION_MAX; r++) {
+            sim->unseen[n][r] = false;
+        }
+    }
+}
+
+static void hide_region(struct sim *sim) {
+    struct sim_node *node = any_node(sim);
+    uint32_t region = (uint32_t)chance_below(&sim->chance, 2);
+    sim->unseen[node->place][region] = true;
+    sim_say(sim, node->name, "doesn't reach %s", world_regions[region]);
+    sim_at(sim, later_us(sim, 5000, 60000), on_seen, sim);
+}
+
+static void kill_target(struct sim *sim) {
+    sim->target_dead_until_us = later_us(sim, 2000, 120000);
+    sim_say(sim, "route53", "is dead for a while");
+}
+
+static void forget_change(struct sim *sim) {
+    (void)target_forget(sim->target);
+}
+
+static void foreign_change(struct sim *sim) {
+    char service[NAME_SIZE];
+    (void)snprintf(service, sizeof service, "svc%u",
+                   (unsigned)chance_below(&sim->chance, sim->service_count) + 1);
+    if (chance_below(&sim->chance, 4) == 0) {
+        target_delete_fence(sim->target, service);
+    } else {
+        target_edit_record(sim->target, service, "198.51.100.7");
+    }
+}
+
+static void stop(struct sim *sim) {
+    struct sim_node *node = any_node(sim);
+    if (node->alive && !node->stalled) {
+        sim_say(sim, node->name, "SIGTERM");
+        node_stop(node);
+    }
+}
+
+static const struct {
+    enum sim_fault fault;
+    void (*happen)(struct sim *sim);
+} happenings[] = {
+    {SIM_CRASH, crash},
+    {SIM_CRASH_INSIDE, crash_inside},
+    {SIM_DISK_SLOW, slow_disk},
+    {SIM_DISK_FAILED, failing_disk},
+    {SIM_STALL, stall},
+    {SIM_CUT, cut},
+    {SIM_CUT_ONE_WAY, cut_one_way},
+    {SIM_LINK_SLOW, slow_link},
+    {SIM_LINK_BROKEN, break_link},
+    {SIM_CLOCK_JUMP, jump_clock},
+    {SIM_REGION_DOWN, kill_region},
+    {SIM_REGION_FLAP, flap_region},
+    {SIM_REGION_UNSEEN, hide_region},
+    {SIM_TARGET_DEAD, kill_target},
+    {SIM_TARGET_FORGETS, forget_change},
+    {SIM_FOREIGN_CHANGE, foreign_change},
+    {SIM_OPERATOR, people_act},
+    {SIM_SPEC_CHANGE, people_change_spec},
+    {SIM_STOP, stop},
+};
+
+static const enum sim_fault of_requests[] = {SIM_REQUEST_LOST, SIM_REQUEST_LATE, SIM_REQUEST_TWICE,
+                                             SIM_REPLY_LOST, SIM_TARGET_REFUSES};
+
+void faults_draw(struct sim *sim) {
+    struct chance *chance = &sim->chance;
+    sim->node_count = chance_below(chance, 4) == 0 ? 5 : 3;
+    sim->service_count = chance_below(chance, 3) == 0 ? 2 : 1;
+    sim->snapshot_threshold = (uint32_t)chance_between(chance, 8, 200);
+    sim->lease_ms = chance_below(chance, 3) == 0 ? 5000 : 0;
+    sim->confirm_ms = chance_between(chance, 3, 10) * 1000;
+    sim->cooldown_ms = chance_between(chance, 0, 20) * 1000;
+    for (size_t i = 0; i < sizeof happenings / sizeof happenings[0]; i++) {
+        uint64_t every_ms = chance_between(chance, 3000, 90000);
+        bool wanted = chance_below(chance, 2) == 0;
+        sim->every_us[happenings[i].fault] = wanted ? every_ms * SIM_MS : 0;
+    }
+    if (sim->every_us[SIM_REGION_DOWN] == 0 && sim->every_us[SIM_OPERATOR] == 0) {
+        sim->every_us[SIM_REGION_DOWN] = 60 * SIM_SECOND; /* else nothing ever moves */
+    }
+    for (size_t i = 0; i < sizeof of_requests / sizeof of_requests[0]; i++) {
+        bool wanted = chance_below(chance, 2) == 0;
+        sim->per_million[of_requests[i]] =
+            wanted ? (uint32_t)chance_between(chance, 10000, 200000) : 0;
+    }
+}
+
+struct happening {
+    struct sim *sim;
+    size_t row;
+};
+
+static struct happening due[sizeof happenings / sizeof happenings[0]];
+
+static void on_happening(void *context) {
+    const struct happening *happening = context;
+    struct sim *sim = happening->sim;
+    enum sim_fault fault = happenings[happening->row].fault;
+    if (!sim->faults_on) {
+        return;
+    }
+    sim_count(sim, fault);
+    happenings[happening->row].happen(sim);
+    uint64_t every_us = sim->every_us[fault];
+    sim_at(sim, sim->now_us + chance_between(&sim->chance, every_us / 4, every_us * 7 / 4),
+           on_happening, context);
+}
+
+void faults_begin(struct sim *sim) {
+    sim->faults_on = true;
+    for (size_t i = 0; i < sizeof happenings / sizeof happenings[0]; i++) {
+        uint64_t every_us = sim->every_us[happenings[i].fault];
+        due[i] = (struct happening){sim, i};
+        if (every_us > 0) {
+            sim_at(sim, sim->now_us + chance_below(&sim->chance, every_us), on_happening, &due[i]);
+        }
+    }
+}
+
+void faults_heal(struct sim *sim) {
+    sim_say(sim, "world", "heals");
+    sim->faults_on = false;
+    uncut(sim);
+    on_region_up(sim);
+    on_seen(sim);
+    sim->slow_disk_until_us = 0;
+    sim->slow_link_until_us = 0;
+    sim->target_dead_until_us = 0;
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        struct sim_node *node = &sim->nodes[i];
+        node->wall_offset_ms = 0;
+        node->disk.fails = false;
+        sim->crash_countdown[i] = 0;
+        if (node->alive && node->stalled) {
+            node_stall(node, false);
+        }
+    }
+}

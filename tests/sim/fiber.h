@@ -1,0 +1,25 @@
+/* A stack of its own for each node, so that its main function can be left in the middle of any call
+ * and taken up again, or never. */
+#ifndef SIM_FIBER_H
+#define SIM_FIBER_H
+
+#include <stdbool.h>
+#include <ucontext.h>
+
+struct fiber {
+    ucontext_t own, caller;
+    void *stack;
+    bool finished; /* its function has returned */
+    void (*function)(void *context);
+    void *context;
+};
+
+void fiber_create(struct fiber *fiber, void (*function)(void *context), void *context);
+/* Runs it until it leaves or returns. */
+void fiber_enter(struct fiber *fiber);
+/* From inside: back to whoever has entered. */
+void fiber_leave(struct fiber *fiber);
+/* From outside: it is never entered again. */
+void fiber_destroy(struct fiber *fiber);
+
+#endif

@@ -1,0 +1,38 @@
+/* What the target asks of the world, and tells it; apart from world.h, since tests/world and the
+ * coordinator have structs of the same names. */
+#ifndef SIM_JUDGE_H
+#define SIM_JUDGE_H
+
+#include "sim.h"
+
+#define SIM_CLUSTER "sim"
+
+/* What happens to one request on its way. */
+enum judge_request {
+    REQUEST_FINE,
+    REQUEST_NOT_SENT,
+    REQUEST_LOST,
+    REQUEST_LATE,
+    REQUEST_TWICE,
+    REQUEST_REFUSED,
+    REPLY_LOST
+};
+
+enum judge_request judge_request_fate(struct sim *sim, bool effect);
+uint64_t judge_request_us(struct sim *sim);  /* one way */
+uint64_t judge_lateness_us(struct sim *sim); /* of a request that nobody waits for */
+/* The present life of a node; 0: it doesn't live. */
+uint64_t judge_life(const struct sim_node *node);
+/* A fence was written, or (after "") deleted, by the change of that comment: invariants 11 to 14.
+ */
+void judge_fence(struct sim *sim, const char *before, const char *after, const char *comment);
+/* The change that put this fence there was forgotten, and may come again; every chain begins anew. */
+void judge_forgotten(struct sim *sim, const char *fence);
+/* A change of that comment (an eid, where it is ours) was forgotten: if it deleted the fence, it may
+ * do so again. */
+void judge_deletion_forgotten(struct sim *sim, const char *comment);
+/* A person has deleted the fence of that service: what an adoption wrote can't be told from what it
+ * hasn't written (docs/limits.md), and the chain begins anew. */
+void judge_edited(struct sim *sim, const char *service);
+
+#endif

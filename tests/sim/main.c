@@ -1,0 +1,204 @@
+/* noctua-sim: runs worlds from seeds. One process a batch of seeds, so that what dead nodes leave
+ * behind goes with it. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "world.h"
+
+#define BATCH 20
+#define SEED_SECONDS_DEFAULT 300
+
+static const char help[] =
+    "usage: noctua-sim [--seed N] [--seeds N] [--jobs N] [--seconds N] [--trace]\n"
+    "Worlds with seeds from --seed (1) on, each with faults for --seconds (300) of its own time.\n"
+    "Exit status: 0 all held, 1 one was broken, 2 usage.\n";
+
+struct totals {
+    uint64_t counts[SIM_FAULT_COUNT];
+    uint64_t simulated_s, worlds;
+};
+
+static uint64_t number(const char *text) {
+    uint64_t value = 0;
+    if (!text_to_u64(text, 0, UINT64_MAX, &value)) {
+        (void)fprintf(stderr, "noctua-sim: '%s' is no number\n%s", text, help);
+        exit(2);
+    }
+    return value;
+}
+
+static void run_one(const struct sim_options *options, struct totals *totals) {
+    static struct sim sim;
+    world_create(&sim, options);
+    world_run(&sim);
+    for (int i = 0; i < SIM_FAULT_COUNT; i++) {
+        totals->counts[i] += sim.counts[i];
+    }
+    totals->simulated_s += sim.now_us / SIM_SECOND;
+    totals->worlds++;
+    world_destroy(&sim);
+}
+
+static const uint64_t *running_seed;
+
+/* An assertion, or worse, in the node's code: which world it was. */
+static void on_fatal(int number) {
+    char line[64];
+    int length = snprintf(line, sizeof line, "seed %llu: ended by signal %d\n",
+                          (unsigned long long)*running_seed, number);
+    (void)!write(STDOUT_FILENO, line, (size_t)length);
+    (void)signal(number, SIG_DFL);
+    (void)raise(number);
+}
+
+/* In a process of its own; what it counted comes back through the pipe. */
+static pid_t start_batch(struct sim_options options, uint64_t count, int *ret_pipe) {
+    int ends[2];
+    if (pipe(ends) != 0) {
+        perror("noctua-sim: pipe");
+        exit(2);
+    }
+    pid_t child = fork();
+    if (child != 0) {
+        (void)close(ends[1]);
+        *ret_pipe = ends[0];
+        return child;
+    }
+    struct totals totals = {.worlds = 0};
+    running_seed = &options.seed;
+    (void)signal(SIGSEGV, on_fatal);
+    (void)signal(SIGABRT, on_fatal);
+    for (uint64_t i = 0; i < count; i++) {
+        run_one(&options, &totals);
+        options.seed++;
+    }
+    (void)!write(ends[1], &totals, sizeof totals);
+    exit(0);
+}
+
+static void print_totals(const struct totals *totals, double seconds, uint64_t broken) {
+    (void)printf("%-16s %12s\n", "FAULT", "TIMES");
+    for (int i = 0; i < SIM_FAULT_COUNT; i++) {
+        (void)printf("%-16s %12llu%s\n", sim_fault_text((enum sim_fault)i),
+                     (unsigned long long)totals->counts[i],
+                     totals->counts[i] == 0 ? "  NEVER MET" : "");
+    }
+    (void)printf("%llu worlds, %llu simulated seconds in %.1f s (%.0f a second); %llu broken\n",
+                 (unsigned long long)totals->worlds, (unsigned long long)totals->simulated_s,
+                 seconds, (double)totals->simulated_s / seconds, (unsigned long long)broken);
+}
+
+static double now_s(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+struct job {
+    pid_t child;
+    int pipe;
+};
+
+static void reap(struct job *jobs, uint64_t job_count, struct totals *totals, uint64_t *broken) {
+    int status = 0;
+    pid_t ended = wait(&status);
+    for (uint64_t j = 0; j < job_count; j++) {
+        if (jobs[j].child == ended) {
+            struct totals part;
+            if (read(jobs[j].pipe, &part, sizeof part) == (ssize_t)sizeof part) {
+                for (int i = 0; i < SIM_FAULT_COUNT; i++) {
+                    totals->counts[i] += part.counts[i];
+                }
+                totals->simulated_s += part.simulated_s;
+                totals->worlds += part.worlds;
+            }
+            *broken += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+            if (WIFSIGNALED(status)) {
+                (void)printf("a batch ended by signal %d\n", WTERMSIG(status));
+            }
+            (void)close(jobs[j].pipe);
+            jobs[j].child = 0;
+        }
+    }
+}
+
+int main(int argc, char **argv) {
+    static const struct option long_options[] = {
+        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
+        {"jobs", required_argument, NULL, 'j'},  {"seconds", required_argument, NULL, 't'},
+        {"trace", no_argument, NULL, 'v'},       {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    struct sim_options options = {.seed = 1, .seconds = SEED_SECONDS_DEFAULT};
+    uint64_t seeds = 1;
+    uint64_t job_count = 1;
+    int option;
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        switch (option) {
+        case 's':
+            options.seed = number(optarg);
+            break;
+        case 'n':
+            seeds = number(optarg);
+            break;
+        case 'j':
+            job_count = number(optarg);
+            break;
+        case 't':
+            options.seconds = number(optarg);
+            break;
+        case 'v':
+            options.trace = true;
+            break;
+        default:
+            (void)fputs(help, option == 'h' ? stdout : stderr);
+            return option == 'h' ? 0 : 2;
+        }
+    }
+    (void)setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE", 1);
+    (void)setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
+    (void)unsetenv("NOTIFY_SOCKET");
+    struct totals totals = {.worlds = 0};
+    uint64_t broken = 0;
+    double begun = now_s();
+    if (seeds == 1) {
+        run_one(&options, &totals);
+        print_totals(&totals, now_s() - begun, 0);
+        return 0;
+    }
+    job_count = job_count == 0 ? 1 : job_count > 64 ? 64 : job_count;
+    struct job jobs[64] = {{0, 0}};
+    uint64_t left = seeds;
+    uint64_t running = 0;
+    double said = begun;
+    while (left > 0 || running > 0) {
+        for (uint64_t j = 0; j < job_count && left > 0; j++) {
+            if (jobs[j].child == 0) {
+                uint64_t count = left < BATCH ? left : BATCH;
+                jobs[j].child = start_batch(options, count, &jobs[j].pipe);
+                options.seed += count;
+                left -= count;
+                running++;
+            }
+        }
+        reap(jobs, job_count, &totals, &broken);
+        running--;
+        if (now_s() - said > 10) {
+            said = now_s();
+            (void)printf("... %llu of %llu worlds, %llu broken\n",
+                         (unsigned long long)totals.worlds, (unsigned long long)seeds,
+                         (unsigned long long)broken);
+            (void)fflush(stdout);
+        }
+    }
+    print_totals(&totals, now_s() - begun, broken);
+    return broken > 0;
+}

@@ -1,0 +1,209 @@
+#include "node.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "parts.h"
+#include "replica_private.h"
+#include "transport.h"
+#include "world.h"
+
+static struct sim_node *current;
+
+struct sim_node *sim_current(void) {
+    return current;
+}
+
+struct sim *sim_of(const struct sim_node *node) {
+    return node->sim;
+}
+
+static uint64_t boottime_ms(void *context) {
+    const struct sim_node *node = context;
+    return node->boot_offset_ms + sim_now(node->sim) / SIM_MS;
+}
+
+static uint64_t wall_ms(void *context) {
+    const struct sim_node *node = context;
+    uint64_t now_ms = WORLD_START_WALL_MS + sim_now(node->sim) / SIM_MS;
+    return (uint64_t)((int64_t)now_ms + node->wall_offset_ms);
+}
+
+void node_create(struct sim_node *node, struct sim *sim, uint32_t place, const char *name,
+                 const char *region) {
+    memset(node, 0, sizeof *node);
+    node->sim = sim;
+    node->place = place;
+    (void)TEXT_COPY(node->name, name);
+    (void)TEXT_COPY(node->region, region);
+    chance_seed(&node->chance, chance_next(sim_chance(sim)));
+    chance_entropy(&node->chance, &node->entropy);
+    node->clock = (struct clock){boottime_ms, wall_ms, node};
+    node->boot_offset_ms = chance_between(sim_chance(sim), 1000, 10000000);
+    disk_create(&node->disk, node);
+}
+
+/* Only what is large: the rest of a dead life is left, as a killed process leaves it. */
+static void bury(struct sim_node *node) {
+    if (!node->fiber.finished && !node->daemon->stopping && node->daemon->replica != NULL) {
+        free(node->daemon->replica->state);
+    }
+    parts_forget(node);
+    transport_forget(node);
+    loop_destroy(&node->loop);
+    fiber_destroy(&node->fiber);
+    node->daemon = NULL;
+}
+
+void node_destroy(struct sim_node *node) {
+    if (node->alive) {
+        node->alive = false;
+        bury(node);
+    }
+    disk_destroy(&node->disk);
+}
+
+static void main_function(void *context) {
+    struct sim_node *node = context;
+    (void)node_run(node->daemon);
+}
+
+static void fill_config(const struct sim_node *node, struct node_config *config) {
+    memset(config, 0, sizeof *config);
+    (void)TEXT_COPY(config->cluster, WORLD_CLUSTER);
+    (void)TEXT_COPY(config->node, node->name);
+    (void)TEXT_COPY(config->region, node->region);
+    (void)TEXT_COPY(config->data, "/sim");
+    (void)TEXT_COPY(config->listen.http.host, "127.0.0.1");
+    config->raft.heartbeat_ms = 100;
+    config->raft.election_ms = 1000;
+    config->inspect.every_ms = 60000;
+    config->snapshot_threshold = world_snapshot_threshold(node->sim);
+    config->alarm.no_quorum_ms = 60000;
+    config->alarm.not_ready_ms = 900000;
+    config->alarm.pause_forgotten_ms = 14400000;
+    config->peer_count = world_node_count(node->sim);
+    for (uint32_t i = 0; i < config->peer_count; i++) {
+        (void)TEXT_COPY(config->peers[i].name, world_node(node->sim, i)->name);
+        (void)TEXT_COPY(config->peers[i].address.host, "127.0.0.1");
+        config->peers[i].address.port = 7600;
+    }
+    config->self = node->place;
+}
+
+void node_start(struct sim_node *node) {
+    assert(!node->alive);
+    node->life++;
+    node->alive = true;
+    node->stalled = false;
+    node->failure[0] = '\0';
+    node->daemon = calloc(1, sizeof *node->daemon);
+    if (node->daemon == NULL) {
+        abort();
+    }
+    loop_create(&node->loop, node);
+    fill_config(node, &node->daemon->config);
+    node->daemon->loop = &node->loop.uv;
+    node->daemon->clock = &node->clock;
+    node->daemon->entropy = &node->entropy;
+    fiber_create(&node->fiber, main_function, node);
+    sim_say(node->sim, node->name, "starts, boot %llu",
+            (unsigned long long)node->disk.meta.boot + 1);
+    node_run_now(node);
+}
+
+/* Outside of the node: what is left of it goes. */
+static void after_death(struct sim_node *node) {
+    transport_on_death(node);
+    disk_settle(&node->disk);
+    bury(node);
+    world_on_death(node);
+}
+
+void node_run_now(struct sim_node *node) {
+    assert(current == NULL);
+    if (!node->alive || node->stalled) {
+        return;
+    }
+    current = node;
+    fiber_enter(&node->fiber);
+    current = NULL;
+    if (!node->alive || node->fiber.finished) {
+        if (node->alive) {
+            sim_say(node->sim, node->name, "has ended");
+        }
+        node->alive = false;
+        after_death(node);
+    }
+}
+
+void node_kill(struct sim_node *node, const char *why) {
+    if (!node->alive) {
+        return;
+    }
+    sim_say(node->sim, node->name, "dies: %s", why);
+    node->alive = false;
+    if (current == node) {
+        fiber_leave(&node->fiber); /* never entered again */
+        abort();
+    }
+    after_death(node);
+}
+
+static void on_stop(void *context) {
+    struct sim_node *node = context;
+    node->daemon->terminate.signal_cb(&node->daemon->terminate, 15);
+}
+
+void node_stop(struct sim_node *node) {
+    if (node->alive && node->daemon->terminate.signal_cb != NULL) {
+        sim_at_node(node, sim_now(node->sim), on_stop, node, false);
+    }
+}
+
+void node_stall(struct sim_node *node, bool stalled) {
+    node->stalled = stalled;
+    if (!stalled) {
+        node_run_now(node);
+    }
+}
+
+static void wake(struct sim_node *node, uint64_t time_us) {
+    if (node->loop.wake_us == 0 || time_us < node->loop.wake_us) {
+        node->loop.wake_us = time_us;
+        sim_at_node(node, time_us, NULL, NULL, false);
+    }
+}
+
+void node_wait(struct sim_node *node, uint64_t until_us) {
+    assert(current == node);
+    uint64_t now_us = sim_now(node->sim);
+    if (node->loop.wake_us <= now_us) {
+        node->loop.wake_us = 0; /* it was that one, or is in the queue no more */
+    }
+    if (until_us != 0) {
+        wake(node, until_us > now_us ? until_us : now_us);
+    }
+    fiber_leave(&node->fiber);
+}
+
+void sim_crash_point(void) {
+    struct sim_node *node = current;
+    if (node != NULL && world_crashes_here(node)) {
+        sim_count(node->sim, SIM_CRASH_INSIDE);
+        node_kill(node, "in the middle of a call");
+    }
+}
+
+struct replica *node_replica(const struct sim_node *node) {
+    bool has = node->alive && !node->daemon->stopping && node->daemon->replica != NULL;
+    return has && node->daemon->replica->started ? node->daemon->replica : NULL;
+}
+
+const struct state *node_state(const struct sim_node *node) {
+    const struct replica *replica = node_replica(node);
+    return replica == NULL ? NULL : replica->state;
+}

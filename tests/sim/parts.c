@@ -1,0 +1,315 @@
+#include "parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/http_endpoints.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "driver/pager.h"
+#include "world.h"
+
+struct api_server {
+    struct sim_api api; /* first */
+};
+
+static struct sim_api *own_api(struct sim_node *node) {
+    if (node->api == NULL) {
+        node->api = calloc(1, sizeof *node->api);
+        if (node->api == NULL) {
+            abort();
+        }
+        node->api->node = node;
+    }
+    return node->api;
+}
+
+void parts_forget(struct sim_node *node) {
+    view_release(node->view);
+    node->view = NULL;
+    free(node->api);
+    node->api = NULL;
+}
+
+/* --- api/server.h --- */
+
+enum error_code api_server_create(const struct api_server_options *options,
+                                  struct api_server **ret_server, struct error *error) {
+    struct sim_api *api = own_api(sim_current());
+    (void)error;
+    api->calls = options->calls;
+    *ret_server = (struct api_server *)api;
+    return ERROR_OK;
+}
+
+uint16_t api_server_port(const struct api_server *server) {
+    (void)server;
+    return 7601;
+}
+
+uint32_t api_server_request_count(const struct api_server *server) {
+    (void)server;
+    return 0;
+}
+
+void api_server_on_applied(struct api_server *server) {
+    world_on_applied(server->api.node);
+}
+
+static void call_closed(void *context) {
+    struct {
+        void (*closed)(void *);
+        void *context;
+    } *call = context;
+    call->closed(call->context);
+    free(call);
+}
+
+/* From the loop, later. */
+static void close_later(void (*closed)(void *context), void *context) {
+    struct {
+        void (*closed)(void *);
+        void *context;
+    } *call = malloc(sizeof *call);
+    if (call == NULL) {
+        abort();
+    }
+    call->closed = closed;
+    call->context = context;
+    if (closed != NULL) {
+        sim_at_node(sim_current(), sim_now(sim_of(sim_current())), call_closed, call, true);
+    } else {
+        free(call);
+    }
+}
+
+void api_server_close(struct api_server *server, void (*closed)(void *context), void *context) {
+    (void)server;
+    close_later(closed, context);
+}
+
+/* --- api/http_endpoints.h --- */
+
+struct http_endpoints {
+    struct sim_node *node;
+};
+
+enum error_code http_endpoints_create(const struct http_endpoints_options *options,
+                                      struct http_endpoints **ret_endpoints, struct error *error) {
+    struct sim_node *node = sim_current();
+    struct http_endpoints *endpoints = calloc(1, sizeof *endpoints);
+    if (endpoints == NULL) {
+        return error_set(error, ERROR_NO_MEMORY, "out of memory");
+    }
+    own_api(node)->lease_polled = options->lease_polled;
+    endpoints->node = node;
+    *ret_endpoints = endpoints;
+    return ERROR_OK;
+}
+
+uint16_t http_endpoints_port(const struct http_endpoints *endpoints) {
+    (void)endpoints;
+    return 7602;
+}
+
+void http_endpoints_publish(struct http_endpoints *endpoints, struct view *view) {
+    view_release(endpoints->node->view);
+    endpoints->node->view = view_acquire(view); /* main keeps one as well */
+    view_release(view);
+    world_on_published(endpoints->node);
+}
+
+void http_endpoints_publish_events(struct http_endpoints *endpoints, const struct state *state) {
+    (void)endpoints;
+    (void)state;
+}
+
+uint64_t http_endpoints_lease_polled_ms(const struct http_endpoints *endpoints, uint32_t service,
+                                        uint32_t region) {
+    return endpoints->node->api->lease_polled_ms[service][region];
+}
+
+void http_endpoints_destroy(struct http_endpoints *endpoints) {
+    free(endpoints);
+}
+
+uint32_t parts_active(const struct sim_node *node, const char *service) {
+    const struct view_service *found =
+        node->view == NULL ? NULL : view_find_service(node->view, service);
+    return found == NULL ? NONE_INDEX : found->active;
+}
+
+uint64_t parts_poll_lease(struct sim_node *node, const char *service, uint32_t region) {
+    uint64_t now_ms = clock_boottime_ms(&node->clock);
+    const struct view_service *found =
+        node->view == NULL ? NULL : view_find_service(node->view, service);
+    if (found == NULL || found->lease_ms == 0) {
+        return 0;
+    }
+    uint32_t place = (uint32_t)(found - node->view->services);
+    bool holds = found->lease_region == region && found->lease_until_ms > now_ms;
+    bool asks = found->active == region && node->api->lease_polled != NULL;
+    node->api->lease_polled_ms[place][region] = now_ms;
+    if (asks) {
+        (void)uv_async_send(node->api->lease_polled);
+        sim_at_node(node, sim_now(node->sim), NULL, NULL, false);
+    }
+    return holds ? found->lease_until_ms - now_ms : 0;
+}
+
+/* --- driver/pager.h: nobody is paged --- */
+
+enum error_code pager_create(uv_loop_t *loop, const struct clock *clock, const char *cluster,
+                             const char *node, struct pager **ret_pager, struct error *error) {
+    (void)loop;
+    (void)clock;
+    (void)cluster;
+    (void)node;
+    (void)error;
+    *ret_pager = NULL;
+    return ERROR_OK;
+}
+
+void pager_configure(struct pager *pager, const struct pager_receivers *receivers) {
+    (void)pager;
+    (void)receivers;
+}
+
+void pager_set(struct pager *pager, enum pager_alarm alarm, bool holds, const char *detail) {
+    (void)pager;
+    (void)alarm;
+    (void)holds;
+    (void)detail;
+}
+
+void pager_forget(struct pager *pager, enum pager_alarm alarm) {
+    (void)pager;
+    (void)alarm;
+}
+
+void pager_take_over(struct pager *pager, enum pager_alarm alarm) {
+    (void)pager;
+    (void)alarm;
+}
+
+void pager_hand_over(struct pager *pager, enum pager_alarm alarm) {
+    (void)pager;
+    (void)alarm;
+}
+
+void pager_set_well(struct pager *pager, bool well) {
+    (void)pager;
+    (void)well;
+}
+
+bool pager_holds(const struct pager *pager, enum pager_alarm alarm) {
+    (void)pager;
+    (void)alarm;
+    return false;
+}
+
+bool pager_is_told(const struct pager *pager) {
+    (void)pager;
+    return true;
+}
+
+const char *pager_alarm_word(enum pager_alarm alarm) {
+    (void)alarm;
+    return "alarm";
+}
+
+void pager_close(struct pager *pager, void (*on_closed)(void *context), void *context) {
+    (void)pager;
+    close_later(on_closed, context);
+}
+
+/* --- main's alarms.c and reload.c --- */
+
+void node_configure_alarms(struct noctuad *node) {
+    (void)node;
+}
+
+void node_on_alarm_timer(uv_timer_t *timer) {
+    (void)timer;
+}
+
+void node_spawn_last_word(const struct noctuad *node, const char *why) {
+    struct sim_node *self = sim_current();
+    (void)node;
+    (void)snprintf(self->failure, sizeof self->failure, "%s", why);
+}
+
+/* What main ends with when its replica has failed. */
+void _exit(int status) {
+    struct sim_node *self = sim_current();
+    (void)status;
+    if (self == NULL) {
+        abort();
+    }
+    node_kill(self, self->failure);
+    abort();
+}
+
+enum error_code node_load_identity(const struct node_config *config,
+                                   struct tls_identity **ret_identity, struct error *error) {
+    (void)config;
+    (void)error;
+    *ret_identity = NULL;
+    return ERROR_OK;
+}
+
+void node_on_reload_signal(uv_signal_t *signal, int number) {
+    (void)signal;
+    (void)number;
+}
+
+void tls_identity_unref(struct tls_identity *identity) {
+    (void)identity;
+}
+
+int64_t tls_identity_days_left(const struct tls_identity *identity, uint64_t wall_ms) {
+    (void)identity;
+    (void)wall_ms;
+    return 100;
+}
+
+/* --- base/log.h --- */
+
+static const char *const event_names[] = {
+#define X(name, level, doc) #name,
+#include "base/log_events.def"
+#undef X
+};
+
+const char *log_event_name(enum log_event event) {
+    return event_names[event];
+}
+
+void log_configure(enum log_level level, enum log_format format, const char *node) {
+    (void)level;
+    (void)format;
+    (void)node;
+}
+
+void log_write(enum log_event event, const struct log_field *fields, size_t field_count) {
+    const struct sim_node *node = sim_current();
+    char line[1024];
+    size_t used = 0;
+    if (node == NULL || !world_tells(node->sim)) {
+        return;
+    }
+    line[0] = '\0';
+    for (size_t i = 0; i < field_count && used < sizeof line; i++) {
+        const struct log_field *field = &fields[i];
+        char number[32];
+        (void)snprintf(number, sizeof number, "%lld", (long long)field->i64);
+        const char *text = field->type == LOG_FIELD_TEXT   ? field->text
+                           : field->type == LOG_FIELD_BOOL ? (field->boolean ? "true" : "false")
+                                                           : number;
+        int length = snprintf(line + used, sizeof line - used, " %s=%s", field->key,
+                              text == NULL ? "" : text);
+        used += length > 0 ? (size_t)length : 0;
+    }
+    sim_say(node->sim, node->name, "%s%s", event_names[event], line);
+}

@@ -1,0 +1,388 @@
+/* Operators: at random, through the API's own calls on the node that leads (api/server.h). */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/preview.h"
+#include "base/text.h"
+#include "parts.h"
+#include "world.h"
+
+#define EAST 0
+#define WEST 1
+
+/* A command under way: kept until its answer, and sometimes asked for a second time. */
+struct asked {
+    struct sim *sim;
+    struct command *command;
+    struct spec *spec;
+    bool again;
+};
+
+enum wish {
+    WISH_ADOPT,
+    WISH_FAILOVER,
+    WISH_SWITCHOVER,
+    WISH_VETO,
+    WISH_PAUSE,
+    WISH_MAINTENANCE,
+    WISH_END,
+    WISH_CANCEL,
+    WISH_RELEASE_STEP,
+    WISH_APPROVE,
+    WISH_REJECT,
+    WISH_REPAIR,
+    WISH_RELEASE,
+    WISH_SPEC,
+    WISH_COUNT
+};
+
+struct act {
+    struct sim *sim;
+    struct sim_node *node;
+    enum wish wish;
+    uint32_t service;
+    bool tidies;
+};
+
+struct sim_node *people_leader(struct sim *sim) {
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        struct sim_node *node = &sim->nodes[i];
+        struct replica_status status;
+        struct replica *replica = node_replica(node);
+        if (replica != NULL && !node->stalled && node->api != NULL) {
+            replica_read_status(replica, &status);
+            if (status.leads) {
+                return node;
+            }
+        }
+    }
+    return NULL;
+}
+
+static struct spec *make_spec(struct sim *sim) {
+    struct spec *spec = calloc(1, sizeof *spec);
+    if (spec == NULL) {
+        abort();
+    }
+    for (uint32_t r = 0; r < 3; r++) {
+        (void)snprintf(spec->regions[r].name, NAME_SIZE, "%s", world_regions[r]);
+        spec->regions[r].role = r == 2 ? REGION_WITNESS : REGION_SERVE;
+    }
+    spec->region_count = 3;
+    spec->service_count = sim->service_count;
+    for (uint32_t s = 0; s < spec->service_count; s++) {
+        struct spec_service *service = &spec->services[s];
+        (void)snprintf(service->name, sizeof service->name, "svc%u", s + 1);
+        (void)TEXT_COPY(service->owner, "platform");
+        service->mode = MODE_AUTO;
+        service->home = EAST;
+        service->targets[0] = WEST;
+        service->target_count = 1;
+        struct spec_check *check = &service->checks[0];
+        (void)TEXT_COPY(check->name, "api");
+        for (uint32_t r = 0; r < 2; r++) {
+            (void)snprintf(check->url[r], sizeof check->url[r], "http://%s/health",
+                           world_regions[r]);
+        }
+        check->expect[0] = (struct status_range){200, 399};
+        check->expect_count = 1;
+        check->interval_ms = 1000;
+        check->timeout_ms = 500;
+        check->fall = WORLD_FALL;
+        check->rise = 2;
+        check->critical = true;
+        service->check_count = 1;
+        (void)TEXT_COPY(service->zones[0].id, "Z1");
+        (void)snprintf(service->zones[0].fence_name, sizeof service->zones[0].fence_name,
+                       "_noctua-svc%u.example.com", s + 1);
+        service->zone_count = 1;
+        struct spec_record *record = &service->records[0];
+        (void)snprintf(record->name, sizeof record->name, "svc%u.example.com", s + 1);
+        (void)TEXT_COPY(record->type, "A");
+        record->kind = RECORD_VALUES;
+        (void)TEXT_COPY(record->value[EAST].text, "192.0.2.1");
+        (void)TEXT_COPY(record->value[WEST].text, "192.0.2.2");
+        service->record_count = 1;
+        service->policy = (struct spec_policy){.confirm_ms = sim->confirm_ms,
+                                               .cooldown_ms = sim->cooldown_ms,
+                                               .max_moves = 16,
+                                               .max_moves_window_ms = 3600000,
+                                               .lease_ms = sim->lease_ms};
+    }
+    return spec;
+}
+
+static void on_answer(void *context, enum error_code error, enum core_error result,
+                      uint64_t index) {
+    struct asked *asked = context;
+    (void)index;
+    if (error == ERROR_OK) {
+        sim_say(asked->sim, "operator", "%s: %s", command_kind_text(asked->command->kind),
+                core_error_name(result));
+        judge_command_result(asked->sim, asked->command->origin.client_id, result);
+    }
+    free(asked->command);
+    free(asked->spec);
+    free(asked);
+}
+
+static void ask(const struct act *act, struct command *command, struct spec *spec) {
+    struct sim *sim = act->sim;
+    struct api_calls *calls = &act->node->api->calls;
+    struct api_facts facts;
+    calls->facts(calls->context, &facts);
+    for (size_t i = 0; i < sizeof command->origin.client_id; i++) {
+        command->origin.client_id[i] = (uint8_t)chance_next(&sim->chance);
+    }
+    command->origin.sequence = 1;
+    command->origin.known_index = facts.state->applied_index;
+    (void)TEXT_COPY(command->origin.actor, "alice");
+    (void)TEXT_COPY(command->origin.reason, "simulated");
+    command->origin.role = ROLE_ADMIN;
+    command->wall_ms = facts.wall_ms;
+    bool twice = spec == NULL && chance_below(&sim->chance, 4) == 0;
+    for (int i = 0; i < (twice ? 2 : 1); i++) {
+        struct asked *asked = calloc(1, sizeof *asked);
+        struct command *copy = malloc(sizeof *copy);
+        if (asked == NULL || copy == NULL) {
+            abort();
+        }
+        *copy = *command;
+        *asked = (struct asked){sim, copy, spec, i > 0};
+        calls->propose(calls->context, copy, on_answer, asked);
+    }
+    free(command);
+}
+
+static struct command *new_command(enum command_kind kind) {
+    struct command *command = calloc(1, sizeof *command);
+    if (command == NULL) {
+        abort();
+    }
+    command->kind = kind;
+    return command;
+}
+
+static void move(const struct act *act, const struct api_facts *facts, enum execution_kind kind) {
+    const struct state *state = facts->state;
+    const struct service *service = &state->services[act->service];
+    bool moves = execution_kind_moves(kind);
+    uint32_t active = service->adopted ? service->active : EAST;
+    uint32_t to = moves ? 1 - active : active;
+    struct move_preview preview;
+    if (kind == EXECUTION_ADOPT) { /* as the record says */
+        char address[64];
+        target_address(act->sim->target, service->name, address);
+        to = text_equal(address, "192.0.2.2") ? WEST : EAST;
+    }
+    if (moves && service->half_moved && chance_below(&act->sim->chance, 2) == 0) {
+        to = active;
+    }
+    uint32_t skip = chance_below(&act->sim->chance, 3) == 0
+                        ? GATE_BIT(GATE_COOLDOWN) | GATE_BIT(GATE_TARGET_HEALTHY)
+                        : 0;
+    if (preview_move(facts, act->service, kind, to, skip, &preview) != CORE_OK) {
+        return;
+    }
+    bool of_marks = kind == EXECUTION_ADOPT || kind == EXECUTION_RELEASE;
+    struct command *command = new_command(of_marks ? COMMAND_ADOPT : COMMAND_MOVE);
+    struct command_move *c = &command->move;
+    memcpy(c->service, service->name, sizeof c->service);
+    memcpy(c->to, state->spec.regions[to].name, sizeof c->to);
+    c->kind = kind;
+    c->spec_index = state->spec_index;
+    c->epoch = preview.epoch;
+    c->skipped_gates = preview.skipped_gates;
+    memcpy(c->gates, preview.gates, sizeof c->gates);
+    c->plan = preview.plan;
+    ask(act, command, NULL);
+}
+
+static void override(const struct act *act, const struct api_facts *facts, enum override_kind kind,
+                     bool end) {
+    struct command *command = new_command(end ? COMMAND_OVERRIDE_END : COMMAND_OVERRIDE);
+    struct command_override *c = &command->override;
+    c->kind = kind;
+    memcpy(c->service, facts->state->services[act->service].name, sizeof c->service);
+    if (kind == OVERRIDE_MAINTENANCE) {
+        memcpy(c->region, facts->state->spec.regions[WEST].name, sizeof c->region);
+    }
+    if (!end) {
+        uint64_t from_ms =
+            facts->state->time_ms > facts->wall_ms ? facts->state->time_ms : facts->wall_ms;
+        c->until_ms = from_ms + chance_between(&act->sim->chance, 1000, 60000);
+    }
+    ask(act, command, NULL);
+}
+
+static void choose(const struct act *act, const struct api_facts *facts, enum command_kind kind) {
+    const struct service *service = &facts->state->services[act->service];
+    struct command *command = new_command(kind);
+    struct command_choice *c = &command->choice;
+    memcpy(c->service, service->name, sizeof c->service);
+    c->epoch = kind == COMMAND_APPROVE ? service->epoch + 1 : service->execution.epoch;
+    if (kind == COMMAND_APPROVE) {
+        memcpy(c->to, facts->state->spec.regions[1 - (service->adopted ? service->active : 0)].name,
+               sizeof c->to);
+    }
+    for (uint32_t i = 0; kind == COMMAND_RELEASE && i < service->execution.step_count; i++) {
+        const struct step *step = &service->execution.steps[i];
+        if (!step_is_ended(step->phase) && step->attempts > 0) {
+            memcpy(c->step, step->name, sizeof c->step);
+        }
+    }
+    ask(act, command, NULL);
+}
+
+static void apply_spec(const struct act *act, const struct api_facts *facts) {
+    struct sim *sim = act->sim;
+    struct spec *spec = make_spec(sim);
+    if (facts->state->spec_index != 0 && !act->tidies) {
+        struct spec_service *service = &spec->services[act->service];
+        service->mode = (enum service_mode)chance_below(&sim->chance, SERVICE_MODE_COUNT);
+        service->policy.cooldown_ms = chance_below(&sim->chance, 30) * 1000;
+        if (sim->lease_ms > 0) {
+            service->policy.lease_ms = chance_between(&sim->chance, 2, 8) * 1000;
+        }
+    }
+    struct command *command = new_command(COMMAND_SPEC);
+    command->spec.spec = spec;
+    command->spec.text = "version: 1\n";
+    command->spec.text_size = 11;
+    command->spec.expected_index = facts->state->spec_index;
+    ask(act, command, spec);
+}
+
+static void wish(const struct act *act, const struct api_facts *facts) {
+    switch (act->wish) {
+    case WISH_ADOPT:
+        move(act, facts, EXECUTION_ADOPT);
+        break;
+    case WISH_FAILOVER:
+        move(act, facts, EXECUTION_FAILOVER);
+        break;
+    case WISH_SWITCHOVER:
+        move(act, facts, EXECUTION_SWITCHOVER);
+        break;
+    case WISH_REPAIR:
+        move(act, facts, EXECUTION_REPAIR);
+        break;
+    case WISH_RELEASE:
+        move(act, facts, EXECUTION_RELEASE);
+        break;
+    case WISH_VETO:
+        override(act, facts, OVERRIDE_VETO, false);
+        break;
+    case WISH_PAUSE:
+        override(act, facts, OVERRIDE_PAUSE, false);
+        break;
+    case WISH_MAINTENANCE:
+        override(act, facts, OVERRIDE_MAINTENANCE, false);
+        break;
+    case WISH_END:
+        override(act, facts, (enum override_kind)chance_below(&act->sim->chance,
+                                                              OVERRIDE_KIND_COUNT),
+                 true);
+        break;
+    case WISH_CANCEL:
+        choose(act, facts, COMMAND_CANCEL);
+        break;
+    case WISH_RELEASE_STEP:
+        choose(act, facts, COMMAND_RELEASE);
+        break;
+    case WISH_APPROVE:
+        choose(act, facts, COMMAND_APPROVE);
+        break;
+    case WISH_REJECT:
+        choose(act, facts, COMMAND_REJECT);
+        break;
+    case WISH_SPEC:
+        apply_spec(act, facts);
+        break;
+    case WISH_COUNT:
+        break;
+    }
+}
+
+/* In the node that led when it was asked. */
+static void on_act(void *context) {
+    struct act *act = context;
+    struct api_facts facts;
+    struct api_calls *calls = &act->node->api->calls;
+    calls->facts(calls->context, &facts);
+    if (facts.leads && (act->wish == WISH_SPEC || act->service < facts.state->spec.service_count)) {
+        wish(act, &facts);
+    }
+    free(act);
+}
+
+static void act_as(struct sim *sim, enum wish wish, uint32_t service, bool tidies) {
+    struct sim_node *leader = people_leader(sim);
+    struct act *act = malloc(sizeof *act);
+    if (act == NULL) {
+        abort();
+    }
+    *act = (struct act){sim, leader, wish, service, tidies};
+    if (leader == NULL) {
+        free(act);
+        return;
+    }
+    sim_at_node(leader, sim->now_us, on_act, act, true);
+}
+
+void people_act(struct sim *sim) {
+    /* A release of the whole service is rare: it ends everything that is of interest. */
+    static const enum wish wishes[] = {
+        WISH_ADOPT,  WISH_ADOPT,       WISH_FAILOVER, WISH_FAILOVER,     WISH_SWITCHOVER,
+        WISH_VETO,   WISH_PAUSE,       WISH_END,      WISH_END,          WISH_CANCEL,
+        WISH_CANCEL, WISH_MAINTENANCE, WISH_APPROVE,  WISH_RELEASE_STEP, WISH_REPAIR,
+        WISH_REJECT, WISH_RELEASE,
+    };
+    act_as(sim, wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))],
+           (uint32_t)chance_below(&sim->chance, sim->service_count), false);
+}
+
+void people_first_spec(struct sim *sim) {
+    act_as(sim, WISH_SPEC, 0, true);
+}
+
+void people_change_spec(struct sim *sim) {
+    act_as(sim, WISH_SPEC, (uint32_t)chance_below(&sim->chance, sim->service_count), false);
+}
+
+static bool wants_adoption(const struct service *service) {
+    const struct execution *execution = &service->execution;
+    bool stopped = execution->phase == EXECUTION_ENDED && (execution->result == RESULT_STOPPED ||
+                                                           execution->result == RESULT_HALF_MOVED);
+    return !execution_is_open(execution) &&
+           (!service->adopted || service->released || service->half_moved || stopped);
+}
+
+void people_tidy(struct sim *sim) {
+    const struct sim_node *leader = people_leader(sim);
+    const struct state *state = leader == NULL ? NULL : node_state(leader);
+    if (state == NULL) {
+        return;
+    }
+    if (state->spec_index == 0) {
+        people_first_spec(sim);
+        return;
+    }
+    for (uint32_t s = 0; s < state->spec.service_count; s++) {
+        for (int i = 0; i < 6; i++) {
+            act_as(sim, WISH_END, s, true);
+        }
+        char address[64];
+        target_address(sim->target, state->services[s].name, address);
+        bool ours = text_equal(address, "192.0.2.1") || text_equal(address, "192.0.2.2");
+        if (!ours) { /* somebody's: put right by hand */
+            target_edit_record(sim->target, state->services[s].name,
+                               state->services[s].active == WEST ? "192.0.2.2" : "192.0.2.1");
+        }
+        if (wants_adoption(&state->services[s])) {
+            act_as(sim, WISH_ADOPT, s, true);
+        }
+    }
+}

@@ -1,0 +1,429 @@
+#include "target.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aws_api.h"
+#include "base/text.h"
+#include "judge.h"
+#include "zone_edit.h"
+
+#define ZONE_ID "Z1"
+#define INSYNC_MS 3000
+#define FENCE_TEXT_SIZE 300
+
+struct sim_target {
+    struct sim *sim;
+    struct world world; /* tests/world's */
+    struct options options;
+    uint64_t effective;
+    uint32_t under_way;
+    struct chance chance;
+};
+
+/* A request on the wire, and its reply. */
+struct wire {
+    struct sim_target *target;
+    struct sim_node *node; /* NULL: nobody waits for a reply */
+    uint64_t life;
+    sim_reply_function function;
+    void *context;
+    bool effect, loses_reply;
+    struct http_exchange *exchange;
+    int status;
+    char *body;
+    size_t body_bytes;
+    struct error error;
+    bool sent;
+};
+
+static struct wire *answering; /* whose exchange is being completed */
+
+/* --- tests/world's exchanges, completed here --- */
+
+static void free_exchange(struct http_exchange *exchange) {
+    http_request_finish(&exchange->request);
+    free(exchange);
+}
+
+void http_exchange_reply(struct http_exchange *exchange, int status, const char *content_type,
+                         const char *extra_headers, const char *body, size_t body_bytes) {
+    (void)content_type;
+    (void)extra_headers;
+    assert(answering != NULL);
+    answering->status = status;
+    answering->body = malloc(body_bytes + 1);
+    if (answering->body == NULL) {
+        abort();
+    }
+    memcpy(answering->body, body, body_bytes);
+    answering->body[body_bytes] = '\0';
+    answering->body_bytes = body_bytes;
+    free_exchange(exchange);
+}
+
+void http_exchange_drop(struct http_exchange *exchange) {
+    free_exchange(exchange);
+}
+
+void http_exchange_park(struct http_exchange *exchange) {
+    free_exchange(exchange);
+}
+
+void http_exchange_detach(struct http_exchange *exchange) {
+    (void)exchange;
+}
+
+struct http_exchange *http_exchange_copy(const struct http_exchange *exchange) {
+    struct http_exchange *copy = calloc(1, sizeof *copy);
+    if (copy == NULL) {
+        abort();
+    }
+    http_request_copy(&copy->request, &exchange->request);
+    return copy;
+}
+
+/* --- what has happened there --- */
+
+static bool is_fence(const struct record_set *set) {
+    return set->type == RECORD_TXT && text_starts_with(set->name, "_noctua");
+}
+
+static void fence_text(const struct record_set *set, char text[FENCE_TEXT_SIZE]) {
+    text[0] = '\0';
+    if (set != NULL && set->value_count > 0) {
+        size_t length = strlen(set->values[0]);
+        (void)snprintf(text, FENCE_TEXT_SIZE, "%.*s", (int)(length - 2), set->values[0] + 1);
+    }
+}
+
+static void judge_change(struct sim_target *target, const struct zone_state *before,
+                         const struct zone_state *after, const char *comment) {
+    for (size_t i = 0; i < after->count; i++) {
+        if (is_fence(after->sets[i])) {
+            char was[FENCE_TEXT_SIZE];
+            char is[FENCE_TEXT_SIZE];
+            fence_text(zone_state_find(before, after->sets[i]), was);
+            fence_text(after->sets[i], is);
+            if (!text_equal(was, is)) {
+                judge_fence(target->sim, was, is, comment);
+            }
+        }
+    }
+    for (size_t i = 0; i < before->count; i++) {
+        if (is_fence(before->sets[i]) && zone_state_find(after, before->sets[i]) == NULL) {
+            char was[FENCE_TEXT_SIZE];
+            fence_text(before->sets[i], was);
+            judge_fence(target->sim, was, "", comment);
+        }
+    }
+}
+
+static void execute(struct wire *wire) {
+    struct sim_target *target = wire->target;
+    struct hosted_zone *zone = target->world.zones.zones[0];
+    struct zone_state *before = zone_state_ref(zone->newest);
+    struct aws_request *request = aws_request_create(wire->exchange);
+    wire->exchange = NULL;
+    char comment[CHANGE_BATCH_COMMENT_MAX + 1];
+    (void)snprintf(comment, sizeof comment, "%s",
+                   request->batch.comment == NULL ? "" : request->batch.comment);
+    hosted_zone_settle(zone, clock_boottime_ms(&target->world.clock));
+    answering = wire;
+    if (!request->parsed) {
+        aws_request_refuse(&target->world, request, &request->refusal);
+    } else {
+        (void)aws_request_execute(&target->world, request);
+    }
+    answering = NULL;
+    if (zone->newest != before) {
+        target->effective++;
+        sim_say(target->sim, "route53", "%s takes effect", comment);
+        judge_change(target, before, zone->newest, comment);
+    } else if (wire->effect) {
+        sim_say(target->sim, "route53", "%s is refused", comment);
+    }
+    zone_state_unref(before);
+}
+
+/* --- the wire --- */
+
+static void free_wire(struct wire *wire) {
+    if (wire->exchange != NULL) {
+        free_exchange(wire->exchange);
+    }
+    free(wire->body);
+    free(wire);
+}
+
+/* In the node. */
+static void on_reply(void *context) {
+    struct wire *wire = context;
+    struct sim_reply reply = {wire->error, wire->sent, wire->status,
+                              wire->body == NULL ? "" : wire->body, wire->body_bytes};
+    sim_crash_point();
+    wire->function(wire->context, &reply);
+    free_wire(wire);
+}
+
+static void give_back(struct wire *wire, uint64_t after_us) {
+    struct sim_node *node = wire->node;
+    if (node == NULL || judge_life(node) != wire->life) {
+        free_wire(wire);
+        return;
+    }
+    sim_at_node(node, sim_now(wire->target->sim) + after_us, on_reply, wire, false);
+}
+
+static void fail(struct wire *wire, enum error_code code, const char *words, uint64_t after_us) {
+    (void)error_set(&wire->error, code, "%s", words);
+    give_back(wire, after_us);
+}
+
+static void on_arrival(void *context) {
+    struct wire *wire = context;
+    struct sim_target *target = wire->target;
+    target->under_way--;
+    execute(wire);
+    if (wire->loses_reply) {
+        fail(wire, ERROR_TIMEOUT, "no answer in time", 15 * SIM_SECOND);
+        return;
+    }
+    give_back(wire, judge_request_us(target->sim));
+}
+
+static struct wire *copy_wire(const struct wire *wire) {
+    struct wire *copy = malloc(sizeof *copy);
+    if (copy == NULL) {
+        abort();
+    }
+    *copy = *wire;
+    copy->exchange = http_exchange_copy(wire->exchange);
+    copy->node = NULL;
+    return copy;
+}
+
+static void arrive(struct wire *wire, uint64_t after_us) {
+    struct sim_target *target = wire->target;
+    target->under_way++;
+    sim_at(target->sim, sim_now(target->sim) + after_us, on_arrival, wire);
+}
+
+static void put_on_the_wire(struct wire *wire) {
+    struct sim *sim = wire->target->sim;
+    enum judge_request fate = judge_request_fate(sim, wire->effect);
+    wire->sent = fate != REQUEST_NOT_SENT;
+    switch (fate) {
+    case REQUEST_NOT_SENT:
+        fail(wire, ERROR_UNAVAILABLE, "can't connect", 100 * SIM_MS);
+        break;
+    case REQUEST_LOST:
+        fail(wire, ERROR_TIMEOUT, "no answer in time", 15 * SIM_SECOND);
+        break;
+    case REQUEST_LATE: /* the client gives up, the request arrives minutes later */
+        arrive(copy_wire(wire), judge_lateness_us(sim));
+        fail(wire, ERROR_TIMEOUT, "no answer in time", 15 * SIM_SECOND);
+        break;
+    case REQUEST_TWICE:
+        arrive(copy_wire(wire), judge_lateness_us(sim));
+        arrive(wire, judge_request_us(sim));
+        break;
+    case REQUEST_REFUSED: {
+        static const char body[] = "<ErrorResponse><Error><Code>Throttling</Code><Message>Rate "
+                                   "exceeded</Message></Error></ErrorResponse>";
+        wire->status = 400;
+        wire->body = strdup(body);
+        wire->body_bytes = sizeof body - 1;
+        give_back(wire, judge_request_us(sim));
+        break;
+    }
+    case REPLY_LOST:
+        wire->loses_reply = true;
+        arrive(wire, judge_request_us(sim));
+        break;
+    case REQUEST_FINE:
+        arrive(wire, judge_request_us(sim));
+        break;
+    }
+}
+
+static struct http_exchange *exchange_of(const struct sim_request *request) {
+    struct http_exchange *exchange = calloc(1, sizeof *exchange);
+    const char *path = strstr(request->url, "://");
+    path = path == NULL ? NULL : strchr(path + 3, '/');
+    assert(exchange != NULL && path != NULL);
+    const char *query = strchr(path, '?');
+    size_t length = query == NULL ? strlen(path) : (size_t)(query - path);
+    http_request_init(&exchange->request);
+    exchange->request.method = strdup(request->method);
+    exchange->request.path = strndup(path, length);
+    exchange->request.query = strdup(query == NULL ? "" : query + 1);
+    exchange->request.body = strndup(request->body == NULL ? "" : request->body,
+                                     request->body_bytes);
+    exchange->request.body_bytes = request->body_bytes;
+    return exchange;
+}
+
+void target_send(struct sim_target *target, struct sim_node *node,
+                 const struct sim_request *request,
+                 sim_reply_function function, void *context) {
+    struct wire *wire = calloc(1, sizeof *wire);
+    if (wire == NULL) {
+        abort();
+    }
+    *wire = (struct wire){.target = target,
+                          .node = node,
+                          .life = judge_life(node),
+                          .function = function,
+                          .context = context,
+                          .effect = request->effect,
+                          .exchange = exchange_of(request)};
+    put_on_the_wire(wire);
+}
+
+/* --- what people do --- */
+
+static void edit(struct sim_target *target, const char *json) {
+    struct hosted_zone *zone = target->world.zones.zones[0];
+    struct change_batch batch;
+    struct zone_state *after = NULL;
+    struct error error = {0};
+    char id[HOSTED_CHANGE_ID_SIZE];
+    json_t *document = json_loads(json, 0, NULL);
+    assert(document != NULL);
+    if (zone_edit_parse(document, zone->newest, &batch, &error) == ERROR_OK) {
+        if (zone_edit_apply(zone, &batch, &after, &error) == ERROR_OK) {
+            (void)snprintf(id, sizeof id, "CEDIT%llu",
+                           (unsigned long long)sim_now(target->sim));
+            (void)hosted_zone_accept(zone, id, "a person", after,
+                                     clock_boottime_ms(&target->world.clock), 0);
+        }
+        change_batch_finish(&batch);
+    }
+    json_decref(document);
+}
+
+void target_edit_record(struct sim_target *target, const char *service, const char *address) {
+    char json[512];
+    (void)snprintf(json, sizeof json,
+                   "{\"set\":{\"Name\":\"%s.example.com.\",\"Type\":\"A\",\"TTL\":60,"
+                   "\"Values\":[\"%s\"]}}",
+                   service, address);
+    edit(target, json);
+    sim_say(target->sim, "somebody", "sets the record of %s to %s", service, address);
+}
+
+void target_delete_fence(struct sim_target *target, const char *service) {
+    char json[512];
+    (void)snprintf(json, sizeof json,
+                   "{\"delete\":{\"Name\":\"_noctua-%s.example.com.\",\"Type\":\"TXT\"}}",
+                   service);
+    edit(target, json);
+    judge_edited(target->sim, service);
+    sim_say(target->sim, "somebody", "deletes the fence of %s", service);
+}
+
+static bool has_fence(const struct zone_state *state, const char *text) {
+    for (size_t i = 0; i < state->count; i++) {
+        char fence[FENCE_TEXT_SIZE];
+        if (is_fence(state->sets[i])) {
+            fence_text(state->sets[i], fence);
+            if (text_equal(fence, text)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* What stood there and doesn't any more was forgotten; and so was whatever took away what is there
+ * again. */
+static void tell_forgotten(struct sim_target *target, const struct zone_state *before,
+                           const struct zone_state *after, const struct hosted_zone *zone,
+                           size_t first) {
+    for (size_t i = 0; i < before->count; i++) {
+        char fence[FENCE_TEXT_SIZE];
+        if (is_fence(before->sets[i])) {
+            fence_text(before->sets[i], fence);
+            if (!has_fence(after, fence)) {
+                judge_forgotten(target->sim, fence);
+            }
+        }
+    }
+    for (size_t c = first; c < zone->change_count; c++) {
+        judge_deletion_forgotten(target->sim, zone->changes[c]->comment);
+    }
+}
+
+bool target_forget(struct sim_target *target) {
+    struct hosted_zone *zone = target->world.zones.zones[0];
+    hosted_zone_settle(zone, clock_boottime_ms(&target->world.clock));
+    for (size_t i = zone->change_count; i-- > 0;) {
+        struct hosted_change *change = zone->changes[i];
+        if (change->status == HOSTED_PENDING && !change->stuck) {
+            struct zone_state *before = zone_state_ref(zone->newest);
+            (void)hosted_zone_forget(zone, change, true);
+            sim_say(target->sim, "route53", "forgets a change: %s",
+                    change->comment == NULL ? "" : change->comment);
+            tell_forgotten(target, before, zone->newest, zone, i);
+            zone_state_unref(before);
+            return true;
+        }
+    }
+    return false;
+}
+
+void target_address(struct sim_target *target, const char *service, char text[64]) {
+    const struct zone_state *state = target->world.zones.zones[0]->newest;
+    char name[128];
+    (void)snprintf(name, sizeof name, "%s.example.com.", service);
+    text[0] = '\0';
+    for (size_t i = 0; i < state->count; i++) {
+        const struct record_set *set = state->sets[i];
+        if (set->type == RECORD_A && text_equal(set->name, name) && set->value_count > 0) {
+            (void)snprintf(text, 64, "%s", set->values[0]);
+        }
+    }
+}
+
+uint64_t target_effects(const struct sim_target *target) {
+    return target->effective;
+}
+
+bool target_is_quiet(const struct sim_target *target) {
+    return target->under_way == 0;
+}
+
+/* --- life --- */
+
+static uint64_t world_now_ms(void *context) {
+    const struct sim_target *target = context;
+    return sim_now(target->sim) / SIM_MS;
+}
+
+struct sim_target *target_create(struct sim *sim) {
+    struct sim_target *target = calloc(1, sizeof *target);
+    struct error error = {0};
+    if (target == NULL) {
+        abort();
+    }
+    target->sim = sim;
+    target->world.options = &target->options;
+    target->world.clock = (struct clock){world_now_ms, world_now_ms, target};
+    chance_seed(&target->chance, chance_next(sim_chance(sim)));
+    chance_entropy(&target->chance, &target->world.entropy);
+    if (ledger_open("/dev/null", &target->world.clock, &target->world.ledger, &error) != ERROR_OK ||
+        hosted_zones_add(&target->world.zones, ZONE_ID, "example.com", INSYNC_MS, &error) !=
+            ERROR_OK) {
+        abort();
+    }
+    return target;
+}
+
+void target_destroy(struct sim_target *target) {
+    hosted_zones_finish(&target->world.zones);
+    ledger_close(target->world.ledger);
+    free(target);
+}

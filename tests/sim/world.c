@@ -1,0 +1,346 @@
+#include "world.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "parts.h"
+#include "replica_private.h"
+#include "transport.h"
+
+#define HEALING_SECONDS 300
+#define LOOK_EVERY_US (500 * SIM_MS)
+
+const char *const world_regions[WORLD_REGION_MAX] = {"us-east-1", "us-west-2", "eu-west-1",
+                                                     "ap-south-1", "sa-east-1"};
+
+static const char *const fault_texts[] = {
+#define X(name, text) text,
+    SIM_FAULT_TABLE(X)
+#undef X
+};
+
+const char *sim_fault_text(enum sim_fault fault) {
+    return fault_texts[fault];
+}
+
+void sim_count(struct sim *sim, enum sim_fault fault) {
+    sim->counts[fault]++;
+}
+
+uint64_t sim_now(const struct sim *sim) {
+    return sim->now_us;
+}
+
+struct chance *sim_chance(struct sim *sim) {
+    return &sim->chance;
+}
+
+static void tell(const struct sim *sim, const char *who, const char *format, va_list arguments) {
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    (void)printf("%10.6f  %-9s ", (double)sim->now_us / 1e6, who);
+    (void)vprintf(format, arguments);
+    (void)putchar('\n');
+}
+
+void sim_say(struct sim *sim, const char *who, const char *format, ...) {
+    va_list arguments;
+    if (!sim->options.trace) {
+        return;
+    }
+    va_start(arguments, format);
+    tell(sim, who, format, arguments);
+    va_end(arguments);
+}
+
+void sim_broken(struct sim *sim, const char *invariant, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    (void)printf("seed %llu: BROKEN at %.6f s: %s: ", (unsigned long long)sim->options.seed,
+                 (double)sim->now_us / 1e6, invariant);
+    (void)vprintf(format, arguments);
+    va_end(arguments);
+    (void)printf("\n  again: make sim SEED=%llu TRACE=1\n", (unsigned long long)sim->options.seed);
+    (void)fflush(stdout);
+    exit(1);
+}
+
+void sim_at(struct sim *sim, uint64_t time_us, sim_function function, void *context) {
+    struct sim_event event = {.time_us = time_us, .function = function, .context = context};
+    queue_put(&sim->queue, &event);
+}
+
+void sim_at_node(struct sim_node *node, uint64_t time_us, sim_function function, void *context,
+                 bool owned) {
+    struct sim_event event = {.time_us = time_us,
+                              .function = function,
+                              .context = context,
+                              .node = node,
+                              .life = node->life,
+                              .owned = owned};
+    queue_put(&node->sim->queue, &event);
+}
+
+static void run_event(struct sim *sim, const struct sim_event *event) {
+    struct sim_node *node = event->node;
+    sim->now_us = event->time_us;
+    if (node == NULL) {
+        event->function(event->context);
+        return;
+    }
+    if (!node->alive || node->life != event->life) {
+        if (event->owned) {
+            free(event->context);
+        }
+        return;
+    }
+    if (event->function != NULL) {
+        loop_add_task(&node->loop, event->function, event->context);
+    }
+    node_run_now(node);
+}
+
+static void run_until(struct sim *sim, uint64_t until_us) {
+    struct sim_event event;
+    while (sim->queue.count > 0 && sim->queue.events[0].time_us <= until_us) {
+        (void)queue_take(&sim->queue, &event);
+        run_event(sim, &event);
+    }
+    sim->now_us = until_us;
+}
+
+uint32_t world_node_count(const struct sim *sim) {
+    return sim->node_count;
+}
+
+struct sim_node *world_node(struct sim *sim, uint32_t place) {
+    return &sim->nodes[place];
+}
+
+struct sim_target *world_target(struct sim *sim) {
+    return sim->target;
+}
+
+bool world_tells(const struct sim *sim) {
+    return sim->options.trace;
+}
+
+uint32_t world_snapshot_threshold(const struct sim *sim) {
+    return sim->snapshot_threshold;
+}
+
+uint64_t world_disk_us(struct sim *sim) {
+    bool slow = sim->now_us < sim->slow_disk_until_us;
+    return slow ? chance_between(&sim->chance, 20000, 800000)
+                : chance_between(&sim->chance, 150, 2500);
+}
+
+uint64_t world_delay_us(struct sim *sim, const struct sim_node *from, const struct sim_node *to) {
+    (void)from;
+    (void)to;
+    bool slow = sim->now_us < sim->slow_link_until_us;
+    return slow ? chance_between(&sim->chance, 1000, 900000)
+                : chance_between(&sim->chance, 500, 3000);
+}
+
+bool world_is_cut(const struct sim *sim, const struct sim_node *from, const struct sim_node *to) {
+    return sim->cut[from->place][to->place];
+}
+
+bool world_loses_message(struct sim *sim, const struct sim_node *from, const struct sim_node *to) {
+    return world_is_cut(sim, from, to);
+}
+
+bool world_crashes_here(struct sim_node *node) {
+    uint32_t *countdown = &node->sim->crash_countdown[node->place];
+    return *countdown > 0 && --*countdown == 0;
+}
+
+static uint32_t region_place(const char *url) {
+    for (uint32_t r = 0; r < WORLD_REGION_MAX; r++) {
+        if (strstr(url, world_regions[r]) != NULL) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+enum probe_result_code world_probe(struct sim_node *node, const struct probe_target *target,
+                                   uint64_t *ret_took_us) {
+    struct sim *sim = node->sim;
+    uint32_t region = region_place(target->url);
+    struct seen *seen = &sim->seen[node->place][target->service][region];
+    if (sim->region_up[region] && !sim->unseen[node->place][region]) {
+        memset(seen->failed_us, 0, sizeof seen->failed_us);
+        *ret_took_us = chance_between(&sim->chance, 500, 20000);
+        return PROBE_OK;
+    }
+    memmove(seen->failed_us, seen->failed_us + 1, sizeof seen->failed_us - sizeof *seen->failed_us);
+    seen->failed_us[WORLD_FALL - 1] = sim->now_us;
+    if (seen->failed_us[0] != 0) {
+        seen->down_us = seen->failed_us[0];
+    }
+    bool refused = chance_below(&sim->chance, 2) == 0;
+    *ret_took_us = refused ? 1000 : target->timeout_ms * SIM_MS;
+    return refused ? PROBE_REFUSED : PROBE_TIMEOUT;
+}
+
+bool world_reaches_control(const struct sim_node *node) {
+    for (uint32_t i = 0; i < node->sim->node_count; i++) {
+        if (i != node->place && !node->sim->cut[node->place][i]) {
+            return true;
+        }
+    }
+    return false; /* cut off from everybody */
+}
+
+static void on_restart(void *context) {
+    struct sim_node *node = context;
+    if (!node->alive) {
+        node_start(node);
+    }
+}
+
+void world_on_death(struct sim_node *node) {
+    struct sim *sim = node->sim;
+    sim->crash_countdown[node->place] = 0;
+    uint64_t most_s = chance_below(&sim->chance, 4) == 0 ? 60 : 5;
+    uint64_t after_us = chance_between(&sim->chance, 100 * SIM_MS, most_s * SIM_SECOND);
+    sim_at(sim, sim->now_us + after_us, on_restart, node);
+}
+
+void world_on_applied(struct sim_node *node) {
+    judge_applied(node);
+}
+
+void world_on_published(struct sim_node *node) {
+    (void)node;
+}
+
+/* --- judge.h, but for the judging --- */
+
+enum judge_request judge_request_fate(struct sim *sim, bool effect) {
+    static const struct {
+        enum sim_fault fault;
+        enum judge_request fate;
+        bool effects_only;
+    } fates[] = {
+        {SIM_REQUEST_LOST, REQUEST_LOST, false},    {SIM_REQUEST_LATE, REQUEST_LATE, true},
+        {SIM_REQUEST_TWICE, REQUEST_TWICE, true},   {SIM_REPLY_LOST, REPLY_LOST, false},
+        {SIM_TARGET_REFUSES, REQUEST_REFUSED, false},
+    };
+    if (sim->now_us < sim->target_dead_until_us) {
+        return chance_below(&sim->chance, 2) == 0 ? REQUEST_NOT_SENT : REQUEST_LOST;
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(fates) && sim->faults_on; i++) {
+        uint32_t rate = sim->per_million[fates[i].fault];
+        if ((effect || !fates[i].effects_only) && chance_hits(&sim->chance, rate)) {
+            sim_count(sim, fates[i].fault);
+            return fates[i].fate;
+        }
+    }
+    return REQUEST_FINE;
+}
+
+uint64_t judge_request_us(struct sim *sim) {
+    return chance_between(&sim->chance, 5000, 200000);
+}
+
+uint64_t judge_lateness_us(struct sim *sim) {
+    return chance_between(&sim->chance, SIM_SECOND, 240 * SIM_SECOND);
+}
+
+uint64_t judge_life(const struct sim_node *node) {
+    return node->alive ? node->life : 0;
+}
+
+/* --- the run --- */
+
+static void on_look(void *context) {
+    struct sim *sim = context;
+    judge_leaders(sim);
+    judge_leases(sim);
+    sim_at(sim, sim->now_us + LOOK_EVERY_US, on_look, sim);
+}
+
+static void bootstrap(struct sim *sim) {
+    struct raft_configuration configuration;
+    raft_configuration_init(&configuration);
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        uint64_t id = replica_node_id(WORLD_CLUSTER, sim->nodes[i].name);
+        (void)raft_configuration_add(&configuration, id, sim->nodes[i].name, RAFT_VOTER);
+    }
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        disk_bootstrap(&sim->nodes[i].disk, WORLD_CLUSTER, sim->nodes[i].name,
+                       replica_node_id(WORLD_CLUSTER, sim->nodes[i].name), &configuration);
+    }
+    raft_configuration_close(&configuration);
+}
+
+void world_create(struct sim *sim, const struct sim_options *options) {
+    memset(sim, 0, sizeof *sim);
+    sim->options = *options;
+    chance_seed(&sim->chance, options->seed);
+    faults_draw(sim);
+    sim->judged = judged_create();
+    sim->target = target_create(sim);
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "n%u", i + 1);
+        node_create(&sim->nodes[i], sim, i, name, world_regions[i % 3]);
+    }
+    for (uint32_t r = 0; r < WORLD_REGION_MAX; r++) {
+        sim->region_up[r] = true;
+    }
+    for (uint32_t s = 0; s < sim->service_count; s++) {
+        char service[NAME_SIZE];
+        (void)snprintf(service, sizeof service, "svc%u", s + 1);
+        target_edit_record(sim->target, service, "192.0.2.1");
+    }
+    bootstrap(sim);
+}
+
+static void await_leader(struct sim *sim, uint64_t seconds) {
+    uint64_t end_us = sim->now_us + seconds * SIM_SECOND;
+    while (people_leader(sim) == NULL) {
+        if (sim->now_us >= end_us) {
+            sim_broken(sim, "liveness (22)", "no leader within %llu s",
+                       (unsigned long long)seconds);
+        }
+        run_until(sim, sim->now_us + 100 * SIM_MS);
+    }
+}
+
+void world_run(struct sim *sim) {
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        node_start(&sim->nodes[i]);
+    }
+    on_look(sim);
+    await_leader(sim, 60);
+    people_first_spec(sim);
+    run_until(sim, sim->now_us + 5 * SIM_SECOND);
+    people_tidy(sim);
+    run_until(sim, sim->now_us + 20 * SIM_SECOND);
+    faults_begin(sim);
+    run_until(sim, sim->now_us + sim->options.seconds * SIM_SECOND);
+    faults_heal(sim);
+    run_until(sim, sim->now_us + 30 * SIM_SECOND);
+    await_leader(sim, 60);
+    for (uint32_t i = 0; i < HEALING_SECONDS / 20; i++) {
+        people_tidy(sim);
+        run_until(sim, sim->now_us + 20 * SIM_SECOND);
+    }
+    judge_end(sim);
+}
+
+void world_destroy(struct sim *sim) {
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        node_destroy(&sim->nodes[i]);
+    }
+    target_destroy(sim->target);
+    judged_destroy(sim->judged);
+    queue_finish(&sim->queue);
+}

@@ -1,0 +1,109 @@
+/* The world around the nodes: what fails when, what is up, who commands; and what must hold. */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "judge.h"
+#include "node.h"
+#include "probe/engine.h"
+#include "queue.h"
+#include "target.h"
+
+#define WORLD_CLUSTER SIM_CLUSTER
+#define WORLD_START_WALL_MS UINT64_C(1790000000000)
+#define WORLD_REGION_MAX 5
+#define WORLD_SERVICE_MAX 2
+#define WORLD_FALL 3
+
+struct sim_options {
+    uint64_t seed;
+    uint64_t seconds; /* with faults; then as long again without */
+    bool trace;
+};
+
+struct judged; /* judge.c */
+
+struct sim {
+    struct sim_options options;
+    struct chance chance;
+    struct sim_queue queue;
+    uint64_t now_us;
+    bool faults_on;
+
+    struct sim_node nodes[SIM_NODE_MAX];
+    uint32_t node_count;
+    struct sim_target *target;
+    struct judged *judged;
+
+    /* what this world is like: for each kind of fault, how often; 0: never */
+    uint64_t every_us[SIM_FAULT_COUNT];
+    uint32_t per_million[SIM_FAULT_COUNT]; /* of requests */
+    uint64_t counts[SIM_FAULT_COUNT];
+    uint32_t snapshot_threshold;
+    uint32_t service_count;
+    uint64_t lease_ms, confirm_ms, cooldown_ms;
+
+    /* how it is now */
+    bool cut[SIM_NODE_MAX][SIM_NODE_MAX]; /* from, to */
+    uint64_t slow_link_until_us, slow_disk_until_us, target_dead_until_us;
+    bool region_up[WORLD_REGION_MAX];
+    bool unseen[SIM_NODE_MAX][WORLD_REGION_MAX];
+    struct seen { /* by one node of one service in one region */
+        uint64_t failed_us[WORLD_FALL]; /* starts of the last bad probes in a row; 0: fewer */
+        uint64_t down_us; /* start of the first of the last WORLD_FALL of them, in any such run */
+    } seen[SIM_NODE_MAX][WORLD_SERVICE_MAX][WORLD_REGION_MAX];
+    uint32_t crash_countdown[SIM_NODE_MAX];              /* crash points left; 0: none is armed */
+    uint64_t forbidden_calls;
+};
+
+extern const char *const world_regions[WORLD_REGION_MAX];
+
+void world_create(struct sim *sim, const struct sim_options *options);
+/* The whole run: faults, healing, and the last check. sim_broken() ends it early. */
+void world_run(struct sim *sim);
+void world_destroy(struct sim *sim);
+
+uint32_t world_node_count(const struct sim *sim);
+struct sim_node *world_node(struct sim *sim, uint32_t place);
+struct sim_target *world_target(struct sim *sim);
+bool world_tells(const struct sim *sim);
+uint32_t world_snapshot_threshold(const struct sim *sim);
+
+/* chances of one request, message, probe */
+uint64_t world_disk_us(struct sim *sim);
+uint64_t world_delay_us(struct sim *sim, const struct sim_node *from, const struct sim_node *to);
+bool world_is_cut(const struct sim *sim, const struct sim_node *from, const struct sim_node *to);
+bool world_loses_message(struct sim *sim, const struct sim_node *from, const struct sim_node *to);
+bool world_crashes_here(struct sim_node *node);
+enum probe_result_code world_probe(struct sim_node *node, const struct probe_target *target,
+                                   uint64_t *ret_took_us);
+bool world_reaches_control(const struct sim_node *node);
+
+/* what nodes do */
+void world_on_death(struct sim_node *node);
+void world_on_applied(struct sim_node *node);
+void world_on_published(struct sim_node *node);
+
+/* faults.c */
+void faults_draw(struct sim *sim);
+void faults_begin(struct sim *sim);
+void faults_heal(struct sim *sim);
+
+/* people.c */
+void people_act(struct sim *sim);
+void people_first_spec(struct sim *sim);
+void people_change_spec(struct sim *sim);
+/* Ends every override, adopts what isn't; in the healing. */
+void people_tidy(struct sim *sim);
+struct sim_node *people_leader(struct sim *sim); /* NULL: nobody leads */
+
+/* judge.c */
+struct judged *judged_create(void);
+void judged_destroy(struct judged *judged);
+void judge_applied(struct sim_node *node);
+void judge_leases(struct sim *sim);
+void judge_leaders(struct sim *sim);
+void judge_command_result(struct sim *sim, const uint8_t client_id[16], uint32_t result);
+/* After the healing: everything has come to an end. */
+void judge_end(struct sim *sim);
+
+#endif
