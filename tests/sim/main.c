@@ -2,6 +2,7 @@
  * behind goes with it. */
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,6 +164,7 @@ int main(int argc, char **argv) {
             return option == 'h' ? 0 : 2;
         }
     }
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20); /* as noctuad does: main.c */
     (void)setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE", 1);
     (void)setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
     (void)unsetenv("NOTIFY_SOCKET");
