@@ -10,7 +10,9 @@ SOURCES = git ls-files -z '*.c' '*.h'
 NINJA = ninja --quiet
 
 .DEFAULT_GOAL := all
-.PHONY: all demo bench test test-fast install fmt fmt-check tidy reference diagrams clean help
+SEEDS ?= 1000
+JOBS ?= $(shell nproc)
+.PHONY: all demo bench sim mutants test test-fast install fmt fmt-check tidy reference diagrams clean help
 
 all: ## build everything into build/release (default)
 	@deploy/bootstrap/configure release
@@ -28,7 +30,17 @@ bench: ## durable writes and failover of the log, etcd beside it; some minutes
 	@$(NINJA) -C build/release
 	@tests/bench/run
 
-test: ## every test: format, unit, clang-tidy, integration, sanitizers
+sim: ## whole groups on virtual time: SEEDS=1000 from SEED=1 on, JOBS=2; SEED=7 TRACE=1 tells one world's story
+	@deploy/bootstrap/configure release
+	@$(NINJA) -C build/release tests/sim/noctua-sim
+	@build/release/tests/sim/noctua-sim $(if $(SEED),--seed $(SEED)) $(if $(TRACE),--trace,--seeds $(SEEDS) --jobs $(JOBS))
+
+mutants: ## deliberate bugs, each of which the simulator must find; about a quarter of an hour
+	@deploy/bootstrap/install test
+	@deploy/bootstrap/configure debug
+	@tests/sim/mutants
+
+test: ## every test: format, unit, simulator, clang-tidy, integration, sanitizers
 	@tests/run
 
 test-fast: ## format and unit tests only

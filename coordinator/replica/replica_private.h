@@ -192,7 +192,7 @@ struct replica {
     /* disk requests (raft_io.c, watch.c) */
     struct append_list appends, refused;
     struct snapshot_put put;
-    uint64_t next_index;  /* of the next entry to append */
+    uint64_t next_index;                              /* of the next entry to append */
     uint64_t read_snapshot_index, read_snapshot_term; /* of the one that is being sent; else 0 */
     uint64_t truncations; /* an append that began before one doesn't raise the mark */
     uint64_t pool_empty_since_ms;

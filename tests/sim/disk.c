@@ -284,8 +284,10 @@ static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
         const struct disk_entry *from = &disk->entries[i];
         void *bytes = raft_malloc(from->size_bytes == 0 ? 8 : from->size_bytes);
         memcpy(bytes, from->bytes, from->size_bytes);
-        (*entries)[i] = (struct raft_entry){
-            .term = from->term, .type = from->type, .buf = {bytes, from->size_bytes}, .batch = bytes};
+        (*entries)[i] = (struct raft_entry){.term = from->term,
+                                            .type = from->type,
+                                            .buf = {bytes, from->size_bytes},
+                                            .batch = bytes};
     }
     of_io(io)->next = next_index(disk);
     if (!disk->has_snapshot) {
@@ -315,8 +317,8 @@ static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
     return 0;
 }
 
-/* libraft's, not in its headers: answers what is through. raft_uv calls it before and after each poll
- * of the loop (uv.c). */
+/* libraft's, not in its headers: answers what is through. raft_uv calls it before and after each
+ * poll of the loop (uv.c). */
 void LegacyFireCompletedRequests(struct raft *r);
 
 static void on_prepare(uv_prepare_t *prepare) {
@@ -380,10 +382,9 @@ static int io_append(struct raft_io *io, struct raft_io_append *append,
     request->count = count;
     request->first = own->next;
     for (unsigned i = 0; i < count; i++) {
-        request->entries[i] =
-            (struct disk_entry){entries[i].term, entries[i].type,
-                                copy_bytes(entries[i].buf.base, entries[i].buf.len),
-                                entries[i].buf.len};
+        request->entries[i] = (struct disk_entry){
+            entries[i].term, entries[i].type, copy_bytes(entries[i].buf.base, entries[i].buf.len),
+            entries[i].buf.len};
     }
     own->next += count;
     request->append = append;
@@ -403,8 +404,7 @@ static int io_truncate(struct raft_io *io, raft_index index) {
 }
 
 static int io_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io_snapshot_put *put,
-                           const struct raft_snapshot *snapshot,
-                           raft_io_snapshot_put_cb callback) {
+                           const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb callback) {
     struct disk_io *own = of_io(io);
     sim_crash_point();
     struct disk_request *request = add_request(own->disk, REQUEST_SNAPSHOT);

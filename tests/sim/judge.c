@@ -20,10 +20,11 @@ struct eids {
     uint32_t count;
 };
 
-/* What stood in a fence, and whether it may come again (its change was forgotten). */
+/* What stood in a fence. It may come again when its change was forgotten, or a person deleted it.
+ */
 struct effect {
     char fence[FENCE_SIZE], eid[EID_SIZE];
-    bool deletes, counts;
+    bool deletes, may_repeat, forgotten;
 };
 
 struct chain {
@@ -220,8 +221,8 @@ static void judge_decision(struct sim *sim, const struct state *state, uint32_t 
                    (unsigned long long)execution->epoch);
     }
     if (sim->now_us - suspect_us < sim->confirm_ms * SIM_MS) {
-        sim_broken(sim, "confirmed (5)", "%s was decided %.3f s after the suspicion",
-                   service->name, (double)(sim->now_us - suspect_us) / 1e6);
+        sim_broken(sim, "confirmed (5)", "%s was decided %.3f s after the suspicion", service->name,
+                   (double)(sim->now_us - suspect_us) / 1e6);
     }
     uint32_t saw = regions_that_saw_it_down(sim, s, execution->from, suspect_us);
     if (saw < 2) {
@@ -281,6 +282,22 @@ static void judge_service(struct sim *sim, const struct state *state, uint32_t s
     judge_steps(sim, state, s);
 }
 
+/* The highest time that the clocks of a majority have ever shown. */
+static uint64_t majority_clock_ms(const struct sim *sim) {
+    uint64_t best_ms = 0;
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        uint32_t reached = 0;
+        for (uint32_t j = 0; j < sim->node_count; j++) {
+            reached += sim->nodes[j].highest_wall_ms >= sim->nodes[i].highest_wall_ms;
+        }
+        bool enough = reached * 2 > sim->node_count;
+        if (enough && sim->nodes[i].highest_wall_ms > best_ms) {
+            best_ms = sim->nodes[i].highest_wall_ms;
+        }
+    }
+    return best_ms;
+}
+
 void judge_applied(struct sim_node *node) {
     const struct state *state = node_state(node);
     struct sim *sim = node->sim;
@@ -302,6 +319,9 @@ void judge_applied(struct sim_node *node) {
     judged->last_index = state->applied_index;
     if (state->time_ms < judged->last_time_ms) {
         sim_broken(sim, "committed time (18)", "it went back");
+    }
+    if (state->time_ms > majority_clock_ms(sim)) {
+        sim_broken(sim, "committed time (18)", "a minority of clocks moved it");
     }
     judged->last_time_ms = state->time_ms;
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
@@ -367,7 +387,8 @@ void judge_fence(struct sim *sim, const char *before, const char *after, const c
         sim_broken(sim, "fences are well-formed", "'%s' was written", text);
     }
     for (uint32_t i = 0; i < judged->effect_count; i++) {
-        if (judged->effects[i].counts && text_equal(judged->effects[i].fence, text)) {
+        const struct effect *effect = &judged->effects[i];
+        if (!effect->may_repeat && text_equal(effect->fence, text)) {
             sim_broken(sim, "exactly once (12)", "%s landed twice", text);
         }
     }
@@ -376,7 +397,6 @@ void judge_fence(struct sim *sim, const char *before, const char *after, const c
         (void)TEXT_COPY(effect->fence, text);
         (void)snprintf(effect->eid, sizeof effect->eid, "%s", comment);
         effect->deletes = after[0] == '\0';
-        effect->counts = true;
     }
     judge_chain(sim, &fence, text);
     judge_intent(sim, &fence);
@@ -386,7 +406,10 @@ void judge_forgotten(struct sim *sim, const char *fence) {
     struct judged *judged = sim->judged;
     for (uint32_t i = 0; i < judged->effect_count; i++) {
         struct effect *effect = &judged->effects[i];
-        effect->counts = effect->counts && !text_equal(effect->fence, fence);
+        if (text_equal(effect->fence, fence)) {
+            effect->may_repeat = true;
+            effect->forgotten = true;
+        }
     }
     for (uint32_t i = 0; i < SERVICE_MAX; i++) {
         judged->chains[i].known = false;
@@ -397,8 +420,8 @@ void judge_deletion_forgotten(struct sim *sim, const char *comment) {
     struct judged *judged = sim->judged;
     for (uint32_t i = 0; i < judged->effect_count; i++) {
         struct effect *effect = &judged->effects[i];
-        effect->counts =
-            effect->counts && !(effect->deletes && text_equal(effect->eid, comment));
+        effect->may_repeat =
+            effect->may_repeat || (effect->deletes && text_equal(effect->eid, comment));
     }
     for (uint32_t i = 0; i < SERVICE_MAX; i++) {
         judged->chains[i].known = false;
@@ -411,7 +434,7 @@ void judge_edited(struct sim *sim, const char *service) {
     for (uint32_t i = 0; i < judged->effect_count; i++) {
         struct fence fence;
         if (eid_parse(judged->effects[i].eid, &fence) && text_equal(fence.service, service)) {
-            judged->effects[i].counts = false;
+            judged->effects[i].may_repeat = true;
         }
     }
 }
@@ -421,7 +444,7 @@ static bool has_landed(const struct judged *judged, const char *eid) {
     fence_format(fence, WORLD_CLUSTER, eid);
     for (uint32_t i = judged->effect_count; i-- > 0;) {
         if (text_equal(judged->effects[i].fence, fence)) {
-            return judged->effects[i].counts;
+            return !judged->effects[i].forgotten;
         }
     }
     return false;

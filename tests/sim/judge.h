@@ -26,10 +26,11 @@ uint64_t judge_life(const struct sim_node *node);
 /* A fence was written, or (after "") deleted, by the change of that comment: invariants 11 to 14.
  */
 void judge_fence(struct sim *sim, const char *before, const char *after, const char *comment);
-/* The change that put this fence there was forgotten, and may come again; every chain begins anew. */
+/* The change that put this fence there was forgotten, and may come again; every chain begins anew.
+ */
 void judge_forgotten(struct sim *sim, const char *fence);
-/* A change of that comment (an eid, where it is ours) was forgotten: if it deleted the fence, it may
- * do so again. */
+/* A change of that comment (an eid, where it is ours) was forgotten: if it deleted the fence, it
+ * may do so again. */
 void judge_deletion_forgotten(struct sim *sim, const char *comment);
 /* A person has deleted the fence of that service: what an adoption wrote can't be told from what it
  * hasn't written (docs/limits.md), and the chain begins anew. */

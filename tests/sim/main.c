@@ -60,6 +60,16 @@ static void on_fatal(int number) {
     (void)raise(number);
 }
 
+static struct batch {
+    const struct totals *totals;
+    int pipe;
+} batch;
+
+/* Also when a world of it was broken. */
+static void report_batch(void) {
+    (void)!write(batch.pipe, batch.totals, sizeof *batch.totals);
+}
+
 /* In a process of its own; what it counted comes back through the pipe. */
 static pid_t start_batch(struct sim_options options, uint64_t count, int *ret_pipe) {
     int ends[2];
@@ -73,7 +83,9 @@ static pid_t start_batch(struct sim_options options, uint64_t count, int *ret_pi
         *ret_pipe = ends[0];
         return child;
     }
-    struct totals totals = {.worlds = 0};
+    static struct totals totals;
+    batch = (struct batch){&totals, ends[1]};
+    (void)atexit(report_batch);
     running_seed = &options.seed;
     (void)signal(SIGSEGV, on_fatal);
     (void)signal(SIGABRT, on_fatal);
@@ -81,7 +93,6 @@ static pid_t start_batch(struct sim_options options, uint64_t count, int *ret_pi
         run_one(&options, &totals);
         options.seed++;
     }
-    (void)!write(ends[1], &totals, sizeof totals);
     exit(0);
 }
 
@@ -133,9 +144,12 @@ static void reap(struct job *jobs, uint64_t job_count, struct totals *totals, ui
 
 int main(int argc, char **argv) {
     static const struct option long_options[] = {
-        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
-        {"jobs", required_argument, NULL, 'j'},  {"seconds", required_argument, NULL, 't'},
-        {"trace", no_argument, NULL, 'v'},       {"help", no_argument, NULL, 'h'},
+        {"seed", required_argument, NULL, 's'},
+        {"seeds", required_argument, NULL, 'n'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"seconds", required_argument, NULL, 't'},
+        {"trace", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     struct sim_options options = {.seed = 1, .seconds = SEED_SECONDS_DEFAULT};

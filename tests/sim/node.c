@@ -27,9 +27,11 @@ static uint64_t boottime_ms(void *context) {
 }
 
 static uint64_t wall_ms(void *context) {
-    const struct sim_node *node = context;
+    struct sim_node *node = context;
     uint64_t now_ms = WORLD_START_WALL_MS + sim_now(node->sim) / SIM_MS;
-    return (uint64_t)((int64_t)now_ms + node->wall_offset_ms);
+    uint64_t shown_ms = (uint64_t)((int64_t)now_ms + node->wall_offset_ms);
+    node->highest_wall_ms = shown_ms > node->highest_wall_ms ? shown_ms : node->highest_wall_ms;
+    return shown_ms;
 }
 
 void node_create(struct sim_node *node, struct sim *sim, uint32_t place, const char *name,

@@ -22,8 +22,9 @@ struct sim_node {
     struct entropy entropy;
     struct clock clock;
     int64_t wall_offset_ms;
-    uint64_t boot_offset_ms; /* CLOCK_BOOTTIME when the world began */
-    bool wanted;             /* it should run: is started again after a death */
+    uint64_t highest_wall_ms; /* that its clock has ever shown */
+    uint64_t boot_offset_ms;  /* CLOCK_BOOTTIME when the world began */
+    bool wanted;              /* it should run: is started again after a death */
 
     /* this life */
     bool alive, running, stalled;

@@ -282,9 +282,8 @@ static void wish(const struct act *act, const struct api_facts *facts) {
         override(act, facts, OVERRIDE_MAINTENANCE, false);
         break;
     case WISH_END:
-        override(act, facts, (enum override_kind)chance_below(&act->sim->chance,
-                                                              OVERRIDE_KIND_COUNT),
-                 true);
+        override(act, facts,
+                 (enum override_kind)chance_below(&act->sim->chance, OVERRIDE_KIND_COUNT), true);
         break;
     case WISH_CANCEL:
         choose(act, facts, COMMAND_CANCEL);
@@ -354,8 +353,8 @@ void people_change_spec(struct sim *sim) {
 
 static bool wants_adoption(const struct service *service) {
     const struct execution *execution = &service->execution;
-    bool stopped = execution->phase == EXECUTION_ENDED && (execution->result == RESULT_STOPPED ||
-                                                           execution->result == RESULT_HALF_MOVED);
+    bool stopped = execution->phase == EXECUTION_ENDED &&
+                   (execution->result == RESULT_STOPPED || execution->result == RESULT_HALF_MOVED);
     return !execution_is_open(execution) &&
            (!service->adopted || service->released || service->half_moved || stopped);
 }

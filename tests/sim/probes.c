@@ -123,8 +123,7 @@ static void start_probe(struct probe_engine *engine, uint32_t check) {
     uint64_t now_us = sim_now(node->sim);
     sim_at_node(node, now_us + took_us, on_result, probe, true);
     uint64_t interval_us = target->interval_ms * SIM_MS;
-    uint64_t next_us =
-        chance_between(&node->chance, interval_us * 9 / 10, interval_us * 11 / 10);
+    uint64_t next_us = chance_between(&node->chance, interval_us * 9 / 10, interval_us * 11 / 10);
     next_us = next_us > took_us ? next_us : took_us + 1;
     sim_at_node(node, now_us + next_us, on_next, new_probe(engine, check), true);
 }

@@ -260,15 +260,14 @@ static struct http_exchange *exchange_of(const struct sim_request *request) {
     exchange->request.method = strdup(request->method);
     exchange->request.path = strndup(path, length);
     exchange->request.query = strdup(query == NULL ? "" : query + 1);
-    exchange->request.body = strndup(request->body == NULL ? "" : request->body,
-                                     request->body_bytes);
+    exchange->request.body =
+        strndup(request->body == NULL ? "" : request->body, request->body_bytes);
     exchange->request.body_bytes = request->body_bytes;
     return exchange;
 }
 
 void target_send(struct sim_target *target, struct sim_node *node,
-                 const struct sim_request *request,
-                 sim_reply_function function, void *context) {
+                 const struct sim_request *request, sim_reply_function function, void *context) {
     struct wire *wire = calloc(1, sizeof *wire);
     if (wire == NULL) {
         abort();
@@ -295,8 +294,7 @@ static void edit(struct sim_target *target, const char *json) {
     assert(document != NULL);
     if (zone_edit_parse(document, zone->newest, &batch, &error) == ERROR_OK) {
         if (zone_edit_apply(zone, &batch, &after, &error) == ERROR_OK) {
-            (void)snprintf(id, sizeof id, "CEDIT%llu",
-                           (unsigned long long)sim_now(target->sim));
+            (void)snprintf(id, sizeof id, "CEDIT%llu", (unsigned long long)sim_now(target->sim));
             (void)hosted_zone_accept(zone, id, "a person", after,
                                      clock_boottime_ms(&target->world.clock), 0);
         }
@@ -318,8 +316,7 @@ void target_edit_record(struct sim_target *target, const char *service, const ch
 void target_delete_fence(struct sim_target *target, const char *service) {
     char json[512];
     (void)snprintf(json, sizeof json,
-                   "{\"delete\":{\"Name\":\"_noctua-%s.example.com.\",\"Type\":\"TXT\"}}",
-                   service);
+                   "{\"delete\":{\"Name\":\"_noctua-%s.example.com.\",\"Type\":\"TXT\"}}", service);
     edit(target, json);
     judge_edited(target->sim, service);
     sim_say(target->sim, "somebody", "deletes the fence of %s", service);

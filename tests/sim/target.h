@@ -27,8 +27,7 @@ typedef void (*sim_reply_function)(void *context, const struct sim_reply *reply)
 
 /* `function` runs once, inside the node, unless that life of it is over. */
 void target_send(struct sim_target *target, struct sim_node *node,
-                 const struct sim_request *request,
-                 sim_reply_function function, void *context);
+                 const struct sim_request *request, sim_reply_function function, void *context);
 
 struct sim_target *target_create(struct sim *sim);
 void target_destroy(struct sim_target *target);

@@ -15,8 +15,8 @@
 /* Towards one other node. */
 struct end {
     bool up;
-    uint64_t session;    /* a new one with each connection; the same at both ends */
-    uint64_t arrival_us; /* of the last message sent: the next comes no earlier */
+    uint64_t session;       /* a new one with each connection; the same at both ends */
+    uint64_t arrival_us;    /* of the last message sent: the next comes no earlier */
     uint64_t connecting_us; /* until then an attempt is under way */
 };
 
@@ -181,8 +181,8 @@ static void on_refused(void *context) {
 static bool look_at(struct meeting *meeting, struct sim_node *self, struct sim_node *other,
                     uint64_t other_life, const struct peer_hello *hello) {
     struct error reason = {0};
-    meeting->refusal = self->transport->callbacks->check_hello(hello, &reason,
-                                                               self->transport->context);
+    meeting->refusal =
+        self->transport->callbacks->check_hello(hello, &reason, self->transport->context);
     if (meeting->refusal == PEERS_REFUSAL_NONE) {
         return true;
     }

@@ -228,8 +228,8 @@ enum judge_request judge_request_fate(struct sim *sim, bool effect) {
         enum judge_request fate;
         bool effects_only;
     } fates[] = {
-        {SIM_REQUEST_LOST, REQUEST_LOST, false},    {SIM_REQUEST_LATE, REQUEST_LATE, true},
-        {SIM_REQUEST_TWICE, REQUEST_TWICE, true},   {SIM_REPLY_LOST, REPLY_LOST, false},
+        {SIM_REQUEST_LOST, REQUEST_LOST, false},      {SIM_REQUEST_LATE, REQUEST_LATE, true},
+        {SIM_REQUEST_TWICE, REQUEST_TWICE, true},     {SIM_REPLY_LOST, REPLY_LOST, false},
         {SIM_TARGET_REFUSES, REQUEST_REFUSED, false},
     };
     if (sim->now_us < sim->target_dead_until_us) {

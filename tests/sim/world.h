@@ -47,11 +47,11 @@ struct sim {
     uint64_t slow_link_until_us, slow_disk_until_us, target_dead_until_us;
     bool region_up[WORLD_REGION_MAX];
     bool unseen[SIM_NODE_MAX][WORLD_REGION_MAX];
-    struct seen { /* by one node of one service in one region */
+    struct seen {                       /* by one node of one service in one region */
         uint64_t failed_us[WORLD_FALL]; /* starts of the last bad probes in a row; 0: fewer */
         uint64_t down_us; /* start of the first of the last WORLD_FALL of them, in any such run */
     } seen[SIM_NODE_MAX][WORLD_SERVICE_MAX][WORLD_REGION_MAX];
-    uint32_t crash_countdown[SIM_NODE_MAX];              /* crash points left; 0: none is armed */
+    uint32_t crash_countdown[SIM_NODE_MAX]; /* crash points left; 0: none is armed */
     uint64_t forbidden_calls;
 };
 

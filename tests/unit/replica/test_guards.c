@@ -166,9 +166,9 @@ struct sent_snapshot {
     struct raft_io_snapshot_get get;
     struct raft_io_send send;
     uint64_t to;
-    raft_index index;      /* of the one that was read */
-    raft_term term;        /* likewise */
-    raft_term heard_term;  /* as the follower is told it; 0: not yet */
+    raft_index index;     /* of the one that was read */
+    raft_term term;       /* likewise */
+    raft_term heard_term; /* as the follower is told it; 0: not yet */
     raft_index heard_index;
     bool over;
 };
@@ -253,8 +253,8 @@ static void test_snapshot_goes_with_its_own_term(void **state) {
     sent.to = group.nodes[(leader + 1) % 3 == first ? (leader + 2) % 3 : (leader + 1) % 3].id;
     sent.get.data = &sent;
     mesh_set_filter(group.mesh, on_wire, &sent);
-    assert_int_equal(
-        sent.replica->io.snapshot_get(&sent.replica->io, &sent.get, on_snapshot_read), 0);
+    assert_int_equal(sent.replica->io.snapshot_get(&sent.replica->io, &sent.get, on_snapshot_read),
+                     0);
     group_wait(&group, has_been_heard, &sent);
     assert_true(sent.term > 1);
     assert_int_equal(sent.heard_index, sent.index);
