@@ -125,7 +125,7 @@ static void kill_region(struct sim *sim) {
     uint32_t region = (uint32_t)chance_below(&sim->chance, 2);
     sim->region_up[region] = false;
     sim_say(sim, "region", "%s is down", world_regions[region]);
-    sim_at(sim, later_us(sim, 5000, 120000), on_region_up, sim);
+    sim_at(sim, later_us(sim, 15000, 90000), on_region_up, sim);
 }
 
 static void flap_region(struct sim *sim) {
@@ -216,18 +216,20 @@ void faults_draw(struct sim *sim) {
     sim->lease_ms = chance_below(chance, 3) == 0 ? 5000 : 0;
     sim->confirm_ms = chance_between(chance, 3, 10) * 1000;
     sim->cooldown_ms = chance_between(chance, 0, 20) * 1000;
+    /* Some worlds are calm, so that moves get far; in others hardly anything works. */
+    uint64_t calm = UINT64_C(1) << chance_below(chance, 4);
     for (size_t i = 0; i < sizeof happenings / sizeof happenings[0]; i++) {
-        uint64_t every_ms = chance_between(chance, 3000, 90000);
+        uint64_t every_ms = chance_between(chance, 3000, 40000) * calm;
         bool wanted = chance_below(chance, 2) == 0;
         sim->every_us[happenings[i].fault] = wanted ? every_ms * SIM_MS : 0;
     }
-    if (sim->every_us[SIM_REGION_DOWN] == 0 && sim->every_us[SIM_OPERATOR] == 0) {
-        sim->every_us[SIM_REGION_DOWN] = 60 * SIM_SECOND; /* else nothing ever moves */
-    }
+    /* Moves are what the rest is about. */
+    sim->every_us[SIM_OPERATOR] = chance_between(chance, 2, 30) * SIM_SECOND;
+    sim->every_us[SIM_REGION_DOWN] = chance_between(chance, 40, 120) * SIM_SECOND;
     for (size_t i = 0; i < sizeof of_requests / sizeof of_requests[0]; i++) {
         bool wanted = chance_below(chance, 2) == 0;
         sim->per_million[of_requests[i]] =
-            wanted ? (uint32_t)chance_between(chance, 10000, 200000) : 0;
+            wanted ? (uint32_t)chance_between(chance, 20000, 400000) : 0;
     }
 }
 

@@ -52,10 +52,15 @@ static const uint64_t *running_seed;
 
 /* An assertion, or worse, in the node's code: which world it was. */
 static void on_fatal(int number) {
-    char line[64];
-    int length = snprintf(line, sizeof line, "seed %llu: ended by signal %d\n",
-                          (unsigned long long)*running_seed, number);
-    (void)!write(STDOUT_FILENO, line, (size_t)length);
+    char line[] = "seed                      : ended by a signal\n";
+    size_t at = 25;
+    for (uint64_t seed = *running_seed; at > 5; seed /= 10) {
+        line[at--] = (char)('0' + seed % 10);
+        if (seed < 10) {
+            break;
+        }
+    }
+    (void)!write(STDOUT_FILENO, line, sizeof line - 1);
     (void)signal(number, SIG_DFL);
     (void)raise(number);
 }

@@ -180,9 +180,11 @@ static void move(const struct act *act, const struct api_facts *facts, enum exec
     if (moves && service->half_moved && chance_below(&act->sim->chance, 2) == 0) {
         to = active;
     }
-    uint32_t skip = chance_below(&act->sim->chance, 3) == 0
-                        ? GATE_BIT(GATE_COOLDOWN) | GATE_BIT(GATE_TARGET_HEALTHY)
-                        : 0;
+    uint32_t skip = 0;
+    for (unsigned gate = 0; gate < GATE_COUNT; gate++) {
+        bool skips = gate_is_manual((enum gate)gate) && chance_below(&act->sim->chance, 3) != 0;
+        skip |= skips ? GATE_BIT(gate) : 0;
+    }
     if (preview_move(facts, act->service, kind, to, skip, &preview) != CORE_OK) {
         return;
     }
@@ -212,7 +214,7 @@ static void override(const struct act *act, const struct api_facts *facts, enum 
     if (!end) {
         uint64_t from_ms =
             facts->state->time_ms > facts->wall_ms ? facts->state->time_ms : facts->wall_ms;
-        c->until_ms = from_ms + chance_between(&act->sim->chance, 1000, 60000);
+        c->until_ms = from_ms + chance_between(&act->sim->chance, 1000, 20000);
     }
     ask(act, command, NULL);
 }
@@ -241,7 +243,9 @@ static void apply_spec(const struct act *act, const struct api_facts *facts) {
     struct spec *spec = make_spec(sim);
     if (facts->state->spec_index != 0 && !act->tidies) {
         struct spec_service *service = &spec->services[act->service];
-        service->mode = (enum service_mode)chance_below(&sim->chance, SERVICE_MODE_COUNT);
+        service->mode = chance_below(&sim->chance, 3) == 0
+                            ? (enum service_mode)chance_below(&sim->chance, SERVICE_MODE_COUNT)
+                            : MODE_AUTO;
         service->policy.cooldown_ms = chance_below(&sim->chance, 30) * 1000;
         if (sim->lease_ms > 0) {
             service->policy.lease_ms = chance_between(&sim->chance, 2, 8) * 1000;
@@ -334,10 +338,11 @@ static void act_as(struct sim *sim, enum wish wish, uint32_t service, bool tidie
 void people_act(struct sim *sim) {
     /* A release of the whole service is rare: it ends everything that is of interest. */
     static const enum wish wishes[] = {
-        WISH_ADOPT,  WISH_ADOPT,       WISH_FAILOVER, WISH_FAILOVER,     WISH_SWITCHOVER,
-        WISH_VETO,   WISH_PAUSE,       WISH_END,      WISH_END,          WISH_CANCEL,
-        WISH_CANCEL, WISH_MAINTENANCE, WISH_APPROVE,  WISH_RELEASE_STEP, WISH_REPAIR,
-        WISH_REJECT, WISH_RELEASE,
+        WISH_ADOPT,       WISH_ADOPT,      WISH_ADOPT,        WISH_FAILOVER,     WISH_FAILOVER,
+        WISH_FAILOVER,    WISH_SWITCHOVER, WISH_SWITCHOVER,   WISH_SWITCHOVER,   WISH_VETO,
+        WISH_PAUSE,       WISH_END,        WISH_END,          WISH_CANCEL,       WISH_CANCEL,
+        WISH_MAINTENANCE, WISH_APPROVE,    WISH_RELEASE_STEP, WISH_RELEASE_STEP, WISH_REPAIR,
+        WISH_REJECT,      WISH_RELEASE,
     };
     act_as(sim, wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))],
            (uint32_t)chance_below(&sim->chance, sim->service_count), false);
