@@ -71,17 +71,29 @@ static int complain_of_command(const struct connection *connection, const struct
     return status;
 }
 
-int ask_query(const struct options *options, const char *what, const char *service, bool stale,
-              view_function view) {
+int ask_for(const struct options *options, Noctua__Request *request, bool stale,
+            Noctua__Reply **ret_reply) {
     int status = EXIT_INTERNAL;
     struct connection *connection = ask_connect(options, &status);
+    struct error error = {ERROR_OK, ""};
+    *ret_reply = NULL;
     if (connection == NULL) {
         return status;
     }
+    if (connection_call(connection, request, false, stale, ret_reply, &error) != ERROR_OK) {
+        status = complain(&error);
+    } else {
+        status = (int)(*ret_reply)->exit_code;
+    }
+    connection_destroy(connection);
+    return status;
+}
+
+int ask_query(const struct options *options, const char *what, const char *service, bool stale,
+              view_function view) {
     Noctua__QueryRequest query = NOCTUA__QUERY_REQUEST__INIT;
     Noctua__Request request = NOCTUA__REQUEST__INIT;
     Noctua__Reply *reply = NULL;
-    struct error error = {ERROR_OK, ""};
     query.what = (char *)what;
     query.service = (char *)(service == NULL ? "" : service);
     query.epoch = options->epoch;
@@ -89,14 +101,11 @@ int ask_query(const struct options *options, const char *what, const char *servi
     query.to = (char *)(options->to == NULL ? "" : options->to);
     request.body_case = NOCTUA__REQUEST__BODY_QUERY;
     request.query = &query;
-    if (connection_call(connection, &request, false, stale, &reply, &error) != ERROR_OK) {
-        status = complain(&error);
-    } else {
+    int status = ask_for(options, &request, stale, &reply);
+    if (reply != NULL) {
         show(options, reply, view);
-        status = (int)reply->exit_code;
         noctua__reply__free_unpacked(reply, NULL);
     }
-    connection_destroy(connection);
     return status;
 }
 
@@ -127,31 +136,22 @@ int ask_once(const struct options *options, Noctua__Request *request) {
 }
 
 int ask_document(const struct options *options, const char *what, json_t **ret_document) {
-    int status = EXIT_INTERNAL;
-    struct connection *connection = ask_connect(options, &status);
-    *ret_document = NULL;
-    if (connection == NULL) {
-        return status;
-    }
     Noctua__QueryRequest query = NOCTUA__QUERY_REQUEST__INIT;
     Noctua__Request request = NOCTUA__REQUEST__INIT;
     Noctua__Reply *reply = NULL;
-    struct error error = {ERROR_OK, ""};
+    *ret_document = NULL;
     query.what = (char *)what;
     request.body_case = NOCTUA__REQUEST__BODY_QUERY;
     request.query = &query;
-    if (connection_call(connection, &request, false, false, &reply, &error) != ERROR_OK) {
-        status = complain(&error);
-    } else {
+    int status = ask_for(options, &request, false, &reply);
+    if (reply != NULL) {
         json_error_t problem;
-        status = (int)reply->exit_code;
         *ret_document = json_loads(reply->document, JSON_DECODE_ANY, &problem);
         if (status != EXIT_DONE) {
             show(options, reply, NULL);
         }
         noctua__reply__free_unpacked(reply, NULL);
     }
-    connection_destroy(connection);
     return status;
 }
 

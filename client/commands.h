@@ -86,6 +86,10 @@ extern const uint32_t client_command_count;
 /* ask.c: a command is one request and its answer; returns the exit code. */
 int ask_query(const struct options *options, const char *what, const char *service, bool stale,
               void (*view)(const json_t *document, FILE *out));
+/* A question on a connection of its own; the exit code. *ret_reply is the caller's, NULL without an
+ * answer, of which people were told. */
+int ask_for(const struct options *options, Noctua__Request *request, bool stale,
+            Noctua__Reply **ret_reply);
 /* Sends a command; prints the answer's sentence, and its document by `refused` (may be NULL) when a
  * gate refused it. ret_index (may be NULL): the entry that it became. */
 int ask_command(const struct options *options, struct connection *connection,

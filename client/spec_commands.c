@@ -40,11 +40,6 @@ int run_spec_validate(const struct options *options) {
 /* `base`: the revision that it replaces; NULL: whichever is there. */
 static int apply(const struct options *options, const struct buffer *text, const char *name,
                  const char *reason, const uint64_t *base) {
-    int status = EXIT_INTERNAL;
-    struct connection *connection = ask_connect(options, &status);
-    if (connection == NULL) {
-        return status;
-    }
     Noctua__SpecApplyRequest wanted = NOCTUA__SPEC_APPLY_REQUEST__INIT;
     Noctua__Request request = NOCTUA__REQUEST__INIT;
     wanted.text.data = (uint8_t *)(text->data == NULL ? "" : text->data);
@@ -56,9 +51,7 @@ static int apply(const struct options *options, const struct buffer *text, const
     wanted.reason = (char *)reason;
     request.body_case = NOCTUA__REQUEST__BODY_SPEC_APPLY;
     request.spec_apply = &wanted;
-    status = ask_command(options, connection, &request, NULL, NULL);
-    connection_destroy(connection);
-    return status;
+    return ask_once(options, &request);
 }
 
 int run_spec_apply(const struct options *options) {
@@ -82,32 +75,24 @@ static void view_spec(const json_t *document, FILE *out) {
 /* A kept revision (0: the current one), or which are kept. NULL: said why, with *ret_exit. */
 static json_t *fetch(const struct options *options, uint64_t revision, bool history,
                      int *ret_exit) {
-    struct connection *connection = ask_connect(options, ret_exit);
-    json_t *document = NULL;
-    if (connection == NULL) {
-        return NULL;
-    }
     Noctua__SpecGetRequest get = NOCTUA__SPEC_GET_REQUEST__INIT;
     Noctua__Request request = NOCTUA__REQUEST__INIT;
     Noctua__Reply *reply = NULL;
-    struct error error = {ERROR_OK, ""};
+    json_t *document = NULL;
     get.index = revision;
     get.history = history;
     request.body_case = NOCTUA__REQUEST__BODY_SPEC_GET;
     request.spec_get = &get;
-    if (connection_call(connection, &request, false, true, &reply, &error) != ERROR_OK) {
-        *ret_exit = complain(&error);
-    } else {
+    *ret_exit = ask_for(options, &request, true, &reply);
+    if (reply != NULL) {
         json_error_t problem;
         document = json_loads(reply->document, JSON_DECODE_ANY, &problem);
-        *ret_exit = (int)reply->exit_code;
         if (document == NULL) {
             (void)fprintf(stderr, "noctuactl: %s\n",
                           reply->message[0] == '\0' ? "there is no spec yet" : reply->message);
         }
         noctua__reply__free_unpacked(reply, NULL);
     }
-    connection_destroy(connection);
     return document;
 }
 

@@ -107,7 +107,7 @@ def test_unknown_commands(words):
     (["explain", "a", "--epoch", "18446744073709551616"], "--epoch is a whole number"),
     (["history", "--limit", "x"], "--limit is a whole number"),
     (["failover", "a", "--reason", "x", *["--skip", "cooldown"] * 17], "at most 16 gates"),
-    (["release", "a", "--reason", "x"], "name the step: --step dns"),
+    (["release", "a", "--reason", "x"], "either SERVICE --step NAME"),
     (["veto", "--reason", "x"], "name a service, or --all"),
     (["pki", "issue", "dog", "rex"], "not 'dog'"),
 ])

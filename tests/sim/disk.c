@@ -60,6 +60,15 @@ static void *copy_bytes(const void *bytes, size_t size_bytes) {
     return copy;
 }
 
+static void copy_configuration(const struct raft_configuration *from,
+                               struct raft_configuration *to) {
+    raft_configuration_init(to);
+    for (unsigned i = 0; i < from->n; i++) {
+        const struct raft_server *server = &from->servers[i];
+        (void)raft_configuration_add(to, server->id, server->address, server->role);
+    }
+}
+
 /* --- what is durable --- */
 
 static void drop_entries(struct sim_disk *disk, size_t from, size_t count) {
@@ -298,12 +307,7 @@ static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
     loaded->index = kept->index;
     loaded->term = kept->term;
     loaded->configuration_index = kept->configuration_index;
-    raft_configuration_init(&loaded->configuration);
-    for (unsigned i = 0; i < kept->configuration.n; i++) {
-        const struct raft_server *server = &kept->configuration.servers[i];
-        (void)raft_configuration_add(&loaded->configuration, server->id, server->address,
-                                     server->role);
-    }
+    copy_configuration(&kept->configuration, &loaded->configuration);
     loaded->bufs = raft_malloc(sizeof loaded->bufs[0]);
     loaded->n_bufs = 1;
     loaded->bufs[0].base = raft_malloc(kept->size_bytes);
@@ -415,12 +419,7 @@ static int io_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io
     kept->index = snapshot->index;
     kept->term = snapshot->term;
     kept->configuration_index = snapshot->configuration_index;
-    raft_configuration_init(&kept->configuration);
-    for (unsigned i = 0; i < snapshot->configuration.n; i++) {
-        const struct raft_server *server = &snapshot->configuration.servers[i];
-        (void)raft_configuration_add(&kept->configuration, server->id, server->address,
-                                     server->role);
-    }
+    copy_configuration(&snapshot->configuration, &kept->configuration);
     for (unsigned i = 0; i < snapshot->n_bufs; i++) {
         kept->size_bytes += snapshot->bufs[i].len;
     }

@@ -229,7 +229,7 @@ void faults_draw(struct sim *sim) {
     for (size_t i = 0; i < sizeof of_requests / sizeof of_requests[0]; i++) {
         bool wanted = chance_below(chance, 2) == 0;
         sim->per_million[of_requests[i]] =
-            wanted ? (uint32_t)chance_between(chance, 20000, 400000) : 0;
+            wanted ? (uint32_t)chance_between(chance, 20000, 600000) : 0;
     }
 }
 
