@@ -1,4 +1,6 @@
 /* Faults by swarm: each world has its own mix and rates (Groce et al. 2012, "Swarm Testing"). */
+#include <string.h>
+
 #include "transport.h"
 #include "world.h"
 
@@ -108,31 +110,23 @@ static void jump_clock(struct sim *sim) {
     sim_say(sim, node->name, "its wall clock is off by %lld ms", (long long)node->wall_offset_ms);
 }
 
-struct region_end {
-    struct sim *sim;
-    uint32_t region;
-};
-
-static void on_region_up(void *context) {
-    struct sim *sim = context;
-    for (uint32_t r = 0; r < WORLD_REGION_MAX; r++) {
-        sim->region_up[r] = true;
+/* Until the latest of the times that its faults ask for. */
+static void take_region_down(struct sim *sim, uint32_t region, uint64_t until_us) {
+    if (until_us > sim->region_down_until_us[region]) {
+        sim->region_down_until_us[region] = until_us;
     }
-    sim_say(sim, "regions", "are up again");
+    sim_say(sim, "region", "%s is down until %.1f s", world_regions[region],
+            (double)sim->region_down_until_us[region] / 1e6);
 }
 
 static void kill_region(struct sim *sim) {
     uint32_t region = (uint32_t)chance_below(&sim->chance, 2);
-    sim->region_up[region] = false;
-    sim_say(sim, "region", "%s is down", world_regions[region]);
-    sim_at(sim, later_us(sim, 15000, 90000), on_region_up, sim);
+    take_region_down(sim, region, later_us(sim, 15000, 90000));
 }
 
 static void flap_region(struct sim *sim) {
     uint32_t region = (uint32_t)chance_below(&sim->chance, 2);
-    sim->region_up[region] = false;
-    sim_say(sim, "region", "%s is down for a moment", world_regions[region]);
-    sim_at(sim, later_us(sim, 500, 6000), on_region_up, sim);
+    take_region_down(sim, region, later_us(sim, 500, 6000));
 }
 
 static void on_seen(void *context) {
@@ -217,15 +211,21 @@ void faults_draw(struct sim *sim) {
     sim->confirm_ms = chance_between(chance, 3, 10) * 1000;
     sim->cooldown_ms = chance_between(chance, 0, 20) * 1000;
     /* Some worlds are calm, so that moves get far; in others hardly anything works. */
-    uint64_t calm = UINT64_C(1) << chance_below(chance, 4);
+    uint64_t calm = UINT64_C(1) << chance_below(chance, 6);
     for (size_t i = 0; i < sizeof happenings / sizeof happenings[0]; i++) {
         uint64_t every_ms = chance_between(chance, 3000, 40000) * calm;
         bool wanted = chance_below(chance, 2) == 0;
         sim->every_us[happenings[i].fault] = wanted ? every_ms * SIM_MS : 0;
     }
-    /* Moves are what the rest is about. */
-    sim->every_us[SIM_OPERATOR] = chance_between(chance, 2, 30) * SIM_SECOND;
+    /* Moves are what the rest is about: in half of the worlds operators do nearly all of them, in
+     * the others the coordinator by itself, while hardly anybody is there to stop it. */
+    uint64_t absent = chance_below(chance, 2) == 0 ? 10 : 1;
+    sim->every_us[SIM_OPERATOR] = chance_between(chance, 2, 30) * absent * SIM_SECOND;
+    sim->every_us[SIM_SPEC_CHANGE] *= absent;
     sim->every_us[SIM_REGION_DOWN] = chance_between(chance, 40, 120) * SIM_SECOND;
+    uint64_t draw = chance_next(chance);
+    sim->unwished = (uint32_t)(draw & draw >> 32); /* a quarter of all */
+    sim->lateness_ms = chance_below(chance, 2) == 0 ? 20000 : 240000;
     for (size_t i = 0; i < sizeof of_requests / sizeof of_requests[0]; i++) {
         bool wanted = chance_below(chance, 2) == 0;
         sim->per_million[of_requests[i]] =
@@ -269,7 +269,7 @@ void faults_heal(struct sim *sim) {
     sim_say(sim, "world", "heals");
     sim->faults_on = false;
     uncut(sim);
-    on_region_up(sim);
+    memset(sim->region_down_until_us, 0, sizeof sim->region_down_until_us);
     on_seen(sim);
     sim->slow_disk_until_us = 0;
     sim->slow_link_until_us = 0;

@@ -344,8 +344,10 @@ void people_act(struct sim *sim) {
         WISH_MAINTENANCE, WISH_APPROVE,    WISH_RELEASE_STEP, WISH_RELEASE_STEP, WISH_REPAIR,
         WISH_REJECT,      WISH_RELEASE,
     };
-    act_as(sim, wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))],
-           (uint32_t)chance_below(&sim->chance, sim->service_count), false);
+    enum wish wish = wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))];
+    if ((sim->unwished >> wish & 1) == 0) {
+        act_as(sim, wish, (uint32_t)chance_below(&sim->chance, sim->service_count), false);
+    }
 }
 
 void people_first_spec(struct sim *sim) {
@@ -364,9 +366,13 @@ static bool wants_adoption(const struct service *service) {
            (!service->adopted || service->released || service->half_moved || stopped);
 }
 
-void people_tidy(struct sim *sim) {
+static const struct state *leader_state(struct sim *sim) {
     const struct sim_node *leader = people_leader(sim);
-    const struct state *state = leader == NULL ? NULL : node_state(leader);
+    return leader == NULL ? NULL : node_state(leader);
+}
+
+void people_look_after(struct sim *sim) {
+    const struct state *state = leader_state(sim);
     if (state == NULL) {
         return;
     }
@@ -375,9 +381,6 @@ void people_tidy(struct sim *sim) {
         return;
     }
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
-        for (int i = 0; i < 6; i++) {
-            act_as(sim, WISH_END, s, true);
-        }
         char address[64];
         target_address(sim->target, state->services[s].name, address);
         bool ours = text_equal(address, "192.0.2.1") || text_equal(address, "192.0.2.2");
@@ -389,4 +392,14 @@ void people_tidy(struct sim *sim) {
             act_as(sim, WISH_ADOPT, s, true);
         }
     }
+}
+
+void people_tidy(struct sim *sim) {
+    const struct state *state = leader_state(sim);
+    for (uint32_t s = 0; state != NULL && s < state->spec.service_count; s++) {
+        for (int i = 0; i < 6; i++) {
+            act_as(sim, WISH_END, s, true);
+        }
+    }
+    people_look_after(sim);
 }

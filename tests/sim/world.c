@@ -173,7 +173,7 @@ enum probe_result_code world_probe(struct sim_node *node, const struct probe_tar
     struct sim *sim = node->sim;
     uint32_t region = region_place(target->url);
     struct seen *seen = &sim->seen[node->place][target->service][region];
-    if (sim->region_up[region] && !sim->unseen[node->place][region]) {
+    if (sim->now_us >= sim->region_down_until_us[region] && !sim->unseen[node->place][region]) {
         memset(seen->failed_us, 0, sizeof seen->failed_us);
         *ret_took_us = chance_between(&sim->chance, 500, 20000);
         return PROBE_OK;
@@ -228,8 +228,8 @@ enum judge_request judge_request_fate(struct sim *sim, bool effect) {
         enum judge_request fate;
         bool effects_only;
     } fates[] = {
-        {SIM_REQUEST_LOST, REQUEST_LOST, false},      {SIM_REQUEST_LATE, REQUEST_LATE, true},
-        {SIM_REQUEST_TWICE, REQUEST_TWICE, true},     {SIM_REPLY_LOST, REPLY_LOST, false},
+        {SIM_REQUEST_LATE, REQUEST_LATE, true},       {SIM_REQUEST_TWICE, REQUEST_TWICE, true},
+        {SIM_REQUEST_LOST, REQUEST_LOST, false},      {SIM_REPLY_LOST, REPLY_LOST, false},
         {SIM_TARGET_REFUSES, REQUEST_REFUSED, false},
     };
     if (sim->now_us < sim->target_dead_until_us) {
@@ -250,7 +250,7 @@ uint64_t judge_request_us(struct sim *sim) {
 }
 
 uint64_t judge_lateness_us(struct sim *sim) {
-    return chance_between(&sim->chance, SIM_SECOND, 240 * SIM_SECOND);
+    return chance_between(&sim->chance, SIM_SECOND, sim->lateness_ms * SIM_MS);
 }
 
 uint64_t judge_life(const struct sim_node *node) {
@@ -292,9 +292,6 @@ void world_create(struct sim *sim, const struct sim_options *options) {
         (void)snprintf(name, sizeof name, "n%u", i + 1);
         node_create(&sim->nodes[i], sim, i, name, world_regions[i % 3]);
     }
-    for (uint32_t r = 0; r < WORLD_REGION_MAX; r++) {
-        sim->region_up[r] = true;
-    }
     for (uint32_t s = 0; s < sim->service_count; s++) {
         char service[NAME_SIZE];
         (void)snprintf(service, sizeof service, "svc%u", s + 1);
@@ -325,7 +322,12 @@ void world_run(struct sim *sim) {
     people_tidy(sim);
     run_until(sim, sim->now_us + 20 * SIM_SECOND);
     faults_begin(sim);
-    run_until(sim, sim->now_us + sim->options.seconds * SIM_SECOND);
+    uint64_t end_us = sim->now_us + sim->options.seconds * SIM_SECOND;
+    while (sim->now_us < end_us) {
+        uint64_t next_us = sim->now_us + chance_between(&sim->chance, 1, 30) * SIM_SECOND;
+        run_until(sim, next_us < end_us ? next_us : end_us);
+        people_look_after(sim);
+    }
     faults_heal(sim);
     run_until(sim, sim->now_us + 30 * SIM_SECOND);
     await_leader(sim, 60);

@@ -27,7 +27,6 @@ struct sim {
     struct chance chance;
     struct sim_queue queue;
     uint64_t now_us;
-    bool faults_on;
 
     struct sim_node nodes[SIM_NODE_MAX];
     uint32_t node_count;
@@ -41,11 +40,14 @@ struct sim {
     uint32_t snapshot_threshold;
     uint32_t service_count;
     uint64_t lease_ms, confirm_ms, cooldown_ms;
+    bool faults_on;
+    uint32_t unwished;    /* what operators never do here, a bit an enum wish (people.c) */
+    uint64_t lateness_ms; /* of late requests, at most */
 
     /* how it is now */
     bool cut[SIM_NODE_MAX][SIM_NODE_MAX]; /* from, to */
     uint64_t slow_link_until_us, slow_disk_until_us, target_dead_until_us;
-    bool region_up[WORLD_REGION_MAX];
+    uint64_t region_down_until_us[WORLD_REGION_MAX];
     bool unseen[SIM_NODE_MAX][WORLD_REGION_MAX];
     struct seen {                       /* by one node of one service in one region */
         uint64_t failed_us[WORLD_FALL]; /* starts of the last bad probes in a row; 0: fewer */
@@ -92,7 +94,9 @@ void faults_heal(struct sim *sim);
 void people_act(struct sim *sim);
 void people_first_spec(struct sim *sim);
 void people_change_spec(struct sim *sim);
-/* Ends every override, adopts what isn't; in the healing. */
+/* Adopts what isn't, or has stopped, and puts somebody's records right: who is on call. */
+void people_look_after(struct sim *sim);
+/* The same, and ends every override; in the healing. */
 void people_tidy(struct sim *sim);
 struct sim_node *people_leader(struct sim *sim); /* NULL: nobody leads */
 
