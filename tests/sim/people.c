@@ -384,7 +384,8 @@ void people_look_after(struct sim *sim) {
         char address[64];
         target_address(sim->target, state->services[s].name, address);
         bool ours = text_equal(address, "192.0.2.1") || text_equal(address, "192.0.2.2");
-        if (!ours) { /* somebody's: put right by hand */
+        /* somebody's: put right by hand, seldom before Noctua has found it itself */
+        if (!ours && (!sim->faults_on || chance_below(&sim->chance, 8) == 0)) {
             target_edit_record(sim->target, state->services[s].name,
                                state->services[s].active == WEST ? "192.0.2.2" : "192.0.2.1");
         }
