@@ -5,8 +5,6 @@
 #include "base/text.h"
 #include "node.h"
 
-#define DOCUMENTS_EVERY_MS 250
-
 static void fill_probe(void *context, const struct probe_check_view *check) {
     static const enum opinion_value values[] = {OPINION_UNKNOWN, OPINION_UP, OPINION_DOWN};
     struct noctuad *node = context;
@@ -136,7 +134,8 @@ void node_publish(struct noctuad *node) {
     node_facts(node, &facts);
     gather_probes(node, &facts);
     gather_alarms(node, &facts);
-    bool render = node->view == NULL || facts.now_ms - node->documents_ms >= DOCUMENTS_EVERY_MS;
+    bool render =
+        node->view == NULL || facts.now_ms - node->documents_ms >= node->documents_every_ms;
     if (render) {
         node->documents_ms = facts.now_ms;
     }

@@ -16,6 +16,7 @@
 #include "node.h"
 
 #define CONFIG_DEFAULT "/etc/noctua/noctuad.yaml"
+#define DOCUMENTS_EVERY_MS 250
 
 const char *argp_program_version = "noctuad " NOCTUA_VERSION;
 
@@ -140,6 +141,7 @@ static int run(const struct node_config *config, const char *path) {
     node.config_path = path;
     node.clock = &clock_system;
     node.entropy = &entropy_system;
+    node.documents_every_ms = DOCUMENTS_EVERY_MS;
     log_configure(config->log.level, config->log.format, config->node);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);

@@ -192,12 +192,15 @@ static void on_nodes(void *context, enum error_code error, enum core_error resul
 
 static void keep_nodes(struct replica *replica) {
     struct command command;
-    memset(&command, 0, sizeof command);
     if (replica->nodes_proposed || clock_boottime_ms(replica->clock) < replica->nodes_ms ||
-        replica->raft.configuration_uncommitted_index != 0 || replica->state->incarnation == 0 ||
-        !fill_nodes(replica, &command.nodes)) {
+        replica->raft.configuration_uncommitted_index != 0 || replica->state->incarnation == 0) {
         return;
     }
+    memset(&command.nodes, 0, sizeof command.nodes);
+    if (!fill_nodes(replica, &command.nodes)) {
+        return;
+    }
+    memset(&command.origin, 0, sizeof command.origin);
     command.kind = COMMAND_NODES;
     command.wall_ms = clock_wall_ms(replica->clock);
     replica->nodes_proposed = true;

@@ -21,21 +21,31 @@ void fiber_create(struct fiber *fiber, void (*function)(void *context), void *co
     fiber->stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (fiber->stack == MAP_FAILED || mprotect(fiber->stack, GUARD_BYTES, PROT_NONE) != 0 ||
-        getcontext(&fiber->own) != 0) {
+        getcontext(&fiber->first) != 0) {
         abort();
     }
-    fiber->own.uc_stack.ss_sp = fiber->stack;
-    fiber->own.uc_stack.ss_size = STACK_BYTES;
-    fiber->own.uc_link = NULL;
-    makecontext(&fiber->own, (void (*)(void))run, 2, (unsigned)self, (unsigned)(self >> 32));
+    fiber->first.uc_stack.ss_sp = fiber->stack;
+    fiber->first.uc_stack.ss_size = STACK_BYTES;
+    fiber->first.uc_link = NULL;
+    makecontext(&fiber->first, (void (*)(void))run, 2, (unsigned)self, (unsigned)(self >> 32));
 }
 
+/* swapcontext() only once: it asks the kernel for the signal mask each time. */
 void fiber_enter(struct fiber *fiber) {
-    (void)swapcontext(&fiber->caller, &fiber->own);
+    if (_setjmp(fiber->caller) != 0) {
+        return;
+    }
+    if (fiber->begun) {
+        _longjmp(fiber->own, 1);
+    }
+    fiber->begun = true;
+    (void)setcontext(&fiber->first);
 }
 
 void fiber_leave(struct fiber *fiber) {
-    (void)swapcontext(&fiber->own, &fiber->caller);
+    if (_setjmp(fiber->own) == 0) {
+        _longjmp(fiber->caller, 1);
+    }
 }
 
 void fiber_destroy(struct fiber *fiber) {

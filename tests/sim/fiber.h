@@ -3,13 +3,15 @@
 #ifndef SIM_FIBER_H
 #define SIM_FIBER_H
 
+#include <setjmp.h>
 #include <stdbool.h>
 #include <ucontext.h>
 
 struct fiber {
-    ucontext_t own, caller;
+    ucontext_t first; /* where it begins */
+    jmp_buf own, caller;
     void *stack;
-    bool finished; /* its function has returned */
+    bool begun, finished; /* its function was called, has returned */
     void (*function)(void *context);
     void *context;
 };

@@ -533,36 +533,58 @@ static bool waits_for_a_person(const struct execution *execution) {
     return false;
 }
 
-void judge_end(struct sim *sim) {
+/* False, and why: it isn't over yet, or (at the end) never will be. */
+static bool is_settled(struct sim *sim, const struct state *state, uint32_t s, struct error *why) {
+    const struct service *service = &state->services[s];
+    const struct execution *execution = &service->execution;
+    if (execution_is_open(execution) && !waits_for_a_person(execution)) {
+        (void)error_set(why, ERROR_UNAVAILABLE, "liveness (16, 22): %s: epoch %llu is still open",
+                        service->name, (unsigned long long)service->epoch);
+        return false;
+    }
+    char address[64];
+    target_address(sim->target, service->name, address);
+    bool well = service->adopted && !service->released && !service->half_moved &&
+                service->debt_count == 0 && !execution_is_open(execution);
+    const char *wanted = service->active == 0 ? "192.0.2.1" : "192.0.2.2";
+    if (well && execution->result == RESULT_DONE && !text_equal(address, wanted)) {
+        (void)error_set(why, ERROR_UNAVAILABLE,
+                        "the record follows: %s is active in %s, and its record says %s",
+                        service->name, world_regions[service->active], address);
+        return false;
+    }
+    return true;
+}
+
+bool judge_is_over(struct sim *sim, struct error *why) {
     const struct sim_node *leader = people_leader(sim);
     if (leader == NULL) {
-        sim_broken(sim, "liveness (22)", "nobody leads at the end");
+        (void)error_set(why, ERROR_UNAVAILABLE, "liveness (22): nobody leads");
+        return false;
     }
     const struct state *state = node_state(leader);
     for (uint32_t i = 0; i < sim->node_count; i++) {
         const struct state *other = node_state(&sim->nodes[i]);
         if (other == NULL || other->applied_index + 50 < state->applied_index) {
-            sim_broken(sim, "liveness (22)", "n%u is not caught up at the end", i + 1);
+            (void)error_set(why, ERROR_UNAVAILABLE, "liveness (22): n%u is not caught up", i + 1);
+            return false;
         }
     }
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
-        const struct service *service = &state->services[s];
-        if (execution_is_open(&service->execution) && !waits_for_a_person(&service->execution)) {
-            sim_broken(sim, "liveness (16, 22)", "%s: epoch %llu is still open", service->name,
-                       (unsigned long long)service->epoch);
+        if (!is_settled(sim, state, s, why)) {
+            return false;
         }
-        char address[64];
-        target_address(sim->target, service->name, address);
-        bool well = service->adopted && !service->released && !service->half_moved &&
-                    service->debt_count == 0 && !execution_is_open(&service->execution);
-        const char *wanted = service->active == 0 ? "192.0.2.1" : "192.0.2.2";
-        if (well && service->execution.result == RESULT_DONE && !text_equal(address, wanted)) {
-            sim_broken(sim, "the record follows", "%s is active in %s, and its record says %s",
-                       service->name, world_regions[service->active], address);
-        }
+    }
+    return true;
+}
+
+void judge_end(struct sim *sim) {
+    struct error why;
+    if (!judge_is_over(sim, &why)) {
+        sim_broken(sim, "the end", "%s", why.message);
     }
     sim_say(sim, "world", "%llu decisions, %llu effects, %llu commands",
             (unsigned long long)sim->judged->decisions,
             (unsigned long long)sim->judged->effect_count,
-            (unsigned long long)state->applied_index);
+            (unsigned long long)node_state(people_leader(sim))->applied_index);
 }

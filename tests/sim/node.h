@@ -16,6 +16,7 @@ struct sim_api;
 struct sim_node {
     struct sim *sim;
     uint32_t place;
+    uint64_t id; /* replica_node_id() */
     char name[NAME_SIZE], region[NAME_SIZE];
     struct sim_disk disk;
     struct chance chance; /* the node's own entropy */

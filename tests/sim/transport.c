@@ -49,13 +49,9 @@ struct sending {
 
 static uint64_t session_count;
 
-static uint64_t id_of(const struct sim_node *node) {
-    return replica_node_id(WORLD_CLUSTER, node->name);
-}
-
 static struct sim_node *find(struct sim *sim, uint64_t id) {
     for (uint32_t i = 0; i < world_node_count(sim); i++) {
-        if (id_of(world_node(sim, i)) == id) {
+        if (world_node(sim, i)->id == id) {
             return world_node(sim, i);
         }
     }
@@ -81,7 +77,7 @@ static void on_down(void *context) {
     struct end *end = &transport->ends[ending->peer];
     if (end->up && end->session == ending->session && !transport->closing) {
         end->up = false;
-        transport->callbacks->on_link(id_of(world_node(transport->node->sim, ending->peer)), false,
+        transport->callbacks->on_link(world_node(transport->node->sim, ending->peer)->id, false,
                                       NULL, transport->context);
     }
     free(ending);
@@ -138,7 +134,7 @@ static void fill_hello(struct sim_transport *transport, struct peer_hello *hello
     memset(hello, 0, sizeof *hello);
     (void)TEXT_COPY(hello->cluster, WORLD_CLUSTER);
     (void)TEXT_COPY(hello->node, transport->node->name);
-    hello->numeric_id = id_of(transport->node);
+    hello->numeric_id = transport->node->id;
     transport->callbacks->fill_hello(hello, transport->context);
 }
 
@@ -173,7 +169,7 @@ static void on_refused(void *context) {
     (void)TEXT_COPY(reason, meeting->reason);
     end_meeting(meeting);
     if (is_listening(node)) {
-        node->transport->callbacks->on_refused(id_of(other), refusal, reason,
+        node->transport->callbacks->on_refused(other->id, refusal, reason,
                                                node->transport->context);
     }
 }
@@ -196,11 +192,11 @@ static void come_up(struct sim_node *self, const struct sim_node *other, uint64_
     struct end *end = &self->transport->ends[other->place];
     if (end->up) { /* they alternate */
         end->up = false;
-        self->transport->callbacks->on_link(id_of(other), false, NULL, self->transport->context);
+        self->transport->callbacks->on_link(other->id, false, NULL, self->transport->context);
     }
     end->up = true;
     end->session = session;
-    self->transport->callbacks->on_link(id_of(other), true, hello, self->transport->context);
+    self->transport->callbacks->on_link(other->id, true, hello, self->transport->context);
 }
 
 static void on_confirmed(void *context) {
@@ -289,7 +285,7 @@ static void on_message(void *context) {
     struct sim_node *node = message->to;
     struct end *end = &node->transport->ends[message->from->place];
     if (is_listening(node) && end->up && end->session == message->session) {
-        node->transport->callbacks->on_message(id_of(message->from), message->type, message->bytes,
+        node->transport->callbacks->on_message(message->from->id, message->type, message->bytes,
                                                message->size_bytes, node->transport->context);
     }
     free(message);

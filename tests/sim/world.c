@@ -11,7 +11,7 @@
 #include "replica_private.h"
 #include "transport.h"
 
-#define HEALING_SECONDS 300
+#define HEALING_ROUNDS 15 /* of 20 s */
 #define LOOK_EVERY_US (500 * SIM_MS)
 
 const char *const world_regions[WORLD_REGION_MAX] = {"us-east-1", "us-west-2", "eu-west-1",
@@ -270,12 +270,12 @@ static void bootstrap(struct sim *sim) {
     struct raft_configuration configuration;
     raft_configuration_init(&configuration);
     for (uint32_t i = 0; i < sim->node_count; i++) {
-        uint64_t id = replica_node_id(WORLD_CLUSTER, sim->nodes[i].name);
+        uint64_t id = sim->nodes[i].id;
         (void)raft_configuration_add(&configuration, id, sim->nodes[i].name, RAFT_VOTER);
     }
     for (uint32_t i = 0; i < sim->node_count; i++) {
-        disk_bootstrap(&sim->nodes[i].disk, WORLD_CLUSTER, sim->nodes[i].name,
-                       replica_node_id(WORLD_CLUSTER, sim->nodes[i].name), &configuration);
+        disk_bootstrap(&sim->nodes[i].disk, WORLD_CLUSTER, sim->nodes[i].name, sim->nodes[i].id,
+                       &configuration);
     }
     raft_configuration_close(&configuration);
 }
@@ -331,10 +331,14 @@ void world_run(struct sim *sim) {
     faults_heal(sim);
     run_until(sim, sim->now_us + 30 * SIM_SECOND);
     await_leader(sim, 60);
-    for (uint32_t i = 0; i < HEALING_SECONDS / 20; i++) {
+    struct error why;
+    uint32_t rounds = 0;
+    do {
         people_tidy(sim);
         run_until(sim, sim->now_us + 20 * SIM_SECOND);
-    }
+        rounds++;
+    } while (rounds < HEALING_ROUNDS &&
+             !(rounds > 2 && target_is_quiet(sim->target) && judge_is_over(sim, &why)));
     judge_end(sim);
 }
 

@@ -107,7 +107,9 @@ void judge_applied(struct sim_node *node);
 void judge_leases(struct sim *sim);
 void judge_leaders(struct sim *sim);
 void judge_command_result(struct sim *sim, const uint8_t client_id[16], uint32_t result);
-/* After the healing: everything has come to an end. */
+/* Everything has come to an end; if not, what hasn't. */
+bool judge_is_over(struct sim *sim, struct error *why);
+/* After the healing: it must be over. */
 void judge_end(struct sim *sim);
 
 #endif
