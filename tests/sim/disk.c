@@ -31,6 +31,8 @@ struct disk_request {
     raft_io_snapshot_put_cb on_put;
 };
 
+struct snapshot_read;
+
 /* raft_uv of one life. */
 struct disk_io {
     struct sim_disk *disk;
@@ -41,7 +43,8 @@ struct disk_io {
     uint32_t open_count;
     raft_io_tick_cb tick;
     raft_io_close_cb closed;
-    raft_index next; /* of the next append */
+    raft_index next;             /* of the next append */
+    struct snapshot_read *reads; /* under way, one a peer at most */
     bool started, closing;
 };
 
@@ -107,6 +110,29 @@ static void truncate_from(struct sim_disk *disk, raft_index index) {
         size_t from = index - disk->first;
         drop_entries(disk, from, disk->count - from);
     }
+}
+
+bool disk_has(const struct sim_disk *disk, uint64_t index, uint64_t term) {
+    if (disk->has_snapshot && index <= disk->snapshot.index) {
+        return true;
+    }
+    return index >= disk->first && index < next_index(disk) &&
+           disk->entries[index - disk->first].term == term;
+}
+
+uint64_t disk_term(const struct sim_disk *disk, uint64_t index) {
+    uint64_t term = index >= disk->first && index < next_index(disk)
+                        ? disk->entries[index - disk->first].term
+                        : 0;
+    for (const struct disk_request *r = disk->requests; r != NULL; r = r->next) {
+        if (r->kind == REQUEST_TRUNCATE && index >= r->first) {
+            term = 0;
+        }
+        if (r->kind == REQUEST_APPEND && index >= r->first && index < r->first + r->count) {
+            term = r->entries[index - r->first].term;
+        }
+    }
+    return term;
 }
 
 /* The whole of a request, or of an append the first `entries`. */
@@ -418,6 +444,7 @@ static int io_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io
     }
     kept->index = snapshot->index;
     kept->term = snapshot->term;
+    judge_snapshot(own_disk()->node, kept->index, kept->term);
     kept->configuration_index = snapshot->configuration_index;
     copy_configuration(&snapshot->configuration, &kept->configuration);
     for (unsigned i = 0; i < snapshot->n_bufs; i++) {
@@ -444,13 +471,24 @@ static int io_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io
 }
 
 struct snapshot_read {
+    struct snapshot_read *next;
     struct raft_io *io;
     struct raft_io_snapshot_get *get;
     raft_io_snapshot_get_cb callback;
 };
 
+/* io_close() has ended it, if `io` is NULL. */
 static void on_snapshot_read(void *context) {
     struct snapshot_read *read = context;
+    if (read->io == NULL) {
+        free(read);
+        return;
+    }
+    struct snapshot_read **at = &of_io(read->io)->reads;
+    while (*at != read) {
+        at = &(*at)->next;
+    }
+    *at = read->next;
     raft_term term;
     raft_id vote;
     struct raft_snapshot *snapshot = NULL;
@@ -475,7 +513,8 @@ static int io_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *get,
     if (read == NULL) {
         abort();
     }
-    *read = (struct snapshot_read){io, get, callback};
+    *read = (struct snapshot_read){of_io(io)->reads, io, get, callback};
+    of_io(io)->reads = read;
     struct sim_node *node = of_io(io)->disk->node;
     sim_at_node(node, sim_now(sim_of(node)) + world_disk_us(sim_of(node)), on_snapshot_read, read,
                 true);
@@ -517,6 +556,10 @@ static void io_close(struct raft_io *io, raft_io_close_cb callback) {
         if (done.on_put != NULL) {
             done.on_put(done.put, status);
         }
+    }
+    for (struct snapshot_read *read = own->reads; read != NULL; read = read->next) {
+        read->callback(read->get, NULL, RAFT_CANCELED);
+        read->io = NULL;
     }
     own->open_count = 3;
     uv_close((uv_handle_t *)&own->ticker, on_handle_closed);

@@ -48,46 +48,34 @@ static void stall(struct sim *sim) {
     }
 }
 
-static void set_cut(struct sim *sim, uint32_t from, uint32_t to, bool cut) {
-    sim->cut[from][to] = cut;
-    if (cut) {
-        transport_break(&sim->nodes[from], &sim->nodes[to]);
-    }
-}
-
-static void uncut(struct sim *sim) {
-    for (uint32_t a = 0; a < sim->node_count; a++) {
-        for (uint32_t b = 0; b < sim->node_count; b++) {
-            sim->cut[a][b] = false;
-        }
-    }
-}
-
-static void on_uncut(void *context) {
-    sim_say(context, "network", "is whole again");
-    uncut(context);
+static void set_cut(struct sim *sim, uint32_t from, uint32_t to, uint64_t until_us) {
+    uint64_t *until = &sim->cut_until_us[from][to];
+    *until = until_us > *until ? until_us : *until;
+    transport_break(&sim->nodes[from], &sim->nodes[to]);
 }
 
 static void cut(struct sim *sim) {
     uint64_t side = chance_between(&sim->chance, 1, (1u << sim->node_count) - 2);
-    sim_say(sim, "network", "is cut: %llx", (unsigned long long)side);
+    uint64_t until_us = later_us(sim, 500, 60000);
+    sim_say(sim, "network", "is cut: %llx, until %.1f s", (unsigned long long)side,
+            (double)until_us / 1e6);
     for (uint32_t a = 0; a < sim->node_count; a++) {
         for (uint32_t b = 0; b < sim->node_count; b++) {
             if ((side >> a & 1) != (side >> b & 1)) {
-                set_cut(sim, a, b, true);
+                set_cut(sim, a, b, until_us);
             }
         }
     }
-    sim_at(sim, later_us(sim, 500, 60000), on_uncut, sim);
 }
 
 static void cut_one_way(struct sim *sim) {
     uint32_t from = any_node(sim)->place;
     uint32_t to = any_node(sim)->place;
+    uint64_t until_us = later_us(sim, 500, 60000);
     if (from != to) {
-        sim_say(sim, "network", "loses what n%u says to n%u", from + 1, to + 1);
-        set_cut(sim, from, to, true);
-        sim_at(sim, later_us(sim, 500, 60000), on_uncut, sim);
+        sim_say(sim, "network", "loses what n%u says to n%u, until %.1f s", from + 1, to + 1,
+                (double)until_us / 1e6);
+        set_cut(sim, from, to, until_us);
     }
 }
 
@@ -129,21 +117,14 @@ static void flap_region(struct sim *sim) {
     take_region_down(sim, region, later_us(sim, 500, 6000));
 }
 
-static void on_seen(void *context) {
-    struct sim *sim = context;
-    for (uint32_t n = 0; n < sim->node_count; n++) {
-        for (uint32_t r = 0; r < WORLD_REGION_MAX; r++) {
-            sim->unseen[n][r] = false;
-        }
-    }
-}
-
 static void hide_region(struct sim *sim) {
     struct sim_node *node = any_node(sim);
     uint32_t region = (uint32_t)chance_below(&sim->chance, 2);
-    sim->unseen[node->place][region] = true;
-    sim_say(sim, node->name, "doesn't reach %s", world_regions[region]);
-    sim_at(sim, later_us(sim, 5000, 60000), on_seen, sim);
+    uint64_t *until_us = &sim->unseen_until_us[node->place][region];
+    uint64_t wanted_us = later_us(sim, 5000, 60000);
+    *until_us = wanted_us > *until_us ? wanted_us : *until_us;
+    sim_say(sim, node->name, "doesn't reach %s until %.1f s", world_regions[region],
+            (double)*until_us / 1e6);
 }
 
 static void kill_target(struct sim *sim) {
@@ -151,18 +132,15 @@ static void kill_target(struct sim *sim) {
     sim_say(sim, "route53", "is dead for a while");
 }
 
-static void forget_change(struct sim *sim) {
-    (void)target_forget(sim->target);
-}
-
 static void foreign_change(struct sim *sim) {
     char service[NAME_SIZE];
     (void)snprintf(service, sizeof service, "svc%u",
                    (unsigned)chance_below(&sim->chance, sim->service_count) + 1);
+    uint32_t zone = (uint32_t)chance_below(&sim->chance, sim->zone_count);
     if (chance_below(&sim->chance, 4) == 0) {
-        target_delete_fence(sim->target, service);
+        target_delete_fence(sim->target, zone, service);
     } else {
-        target_edit_record(sim->target, service, "198.51.100.7");
+        target_edit_record(sim->target, zone, service, "198.51.100.7");
     }
 }
 
@@ -192,20 +170,26 @@ static const struct {
     {SIM_REGION_FLAP, flap_region},
     {SIM_REGION_UNSEEN, hide_region},
     {SIM_TARGET_DEAD, kill_target},
-    {SIM_TARGET_FORGETS, forget_change},
     {SIM_FOREIGN_CHANGE, foreign_change},
     {SIM_OPERATOR, people_act},
     {SIM_SPEC_CHANGE, people_change_spec},
     {SIM_STOP, stop},
 };
 
-static const enum sim_fault of_requests[] = {SIM_REQUEST_LOST, SIM_REQUEST_LATE, SIM_REQUEST_TWICE,
-                                             SIM_REPLY_LOST, SIM_TARGET_REFUSES};
+static const enum sim_fault of_requests[] = {SIM_REQUEST_LOST,   SIM_REQUEST_LATE,
+                                             SIM_REQUEST_TWICE,  SIM_REPLY_LOST,
+                                             SIM_TARGET_REFUSES, SIM_TARGET_FORGETS};
 
 void faults_draw(struct sim *sim) {
     struct chance *chance = &sim->chance;
     sim->node_count = chance_below(chance, 4) == 0 ? 5 : 3;
     sim->service_count = chance_below(chance, 3) == 0 ? 2 : 1;
+    sim->zone_count = chance_below(chance, 3) == 0 ? 2 : 1;
+    static const uint64_t intervals_ms[] = {1000, 1000, 2000, 5000};
+    sim->interval_ms = intervals_ms[chance_below(chance, 4)];
+    static const uint64_t disks_us[] = {2500, 2500, 2500, 2500, 30000, 30000, 120000, 400000};
+    sim->disk_most_us = disks_us[chance_below(chance, 8)];
+    sim->usual = chance_below(chance, 6) == 0 ? MODE_ADVISE : MODE_AUTO;
     sim->snapshot_threshold = (uint32_t)chance_between(chance, 8, 200);
     sim->lease_ms = chance_below(chance, 3) == 0 ? 5000 : 0;
     sim->confirm_ms = chance_between(chance, 3, 10) * 1000;
@@ -268,9 +252,9 @@ void faults_begin(struct sim *sim) {
 void faults_heal(struct sim *sim) {
     sim_say(sim, "world", "heals");
     sim->faults_on = false;
-    uncut(sim);
+    memset(sim->cut_until_us, 0, sizeof sim->cut_until_us);
     memset(sim->region_down_until_us, 0, sizeof sim->region_down_until_us);
-    on_seen(sim);
+    memset(sim->unseen_until_us, 0, sizeof sim->unseen_until_us);
     sim->slow_disk_until_us = 0;
     sim->slow_link_until_us = 0;
     sim->target_dead_until_us = 0;

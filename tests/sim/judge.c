@@ -1,6 +1,6 @@
 /* What must hold (DESIGN, "Invariants"), after every applied command of every node and at every
  * effect at the target. Judged from what is seen here, not from what a node says of itself. */
-#include "judge.h"
+#include "judge_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,58 +9,8 @@
 #include "base/text.h"
 #include "parts.h"
 #include "replica_private.h"
-#include "world.h"
 
 #define EID_KEPT_MAX 8192
-#define CLIENT_KEPT_MAX 4096
-#define EFFECT_MAX 4096
-
-struct eids {
-    char (*eids)[EID_SIZE];
-    uint32_t count;
-};
-
-/* What stood in a fence. It may come again when its change was forgotten, or a person deleted it.
- */
-struct effect {
-    char fence[FENCE_SIZE], eid[EID_SIZE];
-    bool deletes, may_repeat, forgotten;
-};
-
-struct chain {
-    char service[NAME_SIZE];
-    struct fence last;
-    bool known;
-};
-
-struct leader_of_term {
-    uint64_t term, id;
-};
-
-/* Who may think that it holds the lease, until when. */
-struct holding {
-    uint64_t until_us;
-    uint32_t region;
-};
-
-struct judged {
-    uint64_t *hashes; /* of the state after each command, by index; 0: not seen yet */
-    uint64_t hash_room;
-    uint64_t first_us_of_suspect[SERVICE_MAX], suspect_index[SERVICE_MAX];
-    uint64_t decided_epoch[SERVICE_MAX];
-    uint64_t last_epoch[SERVICE_MAX];
-    uint64_t last_index, last_time_ms;
-    struct eids attempted, closed, refused, done;
-    struct leader_of_term terms[1024];
-    uint32_t term_count;
-    struct holding held[SERVICE_MAX][SIM_NODE_MAX][2];
-    uint8_t clients[CLIENT_KEPT_MAX][16];
-    uint32_t client_count;
-    struct effect effects[EFFECT_MAX];
-    uint32_t effect_count;
-    struct chain chains[SERVICE_MAX];
-    uint64_t decisions;
-};
 
 struct judged *judged_create(void) {
     struct judged *judged = calloc(1, sizeof *judged);
@@ -72,6 +22,10 @@ struct judged *judged_create(void) {
 
 void judged_destroy(struct judged *judged) {
     free(judged->hashes);
+    free(judged->log_terms);
+    for (uint32_t s = 0; s < SERVICE_MAX; s++) {
+        free(judged->services[s].actives);
+    }
     free(judged->attempted.eids);
     free(judged->closed.eids);
     free(judged->refused.eids);
@@ -79,7 +33,7 @@ void judged_destroy(struct judged *judged) {
     free(judged);
 }
 
-static bool has_eid(const struct eids *set, const char *eid) {
+bool judged_has_eid(const struct eids *set, const char *eid) {
     for (uint32_t i = set->count; i-- > 0;) {
         if (text_equal(set->eids[i], eid)) {
             return true;
@@ -88,8 +42,8 @@ static bool has_eid(const struct eids *set, const char *eid) {
     return false;
 }
 
-static void add_eid(struct eids *set, const char *eid) {
-    if (has_eid(set, eid)) {
+void judged_add_eid(struct eids *set, const char *eid) {
+    if (judged_has_eid(set, eid)) {
         return;
     }
     if (set->eids == NULL) {
@@ -169,8 +123,6 @@ static bool judge_hash(struct sim_node *node, const struct state *state) {
     return first;
 }
 
-static bool has_landed(const struct judged *judged, const char *eid);
-
 /* --- decisions --- */
 
 static bool overridden(const struct state *state, const struct service *service,
@@ -200,19 +152,38 @@ static uint32_t regions_that_saw_it_down(const struct sim *sim, uint32_t service
     return regions;
 }
 
+/* Invariant 9, by the judge's own book of committed time. */
+static void judge_pace(struct sim *sim, const struct state *state, uint32_t s) {
+    const struct judged_service *kept = &sim->judged->services[s];
+    const struct spec_policy *policy = &state->spec.services[s].policy;
+    if (kept->end_untimed ||
+        (kept->end_ms != 0 && state->time_ms < kept->end_ms + policy->cooldown_ms)) {
+        sim_broken(sim, "cooldown (9)", "svc%u was decided %lld ms after the end of its last move",
+                   s + 1, (long long)(state->time_ms - kept->end_ms));
+    }
+    uint32_t recent = 0;
+    for (uint32_t i = 0; i < kept->automatic_ends && i < MOVE_END_KEPT_MAX; i++) {
+        recent += kept->automatic_ends_ms[i] + policy->max_moves_window_ms > state->time_ms;
+    }
+    if (recent >= policy->max_moves) {
+        sim_broken(sim, "moves a window (9)", "svc%u has made %u already", s + 1, recent);
+    }
+}
+
 static void judge_decision(struct sim *sim, const struct state *state, uint32_t s) {
-    struct judged *judged = sim->judged;
+    struct judged_service *kept = &sim->judged->services[s];
     const struct service *service = &state->services[s];
     const struct execution *execution = &service->execution;
-    bool fresh = execution->automatic && execution->epoch != judged->decided_epoch[s] &&
+    bool fresh = execution->automatic && execution->epoch != kept->decided_epoch &&
                  execution->decide_index == state->applied_index;
     if (!fresh) {
         return;
     }
-    judged->decided_epoch[s] = execution->epoch;
-    judged->decisions++;
-    uint64_t suspect_us = judged->first_us_of_suspect[s];
-    if (judged->suspect_index[s] != execution->suspect_index) {
+    kept->decided_epoch = execution->epoch;
+    kept->decide_leader_term = state->leader_term;
+    sim->judged->decisions++;
+    uint64_t suspect_us = kept->suspect_us;
+    if (kept->suspect_index != execution->suspect_index) {
         sim_broken(sim, "evidence (5)", "%s decided for a suspicion that was never seen",
                    service->name);
     }
@@ -229,57 +200,176 @@ static void judge_decision(struct sim *sim, const struct state *state, uint32_t 
         sim_broken(sim, "verdict (5)", "%s left %s, which only %u other regions saw down",
                    service->name, world_regions[execution->from], saw);
     }
+    enum service_mode mode = state->spec.services[s].mode;
+    bool asked = mode == MODE_ADVISE && kept->approved_index == execution->suspect_index;
+    if (mode != MODE_AUTO && !asked) {
+        sim_broken(sim, "one approval a window (7)", "%s moved by itself in mode %s", service->name,
+                   mode_text(mode));
+    }
+    judge_pace(sim, state, s);
+}
+
+/* Between DECIDE and the first intent: the same term, and nobody has said no. */
+static void judge_begin(struct sim *sim, const struct state *state, uint32_t s) {
+    struct judged_service *kept = &sim->judged->services[s];
+    const struct service *service = &state->services[s];
+    const struct execution *execution = &service->execution;
+    if (!execution->automatic || execution->begun_index != state->applied_index ||
+        kept->begun_epoch == execution->epoch) {
+        return;
+    }
+    kept->begun_epoch = execution->epoch;
+    if (overridden(state, service, execution)) {
+        sim_broken(sim, "no first intent under an override (8)", "%s epoch %llu", service->name,
+                   (unsigned long long)execution->epoch);
+    }
+    if (state->leader_term != kept->decide_leader_term) {
+        sim_broken(sim, "begun where it was decided (5)", "%s: decided in term %llu, begun in %llu",
+                   service->name, (unsigned long long)kept->decide_leader_term,
+                   (unsigned long long)state->leader_term);
+    }
+}
+
+/* Invariants 4 and 16: what is open stays until it has ended. */
+static void judge_open(struct sim *sim, const struct state *state, uint32_t s) {
+    struct judged_service *kept = &sim->judged->services[s];
+    const struct execution *execution = &state->services[s].execution;
+    bool open = execution_is_open(execution);
+    if (kept->open_epoch != 0 && execution->epoch != kept->open_epoch) {
+        sim_broken(sim, "an execution is never lost (16)", "svc%u: epoch %llu was open at %llu",
+                   s + 1, (unsigned long long)kept->open_epoch,
+                   (unsigned long long)execution->epoch);
+    }
+    bool ended = kept->open_epoch != 0 && !open;
+    kept->open_epoch = open ? execution->epoch : 0;
+    if (ended && execution_kind_moves(execution->kind) && execution->begun_index != 0) {
+        /* By the clocks at DECIDE or since; a person's move may end long after the last TICK. */
+        bool timed = execution->automatic || state->tick_index > execution->decide_index;
+        kept->end_untimed = !timed;
+        kept->end_ms = state->time_ms;
+        if (execution->automatic) {
+            kept->automatic_ends_ms[kept->automatic_ends++ % MOVE_END_KEPT_MAX] = state->time_ms;
+        }
+    } else if (kept->end_untimed && state->tick_index == state->applied_index) {
+        kept->end_untimed = false;
+        kept->end_ms = state->time_ms;
+    }
+}
+
+/* All debts were settled before the switch, and none was waived. */
+static bool switched_clean(const struct execution *execution) {
+    bool switched = false;
+    bool settled = (execution->skipped_gates & GATE_BIT(GATE_DEBTS)) == 0;
+    for (uint32_t i = 0; i < execution->step_count; i++) {
+        const struct step *step = &execution->steps[i];
+        switched = switched || (step->kind == STEP_SWITCH && step->phase == STEP_DONE);
+        settled = settled && (step->kind != STEP_SETTLE || step->phase == STEP_DONE);
+    }
+    return switched && settled;
+}
+
+static void judge_refused(struct sim *sim, const char *eid) {
+    if (!judged_has_eid(&sim->judged->refused, eid)) {
+        judged_add_eid(&sim->judged->refused, eid);
+        if (judged_has_landed(sim->judged, eid)) {
+            sim_broken(sim, "refused is not there (14)", "%s had landed", eid);
+        }
+    }
+}
+
+static void judge_step(struct sim *sim, const struct step *step, const char *eid) {
+    struct judged *judged = sim->judged;
+    if (step->attempts > 0) {
+        judged_add_eid(&judged->attempted, eid);
+    }
+    if (step->phase == STEP_CLOSING) {
+        judged_add_eid(&judged->closed, eid);
+    }
+    if (step->phase == STEP_REFUSED) {
+        judge_refused(sim, eid);
+    }
+    if (step->phase == STEP_DONE && !judged_has_eid(&judged->done, eid)) {
+        judged_add_eid(&judged->done, eid);
+        /* 14: done means that it was there; an unmark's, that nothing is, whoever did it. */
+        if (step->kind != STEP_UNMARK && !judged_has_landed(judged, eid)) {
+            sim_broken(sim, "done is done (14)", "%s is done and was never seen", eid);
+        }
+    }
 }
 
 static void judge_steps(struct sim *sim, const struct state *state, uint32_t s) {
     struct judged *judged = sim->judged;
     const struct execution *execution = &state->services[s].execution;
+    if (switched_clean(execution)) {
+        judged->services[s].switched_epoch = execution->epoch;
+    }
     for (uint32_t i = 0; i < execution->step_count; i++) {
         const struct step *step = &execution->steps[i];
         char eid[EID_SIZE];
-        if (step->kind == STEP_SETTLE) {
-            if (step->phase == STEP_CLOSING) {
-                add_eid(&judged->closed, step->debt_eid);
-            }
-            continue;
+        if (step->kind == STEP_SETTLE && step->phase == STEP_CLOSING) {
+            judged_add_eid(&judged->closed, step->debt_eid);
         }
-        if (step->kind != STEP_DNS && step->kind != STEP_ADOPT && step->kind != STEP_UNMARK) {
-            continue;
-        }
-        eid_format(eid, state->services[s].name, state->incarnation, execution->epoch, i);
-        if (step->attempts > 0) {
-            add_eid(&judged->attempted, eid);
-        }
-        if (step->phase == STEP_CLOSING) {
-            add_eid(&judged->closed, eid);
-        }
-        if (step->phase == STEP_REFUSED) {
-            add_eid(&judged->refused, eid);
-        }
-        if (step->phase == STEP_DONE && !has_eid(&judged->done, eid)) {
-            add_eid(&judged->done, eid);
-            /* 14: done means that it was there; an unmark's, that nothing is, whoever did it. */
-            if (step->kind != STEP_UNMARK && !has_landed(judged, eid)) {
-                sim_broken(sim, "done is done (14)", "%s is done and was never seen", eid);
-            }
+        if (step->kind == STEP_DNS || step->kind == STEP_ADOPT || step->kind == STEP_UNMARK) {
+            eid_format(eid, state->services[s].name, state->incarnation, execution->epoch, i);
+            judge_step(sim, step, eid);
         }
     }
 }
 
+static void keep_active(struct judged_service *kept, uint64_t index, uint32_t active) {
+    if (kept->active_count > 0 && kept->actives[kept->active_count - 1].active == active) {
+        return;
+    }
+    if (kept->active_count == kept->active_room) {
+        kept->active_room = kept->active_room == 0 ? 64 : 2 * kept->active_room;
+        kept->actives = realloc(kept->actives, kept->active_room * sizeof kept->actives[0]);
+        if (kept->actives == NULL) {
+            abort();
+        }
+    }
+    kept->actives[kept->active_count++] = (struct active_since){index, active};
+}
+
+static void judge_window(struct sim *sim, const struct service *service,
+                         struct judged_service *kept) {
+    const struct suspect *suspect = &service->suspect;
+    if (!suspect->open) {
+        return;
+    }
+    if (kept->suspect_index != suspect->index) {
+        kept->suspect_index = suspect->index;
+        kept->suspect_us = sim->now_us;
+        if (suspect->approved) {
+            sim_broken(sim, "one approval a window (7)", "%s is suspect and approved at once",
+                       service->name);
+        }
+        people_hear_of(sim, (uint32_t)(kept - sim->judged->services));
+    }
+    if (suspect->approved) {
+        kept->approved_index = suspect->index;
+    }
+}
+
 static void judge_service(struct sim *sim, const struct state *state, uint32_t s) {
-    struct judged *judged = sim->judged;
+    struct judged_service *kept = &sim->judged->services[s];
     const struct service *service = &state->services[s];
-    if (service->suspect.open && judged->suspect_index[s] != service->suspect.index) {
-        judged->suspect_index[s] = service->suspect.index;
-        judged->first_us_of_suspect[s] = sim->now_us;
-    }
-    if (service->epoch < judged->last_epoch[s]) {
+    if (service->epoch < kept->last_epoch) {
         sim_broken(sim, "epochs only rise (3)", "%s %llu after %llu", service->name,
-                   (unsigned long long)service->epoch, (unsigned long long)judged->last_epoch[s]);
+                   (unsigned long long)service->epoch, (unsigned long long)kept->last_epoch);
     }
-    judged->last_epoch[s] = service->epoch;
+    bool moves_on = service->execution.epoch != kept->opened_epoch;
+    if (moves_on && service->execution.epoch <= kept->opened_epoch) {
+        sim_broken(sim, "epochs are not used again (3)", "%s %llu", service->name,
+                   (unsigned long long)service->execution.epoch);
+    }
+    kept->opened_epoch = service->execution.epoch;
+    kept->last_epoch = service->epoch;
+    judge_window(sim, service, kept);
     judge_decision(sim, state, s);
+    judge_begin(sim, state, s);
+    judge_open(sim, state, s);
     judge_steps(sim, state, s);
+    keep_active(kept, state->applied_index, service->adopted ? service->active : NONE_INDEX);
 }
 
 /* The highest time that the clocks of a majority have ever shown. */
@@ -312,6 +402,7 @@ void judge_applied(struct sim_node *node) {
     if (state->halted) {
         sim_broken(sim, "digests (19)", "automation was halted");
     }
+    judge_entry(node);
     /* The first node that gets there tells the group's history. */
     if (!judge_hash(node, state) || state->applied_index <= judged->last_index) {
         return;
@@ -326,199 +417,6 @@ void judge_applied(struct sim_node *node) {
     judged->last_time_ms = state->time_ms;
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
         judge_service(sim, state, s);
-    }
-}
-
-/* --- effects --- */
-
-static struct chain *chain_of(struct judged *judged, const char *service) {
-    uint32_t i = 0;
-    while (judged->chains[i].service[0] != '\0' &&
-           !text_equal(judged->chains[i].service, service)) {
-        i++;
-    }
-    (void)TEXT_COPY(judged->chains[i].service, service);
-    return &judged->chains[i];
-}
-
-static void judge_intent(struct sim *sim, const struct fence *fence) {
-    const struct judged *judged = sim->judged;
-    char eid[EID_SIZE];
-    eid_format(eid, fence->service, fence->incarnation, fence->epoch, fence->step);
-    if (fence->burnt) {
-        if (!has_eid(&judged->closed, eid)) {
-            sim_broken(sim, "intent first (11)", "%s was burnt without a CLOSING", eid);
-        }
-        return;
-    }
-    if (!has_eid(&judged->attempted, eid)) {
-        sim_broken(sim, "intent first (11)", "%s landed without an ATTEMPT", eid);
-    }
-    if (has_eid(&judged->refused, eid)) {
-        sim_broken(sim, "refused never lands (14)", "%s landed after it was refused", eid);
-    }
-}
-
-static void judge_chain(struct sim *sim, const struct fence *fence, const char *text) {
-    struct chain *chain = chain_of(sim->judged, fence->service);
-    bool same = fence->epoch == chain->last.epoch && fence->step == chain->last.step;
-    bool rises = fence->epoch > chain->last.epoch ||
-                 (fence->epoch == chain->last.epoch && fence->step > chain->last.step) ||
-                 (same && fence->burnt);
-    if (chain->known && !rises) {
-        sim_broken(sim, "chain of fences (13)", "%s after epoch %llu step %u", text,
-                   (unsigned long long)chain->last.epoch, chain->last.step);
-    }
-    chain->last = *fence;
-    chain->known = true;
-}
-
-void judge_fence(struct sim *sim, const char *before, const char *after, const char *comment) {
-    struct judged *judged = sim->judged;
-    struct fence fence;
-    char text[FENCE_SIZE];
-    (void)before;
-    if (after[0] == '\0') {
-        fence_format(text, WORLD_CLUSTER, comment);
-    } else {
-        (void)snprintf(text, sizeof text, "%s", after);
-    }
-    if (!fence_parse(text, WORLD_CLUSTER, &fence)) {
-        sim_broken(sim, "fences are well-formed", "'%s' was written", text);
-    }
-    for (uint32_t i = 0; i < judged->effect_count; i++) {
-        const struct effect *effect = &judged->effects[i];
-        if (!effect->may_repeat && text_equal(effect->fence, text)) {
-            sim_broken(sim, "exactly once (12)", "%s landed twice", text);
-        }
-    }
-    if (judged->effect_count < EFFECT_MAX) {
-        struct effect *effect = &judged->effects[judged->effect_count++];
-        (void)TEXT_COPY(effect->fence, text);
-        (void)snprintf(effect->eid, sizeof effect->eid, "%s", comment);
-        effect->deletes = after[0] == '\0';
-    }
-    judge_chain(sim, &fence, text);
-    judge_intent(sim, &fence);
-}
-
-void judge_forgotten(struct sim *sim, const char *fence) {
-    struct judged *judged = sim->judged;
-    for (uint32_t i = 0; i < judged->effect_count; i++) {
-        struct effect *effect = &judged->effects[i];
-        if (text_equal(effect->fence, fence)) {
-            effect->may_repeat = true;
-            effect->forgotten = true;
-        }
-    }
-    for (uint32_t i = 0; i < SERVICE_MAX; i++) {
-        judged->chains[i].known = false;
-    }
-}
-
-void judge_deletion_forgotten(struct sim *sim, const char *comment) {
-    struct judged *judged = sim->judged;
-    for (uint32_t i = 0; i < judged->effect_count; i++) {
-        struct effect *effect = &judged->effects[i];
-        effect->may_repeat =
-            effect->may_repeat || (effect->deletes && text_equal(effect->eid, comment));
-    }
-    for (uint32_t i = 0; i < SERVICE_MAX; i++) {
-        judged->chains[i].known = false;
-    }
-}
-
-void judge_edited(struct sim *sim, const char *service) {
-    struct judged *judged = sim->judged;
-    chain_of(judged, service)->known = false;
-    for (uint32_t i = 0; i < judged->effect_count; i++) {
-        struct fence fence;
-        if (eid_parse(judged->effects[i].eid, &fence) && text_equal(fence.service, service)) {
-            judged->effects[i].may_repeat = true;
-        }
-    }
-}
-
-static bool has_landed(const struct judged *judged, const char *eid) {
-    char fence[FENCE_SIZE];
-    fence_format(fence, WORLD_CLUSTER, eid);
-    for (uint32_t i = judged->effect_count; i-- > 0;) {
-        if (text_equal(judged->effects[i].fence, fence)) {
-            return !judged->effects[i].forgotten;
-        }
-    }
-    return false;
-}
-
-void judge_command_result(struct sim *sim, const uint8_t client_id[16], uint32_t result) {
-    struct judged *judged = sim->judged;
-    if (result != CORE_OK) {
-        return;
-    }
-    for (uint32_t i = 0; i < judged->client_count; i++) {
-        if (memcmp(judged->clients[i], client_id, 16) == 0) {
-            sim_broken(sim, "commands are idempotent (17)", "one was applied twice");
-        }
-    }
-    if (judged->client_count < CLIENT_KEPT_MAX) {
-        memcpy(judged->clients[judged->client_count++], client_id, 16);
-    }
-}
-
-/* --- leaders and leases --- */
-
-void judge_leaders(struct sim *sim) {
-    struct judged *judged = sim->judged;
-    for (uint32_t i = 0; i < sim->node_count; i++) {
-        const struct sim_node *node = &sim->nodes[i];
-        struct replica_status status;
-        struct replica *replica = node_replica(node);
-        if (replica == NULL) {
-            continue;
-        }
-        replica_read_status(replica, &status);
-        if (status.role != REPLICA_LEADER) {
-            continue;
-        }
-        uint32_t t = 0;
-        while (t < judged->term_count && judged->terms[t].term != status.term) {
-            t++;
-        }
-        if (t == judged->term_count) {
-            if (t < ARRAY_LENGTH(judged->terms)) {
-                judged->terms[judged->term_count++] =
-                    (struct leader_of_term){status.term, status.id};
-            }
-        } else if (judged->terms[t].id != status.id) {
-            sim_broken(sim, "election safety", "two leaders in term %llu",
-                       (unsigned long long)status.term);
-        }
-    }
-}
-
-/* Invariant 2. A poller in each region asks each node, and counts from before it asked. */
-void judge_leases(struct sim *sim) {
-    struct judged *judged = sim->judged;
-    for (uint32_t s = 0; s < sim->service_count && sim->lease_ms > 0; s++) {
-        char name[NAME_SIZE];
-        bool holds[2] = {false, false};
-        (void)snprintf(name, sizeof name, "svc%u", s + 1);
-        for (uint32_t n = 0; n < sim->node_count; n++) {
-            struct sim_node *node = &sim->nodes[n];
-            for (uint32_t r = 0; r < 2; r++) {
-                struct holding *held = &judged->held[s][n][r];
-                uint64_t left_ms = node->alive && !node->stalled && node->api != NULL
-                                       ? parts_poll_lease(node, name, r)
-                                       : 0;
-                if (left_ms > 0) {
-                    held->until_us = sim->now_us + left_ms * SIM_MS;
-                }
-                holds[r] = holds[r] || held->until_us > sim->now_us;
-            }
-        }
-        if (holds[0] && holds[1]) {
-            sim_broken(sim, "one holder of a lease (2)", "%s", name);
-        }
     }
 }
 
@@ -542,16 +440,19 @@ static bool is_settled(struct sim *sim, const struct state *state, uint32_t s, s
                         service->name, (unsigned long long)service->epoch);
         return false;
     }
-    char address[64];
-    target_address(sim->target, service->name, address);
     bool well = service->adopted && !service->released && !service->half_moved &&
                 service->debt_count == 0 && !execution_is_open(execution);
     const char *wanted = service->active == 0 ? "192.0.2.1" : "192.0.2.2";
-    if (well && execution->result == RESULT_DONE && !text_equal(address, wanted)) {
-        (void)error_set(why, ERROR_UNAVAILABLE,
-                        "the record follows: %s is active in %s, and its record says %s",
-                        service->name, world_regions[service->active], address);
-        return false;
+    for (uint32_t z = 0; z < sim->zone_count && well && execution->result == RESULT_DONE; z++) {
+        char address[64];
+        target_address(sim->target, z, service->name, address);
+        if (!text_equal(address, wanted)) {
+            (void)error_set(why, ERROR_UNAVAILABLE,
+                            "the record follows: %s is active in %s, and its record in %s says %s",
+                            service->name, world_regions[service->active], target_domains[z],
+                            address);
+            return false;
+        }
     }
     return true;
 }

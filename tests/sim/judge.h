@@ -6,6 +6,7 @@
 #include "sim.h"
 
 #define SIM_CLUSTER "sim"
+#define WORLD_ZONE_MAX 2
 
 /* What happens to one request on its way. */
 enum judge_request {
@@ -21,11 +22,14 @@ enum judge_request {
 enum judge_request judge_request_fate(struct sim *sim, bool effect);
 uint64_t judge_request_us(struct sim *sim);  /* one way */
 uint64_t judge_lateness_us(struct sim *sim); /* of a request that nobody waits for */
+/* A change was accepted: whether it will be forgotten, and when. 0: never. */
+uint64_t judge_forgets_us(struct sim *sim, uint64_t pending_us);
 /* The present life of a node; 0: it doesn't live. */
 uint64_t judge_life(const struct sim_node *node);
 /* A fence was written, or (after "") deleted, by the change of that comment: invariants 11 to 14.
  */
-void judge_fence(struct sim *sim, const char *before, const char *after, const char *comment);
+void judge_fence(struct sim *sim, uint32_t zone, const char *before, const char *after,
+                 const char *comment);
 /* The change that put this fence there was forgotten, and may come again; every chain begins anew.
  */
 void judge_forgotten(struct sim *sim, const char *fence);
@@ -34,6 +38,6 @@ void judge_forgotten(struct sim *sim, const char *fence);
 void judge_deletion_forgotten(struct sim *sim, const char *comment);
 /* A person has deleted the fence of that service: what an adoption wrote can't be told from what it
  * hasn't written (docs/limits.md), and the chain begins anew. */
-void judge_edited(struct sim *sim, const char *service);
+void judge_edited(struct sim *sim, uint32_t zone, const char *service);
 
 #endif

@@ -17,7 +17,7 @@ struct asked {
     struct sim *sim;
     struct command *command;
     struct spec *spec;
-    bool again;
+    uint64_t answered_index; /* what people had been told by then */
 };
 
 enum wish {
@@ -35,6 +35,7 @@ enum wish {
     WISH_REPAIR,
     WISH_RELEASE,
     WISH_SPEC,
+    WISH_READ,
     WISH_COUNT
 };
 
@@ -76,7 +77,7 @@ static struct spec *make_spec(struct sim *sim) {
         struct spec_service *service = &spec->services[s];
         (void)snprintf(service->name, sizeof service->name, "svc%u", s + 1);
         (void)TEXT_COPY(service->owner, "platform");
-        service->mode = MODE_AUTO;
+        service->mode = sim->usual;
         service->home = EAST;
         service->targets[0] = WEST;
         service->target_count = 1;
@@ -88,23 +89,27 @@ static struct spec *make_spec(struct sim *sim) {
         }
         check->expect[0] = (struct status_range){200, 399};
         check->expect_count = 1;
-        check->interval_ms = 1000;
+        check->interval_ms = sim->interval_ms;
         check->timeout_ms = 500;
         check->fall = WORLD_FALL;
         check->rise = 2;
         check->critical = true;
         service->check_count = 1;
-        (void)TEXT_COPY(service->zones[0].id, "Z1");
-        (void)snprintf(service->zones[0].fence_name, sizeof service->zones[0].fence_name,
-                       "_noctua-svc%u.example.com", s + 1);
-        service->zone_count = 1;
-        struct spec_record *record = &service->records[0];
-        (void)snprintf(record->name, sizeof record->name, "svc%u.example.com", s + 1);
-        (void)TEXT_COPY(record->type, "A");
-        record->kind = RECORD_VALUES;
-        (void)TEXT_COPY(record->value[EAST].text, "192.0.2.1");
-        (void)TEXT_COPY(record->value[WEST].text, "192.0.2.2");
-        service->record_count = 1;
+        service->zone_count = sim->zone_count;
+        service->record_count = sim->zone_count;
+        for (uint32_t z = 0; z < sim->zone_count; z++) {
+            struct spec_zone *zone = &service->zones[z];
+            struct spec_record *record = &service->records[z];
+            (void)snprintf(zone->id, sizeof zone->id, "Z%u", z + 1);
+            (void)snprintf(zone->fence_name, sizeof zone->fence_name, "_noctua-svc%u.%s", s + 1,
+                           target_domains[z]);
+            record->zone = z;
+            (void)snprintf(record->name, sizeof record->name, "svc%u.%s", s + 1, target_domains[z]);
+            (void)TEXT_COPY(record->type, "A");
+            record->kind = RECORD_VALUES;
+            (void)TEXT_COPY(record->value[EAST].text, "192.0.2.1");
+            (void)TEXT_COPY(record->value[WEST].text, "192.0.2.2");
+        }
         service->policy = (struct spec_policy){.confirm_ms = sim->confirm_ms,
                                                .cooldown_ms = sim->cooldown_ms,
                                                .max_moves = 16,
@@ -117,8 +122,8 @@ static struct spec *make_spec(struct sim *sim) {
 static void on_answer(void *context, enum error_code error, enum core_error result,
                       uint64_t index) {
     struct asked *asked = context;
-    (void)index;
     if (error == ERROR_OK) {
+        judge_answer(asked->sim, asked->answered_index, index);
         sim_say(asked->sim, "operator", "%s: %s", command_kind_text(asked->command->kind),
                 core_error_name(result));
         judge_command_result(asked->sim, asked->command->origin.client_id, result);
@@ -150,7 +155,7 @@ static void ask(const struct act *act, struct command *command, struct spec *spe
             abort();
         }
         *copy = *command;
-        *asked = (struct asked){sim, copy, spec, i > 0};
+        *asked = (struct asked){sim, copy, spec, judge_answered_index(sim)};
         calls->propose(calls->context, copy, on_answer, asked);
     }
     free(command);
@@ -174,7 +179,7 @@ static void move(const struct act *act, const struct api_facts *facts, enum exec
     struct move_preview preview;
     if (kind == EXECUTION_ADOPT) { /* as the record says */
         char address[64];
-        target_address(act->sim->target, service->name, address);
+        target_address(act->sim->target, 0, service->name, address);
         to = text_equal(address, "192.0.2.2") ? WEST : EAST;
     }
     if (moves && service->half_moved && chance_below(&act->sim->chance, 2) == 0) {
@@ -214,7 +219,8 @@ static void override(const struct act *act, const struct api_facts *facts, enum 
     if (!end) {
         uint64_t from_ms =
             facts->state->time_ms > facts->wall_ms ? facts->state->time_ms : facts->wall_ms;
-        c->until_ms = from_ms + chance_between(&act->sim->chance, 1000, 20000);
+        uint64_t most_ms = chance_below(&act->sim->chance, 4) == 0 ? 120000 : 20000;
+        c->until_ms = from_ms + chance_between(&act->sim->chance, 1000, most_ms);
     }
     ask(act, command, NULL);
 }
@@ -245,8 +251,10 @@ static void apply_spec(const struct act *act, const struct api_facts *facts) {
         struct spec_service *service = &spec->services[act->service];
         service->mode = chance_below(&sim->chance, 3) == 0
                             ? (enum service_mode)chance_below(&sim->chance, SERVICE_MODE_COUNT)
-                            : MODE_AUTO;
+                            : sim->usual;
         service->policy.cooldown_ms = chance_below(&sim->chance, 30) * 1000;
+        service->policy.max_moves = (uint32_t)chance_between(&sim->chance, 1, 16);
+        service->policy.max_moves_window_ms = chance_between(&sim->chance, 20, 3600) * 1000;
         if (sim->lease_ms > 0) {
             service->policy.lease_ms = chance_between(&sim->chance, 2, 8) * 1000;
         }
@@ -257,6 +265,32 @@ static void apply_spec(const struct act *act, const struct api_facts *facts) {
     command->spec.text_size = 11;
     command->spec.expected_index = facts->state->spec_index;
     ask(act, command, spec);
+}
+
+struct reading {
+    struct sim *sim;
+    struct sim_node *node;
+    uint64_t answered_index;
+};
+
+static void on_read(void *context, enum error_code error) {
+    struct reading *reading = context;
+    const struct state *state = node_state(reading->node);
+    if (error == ERROR_OK && state != NULL) {
+        judge_read(reading->sim, reading->answered_index, state->applied_index);
+    }
+    free(reading);
+}
+
+/* As a query of the API does it. */
+static void read_state(const struct act *act) {
+    struct api_calls *calls = &act->node->api->calls;
+    struct reading *reading = malloc(sizeof *reading);
+    if (reading == NULL) {
+        abort();
+    }
+    *reading = (struct reading){act->sim, act->node, judge_answered_index(act->sim)};
+    calls->barrier(calls->context, on_read, reading);
 }
 
 static void wish(const struct act *act, const struct api_facts *facts) {
@@ -304,6 +338,9 @@ static void wish(const struct act *act, const struct api_facts *facts) {
     case WISH_SPEC:
         apply_spec(act, facts);
         break;
+    case WISH_READ:
+        read_state(act);
+        break;
     case WISH_COUNT:
         break;
     }
@@ -321,18 +358,46 @@ static void on_act(void *context) {
     free(act);
 }
 
-static void act_as(struct sim *sim, enum wish wish, uint32_t service, bool tidies) {
-    struct sim_node *leader = people_leader(sim);
+static void act_at(struct sim_node *node, enum wish wish, uint32_t service, bool tidies) {
     struct act *act = malloc(sizeof *act);
     if (act == NULL) {
         abort();
     }
-    *act = (struct act){sim, leader, wish, service, tidies};
-    if (leader == NULL) {
-        free(act);
-        return;
+    *act = (struct act){node->sim, node, wish, service, tidies};
+    sim_at_node(node, node->sim->now_us, on_act, act, true);
+}
+
+static void act_as(struct sim *sim, enum wish wish, uint32_t service, bool tidies) {
+    struct sim_node *leader = people_leader(sim);
+    if (leader != NULL) {
+        act_at(leader, wish, service, tidies);
     }
-    sim_at_node(leader, sim->now_us, on_act, act, true);
+}
+
+/* Of each that thinks that it leads. */
+static void read_everywhere(struct sim *sim) {
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        struct sim_node *node = &sim->nodes[i];
+        struct replica_status status;
+        struct replica *replica = node_replica(node);
+        if (replica != NULL && node->api != NULL) {
+            replica_read_status(replica, &status);
+            if (status.leads) {
+                act_at(node, WISH_READ, 0, false);
+            }
+        }
+    }
+}
+
+static bool is_wished(const struct sim *sim, enum wish wish) {
+    return (sim->unwished >> wish & 1) == 0;
+}
+
+static bool is_under_way(struct sim *sim, uint32_t service) {
+    const struct sim_node *leader = people_leader(sim);
+    const struct state *state = leader == NULL ? NULL : node_state(leader);
+    return state != NULL && service < state->spec.service_count &&
+           execution_is_open(&state->services[service].execution);
 }
 
 void people_act(struct sim *sim) {
@@ -344,10 +409,50 @@ void people_act(struct sim *sim) {
         WISH_MAINTENANCE, WISH_APPROVE,    WISH_RELEASE_STEP, WISH_RELEASE_STEP, WISH_REPAIR,
         WISH_REJECT,      WISH_RELEASE,
     };
+    static const enum wish in_a_move[] = {WISH_CANCEL, WISH_RELEASE_STEP, WISH_RELEASE_STEP,
+                                          WISH_PAUSE, WISH_END};
+    uint32_t service = (uint32_t)chance_below(&sim->chance, sim->service_count);
     enum wish wish = wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))];
-    if ((sim->unwished >> wish & 1) == 0) {
-        act_as(sim, wish, (uint32_t)chance_below(&sim->chance, sim->service_count), false);
+    if (is_under_way(sim, service) && chance_below(&sim->chance, 2) == 0) {
+        wish = in_a_move[chance_below(&sim->chance, ARRAY_LENGTH(in_a_move))];
     }
+    if (is_wished(sim, wish)) {
+        act_as(sim, wish, service, false);
+    }
+    read_everywhere(sim);
+}
+
+struct news {
+    struct sim *sim;
+    uint32_t service;
+};
+
+static void on_news(void *context) {
+    static const enum wish wishes[] = {WISH_VETO, WISH_VETO, WISH_PAUSE, WISH_MAINTENANCE,
+                                       WISH_REJECT};
+    struct news news = *(struct news *)context;
+    struct sim *sim = news.sim;
+    free(context);
+    enum wish wish = sim->usual == MODE_ADVISE
+                         ? WISH_APPROVE
+                         : wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))];
+    if (is_wished(sim, wish)) {
+        act_as(sim, wish, news.service, false);
+    }
+}
+
+void people_hear_of(struct sim *sim, uint32_t service) {
+    uint64_t within_us = (sim->confirm_ms + 3 * sim->interval_ms + 2000) * SIM_MS;
+    bool asked = sim->usual == MODE_ADVISE;
+    if (!sim->faults_on || chance_below(&sim->chance, asked ? 2 : 4) != 0) {
+        return;
+    }
+    struct news *news = malloc(sizeof *news);
+    if (news == NULL) {
+        abort();
+    }
+    *news = (struct news){sim, service};
+    sim_at(sim, sim->now_us + chance_below(&sim->chance, within_us), on_news, news);
 }
 
 void people_first_spec(struct sim *sim) {
@@ -371,6 +476,17 @@ static const struct state *leader_state(struct sim *sim) {
     return leader == NULL ? NULL : node_state(leader);
 }
 
+static void put_right(struct sim *sim, const struct service *service, uint32_t zone) {
+    char address[64];
+    target_address(sim->target, zone, service->name, address);
+    bool ours = text_equal(address, "192.0.2.1") || text_equal(address, "192.0.2.2");
+    /* somebody's: put right by hand, seldom before Noctua has found it itself */
+    if (!ours && (!sim->faults_on || chance_below(&sim->chance, 8) == 0)) {
+        target_edit_record(sim->target, zone, service->name,
+                           service->active == WEST ? "192.0.2.2" : "192.0.2.1");
+    }
+}
+
 void people_look_after(struct sim *sim) {
     const struct state *state = leader_state(sim);
     if (state == NULL) {
@@ -381,13 +497,8 @@ void people_look_after(struct sim *sim) {
         return;
     }
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
-        char address[64];
-        target_address(sim->target, state->services[s].name, address);
-        bool ours = text_equal(address, "192.0.2.1") || text_equal(address, "192.0.2.2");
-        /* somebody's: put right by hand, seldom before Noctua has found it itself */
-        if (!ours && (!sim->faults_on || chance_below(&sim->chance, 8) == 0)) {
-            target_edit_record(sim->target, state->services[s].name,
-                               state->services[s].active == WEST ? "192.0.2.2" : "192.0.2.1");
+        for (uint32_t z = 0; z < sim->zone_count; z++) {
+            put_right(sim, &state->services[s], z);
         }
         if (wants_adoption(&state->services[s])) {
             act_as(sim, WISH_ADOPT, s, true);
@@ -398,7 +509,7 @@ void people_look_after(struct sim *sim) {
 void people_tidy(struct sim *sim) {
     const struct state *state = leader_state(sim);
     for (uint32_t s = 0; state != NULL && s < state->spec.service_count; s++) {
-        for (int i = 0; i < 6; i++) {
+        for (uint32_t i = 0; i < 2 * state->override_count; i++) {
             act_as(sim, WISH_END, s, true);
         }
     }

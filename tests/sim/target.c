@@ -10,7 +10,6 @@
 #include "judge.h"
 #include "zone_edit.h"
 
-#define ZONE_ID "Z1"
 #define INSYNC_MS 3000
 #define FENCE_TEXT_SIZE 300
 
@@ -22,6 +21,9 @@ struct sim_target {
     uint32_t under_way;
     struct chance chance;
 };
+
+const char *const target_domains[WORLD_ZONE_MAX] = {"example.com", "example.net"};
+static const char *const zone_ids[WORLD_ZONE_MAX] = {"Z1", "Z2"};
 
 /* A request on the wire, and its reply. */
 struct wire {
@@ -99,7 +101,7 @@ static void fence_text(const struct record_set *set, char text[FENCE_TEXT_SIZE])
     }
 }
 
-static void judge_change(struct sim_target *target, const struct zone_state *before,
+static void judge_change(struct sim_target *target, uint32_t zone, const struct zone_state *before,
                          const struct zone_state *after, const char *comment) {
     for (size_t i = 0; i < after->count; i++) {
         if (is_fence(after->sets[i])) {
@@ -108,7 +110,7 @@ static void judge_change(struct sim_target *target, const struct zone_state *bef
             fence_text(zone_state_find(before, after->sets[i]), was);
             fence_text(after->sets[i], is);
             if (!text_equal(was, is)) {
-                judge_fence(target->sim, was, is, comment);
+                judge_fence(target->sim, zone, was, is, comment);
             }
         }
     }
@@ -116,21 +118,50 @@ static void judge_change(struct sim_target *target, const struct zone_state *bef
         if (is_fence(before->sets[i]) && zone_state_find(after, before->sets[i]) == NULL) {
             char was[FENCE_TEXT_SIZE];
             fence_text(before->sets[i], was);
-            judge_fence(target->sim, was, "", comment);
+            judge_fence(target->sim, zone, was, "", comment);
         }
+    }
+}
+
+struct forgetting {
+    struct sim_target *target;
+    uint32_t zone;
+};
+
+static void forget(struct sim_target *target, uint32_t zone);
+
+static void on_forgetting(void *context) {
+    struct forgetting forgetting = *(struct forgetting *)context;
+    free(context);
+    forget(forgetting.target, forgetting.zone);
+}
+
+/* Seldom, an accepted change is never seen in sync. */
+static void perhaps_forget(struct sim_target *target, uint32_t zone) {
+    uint64_t after_us = judge_forgets_us(target->sim, INSYNC_MS * SIM_MS);
+    if (after_us > 0) {
+        struct forgetting *forgetting = malloc(sizeof *forgetting);
+        if (forgetting == NULL) {
+            abort();
+        }
+        *forgetting = (struct forgetting){target, zone};
+        sim_at(target->sim, sim_now(target->sim) + after_us, on_forgetting, forgetting);
     }
 }
 
 static void execute(struct wire *wire) {
     struct sim_target *target = wire->target;
-    struct hosted_zone *zone = target->world.zones.zones[0];
-    struct zone_state *before = zone_state_ref(zone->newest);
+    struct zone_state *before[WORLD_ZONE_MAX];
     struct aws_request *request = aws_request_create(wire->exchange);
     wire->exchange = NULL;
     char comment[CHANGE_BATCH_COMMENT_MAX + 1];
     (void)snprintf(comment, sizeof comment, "%s",
                    request->batch.comment == NULL ? "" : request->batch.comment);
-    hosted_zone_settle(zone, clock_boottime_ms(&target->world.clock));
+    for (uint32_t z = 0; z < WORLD_ZONE_MAX; z++) {
+        struct hosted_zone *zone = target->world.zones.zones[z];
+        hosted_zone_settle(zone, clock_boottime_ms(&target->world.clock));
+        before[z] = zone_state_ref(zone->newest);
+    }
     answering = wire;
     if (!request->parsed) {
         aws_request_refuse(&target->world, request, &request->refusal);
@@ -138,14 +169,21 @@ static void execute(struct wire *wire) {
         (void)aws_request_execute(&target->world, request);
     }
     answering = NULL;
-    if (zone->newest != before) {
-        target->effective++;
-        sim_say(target->sim, "route53", "%s takes effect", comment);
-        judge_change(target, before, zone->newest, comment);
-    } else if (wire->effect) {
+    bool effective = false;
+    for (uint32_t z = 0; z < WORLD_ZONE_MAX; z++) {
+        const struct zone_state *after = target->world.zones.zones[z]->newest;
+        if (after != before[z]) {
+            effective = true;
+            target->effective++;
+            sim_say(target->sim, "route53", "%s takes effect", comment);
+            judge_change(target, z, before[z], after, comment);
+            perhaps_forget(target, z);
+        }
+        zone_state_unref(before[z]);
+    }
+    if (!effective && wire->effect) {
         sim_say(target->sim, "route53", "%s is refused", comment);
     }
-    zone_state_unref(before);
 }
 
 /* --- the wire --- */
@@ -284,8 +322,8 @@ void target_send(struct sim_target *target, struct sim_node *node,
 
 /* --- what people do --- */
 
-static void edit(struct sim_target *target, const char *json) {
-    struct hosted_zone *zone = target->world.zones.zones[0];
+static void edit(struct sim_target *target, uint32_t place, const char *json) {
+    struct hosted_zone *zone = target->world.zones.zones[place];
     struct change_batch batch;
     struct zone_state *after = NULL;
     struct error error = {0};
@@ -294,7 +332,8 @@ static void edit(struct sim_target *target, const char *json) {
     assert(document != NULL);
     if (zone_edit_parse(document, zone->newest, &batch, &error) == ERROR_OK) {
         if (zone_edit_apply(zone, &batch, &after, &error) == ERROR_OK) {
-            (void)snprintf(id, sizeof id, "CEDIT%llu", (unsigned long long)sim_now(target->sim));
+            (void)snprintf(id, sizeof id, "CEDIT%u%llu", place,
+                           (unsigned long long)sim_now(target->sim));
             (void)hosted_zone_accept(zone, id, "a person", after,
                                      clock_boottime_ms(&target->world.clock), 0);
         }
@@ -303,23 +342,26 @@ static void edit(struct sim_target *target, const char *json) {
     json_decref(document);
 }
 
-void target_edit_record(struct sim_target *target, const char *service, const char *address) {
+void target_edit_record(struct sim_target *target, uint32_t zone, const char *service,
+                        const char *address) {
     char json[512];
     (void)snprintf(json, sizeof json,
-                   "{\"set\":{\"Name\":\"%s.example.com.\",\"Type\":\"A\",\"TTL\":60,"
+                   "{\"set\":{\"Name\":\"%s.%s.\",\"Type\":\"A\",\"TTL\":60,"
                    "\"Values\":[\"%s\"]}}",
-                   service, address);
-    edit(target, json);
-    sim_say(target->sim, "somebody", "sets the record of %s to %s", service, address);
+                   service, target_domains[zone], address);
+    edit(target, zone, json);
+    sim_say(target->sim, "somebody", "sets the record of %s in %s to %s", service,
+            target_domains[zone], address);
 }
 
-void target_delete_fence(struct sim_target *target, const char *service) {
+void target_delete_fence(struct sim_target *target, uint32_t zone, const char *service) {
     char json[512];
-    (void)snprintf(json, sizeof json,
-                   "{\"delete\":{\"Name\":\"_noctua-%s.example.com.\",\"Type\":\"TXT\"}}", service);
-    edit(target, json);
-    judge_edited(target->sim, service);
-    sim_say(target->sim, "somebody", "deletes the fence of %s", service);
+    (void)snprintf(json, sizeof json, "{\"delete\":{\"Name\":\"_noctua-%s.%s.\",\"Type\":\"TXT\"}}",
+                   service, target_domains[zone]);
+    edit(target, zone, json);
+    judge_edited(target->sim, zone, service);
+    sim_say(target->sim, "somebody", "deletes the fence of %s in %s", service,
+            target_domains[zone]);
 }
 
 static bool has_fence(const struct zone_state *state, const char *text) {
@@ -354,8 +396,9 @@ static void tell_forgotten(struct sim_target *target, const struct zone_state *b
     }
 }
 
-bool target_forget(struct sim_target *target) {
-    struct hosted_zone *zone = target->world.zones.zones[0];
+/* The newest pending change. */
+static void forget(struct sim_target *target, uint32_t place) {
+    struct hosted_zone *zone = target->world.zones.zones[place];
     hosted_zone_settle(zone, clock_boottime_ms(&target->world.clock));
     for (size_t i = zone->change_count; i-- > 0;) {
         struct hosted_change *change = zone->changes[i];
@@ -366,16 +409,15 @@ bool target_forget(struct sim_target *target) {
                     change->comment == NULL ? "" : change->comment);
             tell_forgotten(target, before, zone->newest, zone, i);
             zone_state_unref(before);
-            return true;
+            return;
         }
     }
-    return false;
 }
 
-void target_address(struct sim_target *target, const char *service, char text[64]) {
-    const struct zone_state *state = target->world.zones.zones[0]->newest;
+void target_address(struct sim_target *target, uint32_t zone, const char *service, char text[64]) {
+    const struct zone_state *state = target->world.zones.zones[zone]->newest;
     char name[128];
-    (void)snprintf(name, sizeof name, "%s.example.com.", service);
+    (void)snprintf(name, sizeof name, "%s.%s.", service, target_domains[zone]);
     text[0] = '\0';
     for (size_t i = 0; i < state->count; i++) {
         const struct record_set *set = state->sets[i];
@@ -411,10 +453,14 @@ struct sim_target *target_create(struct sim *sim) {
     target->world.clock = (struct clock){world_now_ms, world_now_ms, target};
     chance_seed(&target->chance, chance_next(sim_chance(sim)));
     chance_entropy(&target->chance, &target->world.entropy);
-    if (ledger_open("/dev/null", &target->world.clock, &target->world.ledger, &error) != ERROR_OK ||
-        hosted_zones_add(&target->world.zones, ZONE_ID, "example.com", INSYNC_MS, &error) !=
-            ERROR_OK) {
+    if (ledger_open("/dev/null", &target->world.clock, &target->world.ledger, &error) != ERROR_OK) {
         abort();
+    }
+    for (uint32_t z = 0; z < WORLD_ZONE_MAX; z++) {
+        if (hosted_zones_add(&target->world.zones, zone_ids[z], target_domains[z], INSYNC_MS,
+                             &error) != ERROR_OK) {
+            abort();
+        }
     }
     return target;
 }

@@ -32,13 +32,14 @@ void target_send(struct sim_target *target, struct sim_node *node,
 struct sim_target *target_create(struct sim *sim);
 void target_destroy(struct sim_target *target);
 /* Somebody edits a record of the service; or puts its fence away. */
-void target_edit_record(struct sim_target *target, const char *service, const char *address);
-void target_delete_fence(struct sim_target *target, const char *service);
-/* The newest pending change is forgotten. */
-bool target_forget(struct sim_target *target);
-/* What the record of the service says; "" if there is none. */
-void target_address(struct sim_target *target, const char *service, char text[64]);
-/* How many effective changes there were; how many of them people made. */
+void target_edit_record(struct sim_target *target, uint32_t zone, const char *service,
+                        const char *address);
+void target_delete_fence(struct sim_target *target, uint32_t zone, const char *service);
+/* What the record of the service says there; "" if there is none. */
+void target_address(struct sim_target *target, uint32_t zone, const char *service, char text[64]);
+/* The zones' domains: example.com, example.net. */
+extern const char *const target_domains[];
+/* How many effective changes there were, of nodes. */
 uint64_t target_effects(const struct sim_target *target);
 /* No request is on its way any more. */
 bool target_is_quiet(const struct sim_target *target);

@@ -135,7 +135,7 @@ uint32_t world_snapshot_threshold(const struct sim *sim) {
 uint64_t world_disk_us(struct sim *sim) {
     bool slow = sim->now_us < sim->slow_disk_until_us;
     return slow ? chance_between(&sim->chance, 20000, 800000)
-                : chance_between(&sim->chance, 150, 2500);
+                : chance_between(&sim->chance, 150, sim->disk_most_us);
 }
 
 uint64_t world_delay_us(struct sim *sim, const struct sim_node *from, const struct sim_node *to) {
@@ -147,7 +147,7 @@ uint64_t world_delay_us(struct sim *sim, const struct sim_node *from, const stru
 }
 
 bool world_is_cut(const struct sim *sim, const struct sim_node *from, const struct sim_node *to) {
-    return sim->cut[from->place][to->place];
+    return sim->now_us < sim->cut_until_us[from->place][to->place];
 }
 
 bool world_loses_message(struct sim *sim, const struct sim_node *from, const struct sim_node *to) {
@@ -173,7 +173,8 @@ enum probe_result_code world_probe(struct sim_node *node, const struct probe_tar
     struct sim *sim = node->sim;
     uint32_t region = region_place(target->url);
     struct seen *seen = &sim->seen[node->place][target->service][region];
-    if (sim->now_us >= sim->region_down_until_us[region] && !sim->unseen[node->place][region]) {
+    if (sim->now_us >= sim->region_down_until_us[region] &&
+        sim->now_us >= sim->unseen_until_us[node->place][region]) {
         memset(seen->failed_us, 0, sizeof seen->failed_us);
         *ret_took_us = chance_between(&sim->chance, 500, 20000);
         return PROBE_OK;
@@ -190,7 +191,7 @@ enum probe_result_code world_probe(struct sim_node *node, const struct probe_tar
 
 bool world_reaches_control(const struct sim_node *node) {
     for (uint32_t i = 0; i < node->sim->node_count; i++) {
-        if (i != node->place && !node->sim->cut[node->place][i]) {
+        if (i != node->place && !world_is_cut(node->sim, node, &node->sim->nodes[i])) {
             return true;
         }
     }
@@ -217,7 +218,7 @@ void world_on_applied(struct sim_node *node) {
 }
 
 void world_on_published(struct sim_node *node) {
-    (void)node;
+    judge_view(node);
 }
 
 /* --- judge.h, but for the judging --- */
@@ -251,6 +252,14 @@ uint64_t judge_request_us(struct sim *sim) {
 
 uint64_t judge_lateness_us(struct sim *sim) {
     return chance_between(&sim->chance, SIM_SECOND, sim->lateness_ms * SIM_MS);
+}
+
+uint64_t judge_forgets_us(struct sim *sim, uint64_t pending_us) {
+    if (!sim->faults_on || !chance_hits(&sim->chance, sim->per_million[SIM_TARGET_FORGETS])) {
+        return 0;
+    }
+    sim_count(sim, SIM_TARGET_FORGETS);
+    return chance_between(&sim->chance, 1, pending_us);
 }
 
 uint64_t judge_life(const struct sim_node *node) {
@@ -295,7 +304,9 @@ void world_create(struct sim *sim, const struct sim_options *options) {
     for (uint32_t s = 0; s < sim->service_count; s++) {
         char service[NAME_SIZE];
         (void)snprintf(service, sizeof service, "svc%u", s + 1);
-        target_edit_record(sim->target, service, "192.0.2.1");
+        for (uint32_t z = 0; z < sim->zone_count; z++) {
+            target_edit_record(sim->target, z, service, "192.0.2.1");
+        }
     }
     bootstrap(sim);
 }

@@ -2,6 +2,7 @@
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
+#include "core/spec.h"
 #include "judge.h"
 #include "node.h"
 #include "probe/engine.h"
@@ -38,17 +39,20 @@ struct sim {
     uint32_t per_million[SIM_FAULT_COUNT]; /* of requests */
     uint64_t counts[SIM_FAULT_COUNT];
     uint32_t snapshot_threshold;
-    uint32_t service_count;
+    uint32_t service_count, zone_count;
+    uint64_t interval_ms;    /* of the checks */
+    enum service_mode usual; /* mode of the services, unless somebody changes it */
     uint64_t lease_ms, confirm_ms, cooldown_ms;
     bool faults_on;
-    uint32_t unwished;    /* what operators never do here, a bit an enum wish (people.c) */
-    uint64_t lateness_ms; /* of late requests, at most */
+    uint32_t unwished;     /* what operators never do here, a bit an enum wish (people.c) */
+    uint64_t lateness_ms;  /* of late requests, at most */
+    uint64_t disk_most_us; /* that a sync takes, usually */
 
     /* how it is now */
-    bool cut[SIM_NODE_MAX][SIM_NODE_MAX]; /* from, to */
+    uint64_t cut_until_us[SIM_NODE_MAX][SIM_NODE_MAX]; /* from, to */
     uint64_t slow_link_until_us, slow_disk_until_us, target_dead_until_us;
     uint64_t region_down_until_us[WORLD_REGION_MAX];
-    bool unseen[SIM_NODE_MAX][WORLD_REGION_MAX];
+    uint64_t unseen_until_us[SIM_NODE_MAX][WORLD_REGION_MAX];
     struct seen {                       /* by one node of one service in one region */
         uint64_t failed_us[WORLD_FALL]; /* starts of the last bad probes in a row; 0: fewer */
         uint64_t down_us; /* start of the first of the last WORLD_FALL of them, in any such run */
@@ -98,6 +102,8 @@ void people_change_spec(struct sim *sim);
 void people_look_after(struct sim *sim);
 /* The same, and ends every override; in the healing. */
 void people_tidy(struct sim *sim);
+/* A window has opened: somebody may want to stop it, or approve of it, while it stands. */
+void people_hear_of(struct sim *sim, uint32_t service);
 struct sim_node *people_leader(struct sim *sim); /* NULL: nobody leads */
 
 /* judge.c */
@@ -106,6 +112,12 @@ void judged_destroy(struct judged *judged);
 void judge_applied(struct sim_node *node);
 void judge_leases(struct sim *sim);
 void judge_leaders(struct sim *sim);
+void judge_snapshot(struct sim_node *node, uint64_t index, uint64_t term);
+void judge_view(struct sim_node *node);
+/* What a person who asks now has been told of. */
+uint64_t judge_answered_index(const struct sim *sim);
+void judge_answer(struct sim *sim, uint64_t asked_after, uint64_t index);
+void judge_read(struct sim *sim, uint64_t asked_after, uint64_t index);
 void judge_command_result(struct sim *sim, const uint8_t client_id[16], uint32_t result);
 /* Everything has come to an end; if not, what hasn't. */
 bool judge_is_over(struct sim *sim, struct error *why);

@@ -1,0 +1,151 @@
+#include "judge_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+
+static struct chain *chain_of(struct judged *judged, uint32_t zone, const char *service) {
+    uint32_t i = 0;
+    struct chain *chains = judged->chains[zone];
+    while (chains[i].service[0] != '\0' && !text_equal(chains[i].service, service)) {
+        i++;
+    }
+    (void)TEXT_COPY(chains[i].service, service);
+    return &chains[i];
+}
+
+static void forget_chains(struct judged *judged) {
+    for (uint32_t z = 0; z < WORLD_ZONE_MAX; z++) {
+        for (uint32_t i = 0; i < SERVICE_MAX; i++) {
+            judged->chains[z][i].known = false;
+        }
+    }
+}
+
+static void judge_intent(struct sim *sim, const struct fence *fence) {
+    const struct judged *judged = sim->judged;
+    char eid[EID_SIZE];
+    eid_format(eid, fence->service, fence->incarnation, fence->epoch, fence->step);
+    if (fence->burnt) {
+        if (!judged_has_eid(&judged->closed, eid)) {
+            sim_broken(sim, "intent first (11)", "%s was burnt without a CLOSING", eid);
+        }
+        return;
+    }
+    if (!judged_has_eid(&judged->attempted, eid)) {
+        sim_broken(sim, "intent first (11)", "%s landed without an ATTEMPT", eid);
+    }
+    if (judged_has_eid(&judged->refused, eid)) {
+        sim_broken(sim, "refused never lands (14)", "%s landed after it was refused", eid);
+    }
+}
+
+static void judge_chain(struct sim *sim, uint32_t zone, const struct fence *fence,
+                        const char *text) {
+    struct chain *chain = chain_of(sim->judged, zone, fence->service);
+    bool same = fence->epoch == chain->last.epoch && fence->step == chain->last.step;
+    bool rises = fence->epoch > chain->last.epoch ||
+                 (fence->epoch == chain->last.epoch && fence->step > chain->last.step) ||
+                 (same && fence->burnt);
+    if (chain->known && !rises) {
+        sim_broken(sim, "chain of fences (13)", "%s after epoch %llu step %u", text,
+                   (unsigned long long)chain->last.epoch, chain->last.step);
+    }
+    chain->last = *fence;
+    chain->known = true;
+}
+
+/* Invariants 13 and 16: a newer epoch has made sure of every older one, also of what was released,
+ * before anything of its own could be seen. */
+static void judge_age(struct sim *sim, const struct fence *fence, const char *text) {
+    uint32_t s = (uint32_t)(fence->service[3] - '1'); /* svc1, svc2 */
+    const struct judged_service *kept = &sim->judged->services[s];
+    if (!fence->burnt && fence->epoch < kept->switched_epoch) {
+        sim_broken(sim, "nothing of an older epoch (13, 16)", "%s after epoch %llu had switched",
+                   text, (unsigned long long)kept->switched_epoch);
+    }
+}
+
+void judge_fence(struct sim *sim, uint32_t zone, const char *before, const char *after,
+                 const char *comment) {
+    struct judged *judged = sim->judged;
+    struct fence fence;
+    char text[FENCE_SIZE];
+    (void)before;
+    if (after[0] == '\0') {
+        fence_format(text, WORLD_CLUSTER, comment);
+    } else {
+        (void)snprintf(text, sizeof text, "%s", after);
+    }
+    if (!fence_parse(text, WORLD_CLUSTER, &fence)) {
+        sim_broken(sim, "fences are well-formed", "'%s' was written", text);
+    }
+    for (uint32_t i = 0; i < judged->effect_count; i++) {
+        const struct effect *effect = &judged->effects[i];
+        if (!effect->may_repeat && text_equal(effect->fence, text)) {
+            sim_broken(sim, "exactly once (12)", "%s landed twice", text);
+        }
+    }
+    if (judged->effect_count < EFFECT_MAX) {
+        struct effect *effect = &judged->effects[judged->effect_count++];
+        (void)TEXT_COPY(effect->fence, text);
+        (void)snprintf(effect->eid, sizeof effect->eid, "%s", comment);
+        effect->deletes = after[0] == '\0';
+    }
+    judge_chain(sim, zone, &fence, text);
+    judge_age(sim, &fence, text);
+    judge_intent(sim, &fence);
+}
+
+void judge_forgotten(struct sim *sim, const char *fence) {
+    struct judged *judged = sim->judged;
+    struct fence parsed;
+    char eid[EID_SIZE];
+    if (fence_parse(fence, WORLD_CLUSTER, &parsed) && !parsed.burnt) {
+        eid_format(eid, parsed.service, parsed.incarnation, parsed.epoch, parsed.step);
+        if (judged_has_eid(&judged->done, eid)) {
+            sim_broken(sim, "done is done (14)", "%s was done and could still be forgotten", eid);
+        }
+    }
+    for (uint32_t i = 0; i < judged->effect_count; i++) {
+        struct effect *effect = &judged->effects[i];
+        if (text_equal(effect->fence, fence)) {
+            effect->may_repeat = true;
+            effect->forgotten = true;
+        }
+    }
+    forget_chains(judged);
+}
+
+void judge_deletion_forgotten(struct sim *sim, const char *comment) {
+    struct judged *judged = sim->judged;
+    for (uint32_t i = 0; i < judged->effect_count; i++) {
+        struct effect *effect = &judged->effects[i];
+        effect->may_repeat =
+            effect->may_repeat || (effect->deletes && text_equal(effect->eid, comment));
+    }
+    forget_chains(judged);
+}
+
+void judge_edited(struct sim *sim, uint32_t zone, const char *service) {
+    struct judged *judged = sim->judged;
+    chain_of(judged, zone, service)->known = false;
+    for (uint32_t i = 0; i < judged->effect_count; i++) {
+        struct fence fence;
+        if (eid_parse(judged->effects[i].eid, &fence) && text_equal(fence.service, service)) {
+            judged->effects[i].may_repeat = true;
+        }
+    }
+}
+
+bool judged_has_landed(const struct judged *judged, const char *eid) {
+    char fence[FENCE_SIZE];
+    fence_format(fence, WORLD_CLUSTER, eid);
+    for (uint32_t i = judged->effect_count; i-- > 0;) {
+        if (text_equal(judged->effects[i].fence, fence)) {
+            return !judged->effects[i].forgotten;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,217 @@
+#include "judge_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "parts.h"
+#include "replica_private.h"
+
+/* --- the log --- */
+
+static uint64_t *term_of_entry(struct judged *judged, uint64_t index) {
+    if (index >= judged->log_room) {
+        uint64_t room = index + 1024;
+        judged->log_terms = realloc(judged->log_terms, room * sizeof judged->log_terms[0]);
+        if (judged->log_terms == NULL) {
+            abort();
+        }
+        memset(judged->log_terms + judged->log_room, 0,
+               (room - judged->log_room) * sizeof judged->log_terms[0]);
+        judged->log_room = room;
+    }
+    return &judged->log_terms[index];
+}
+
+/* State machine safety and log matching (Ongaro 2014, 3.2): one entry an index, once it is
+ * committed, on every disk. */
+static void judge_log(struct sim *sim, const struct sim_node *node, uint64_t index, uint64_t term) {
+    uint64_t *kept = term_of_entry(sim->judged, index);
+    if (*kept != 0 && *kept != term) {
+        sim_broken(sim, "log matching", "entry %llu has term %llu on %s and %llu elsewhere",
+                   (unsigned long long)index, (unsigned long long)term, node->name,
+                   (unsigned long long)*kept);
+    }
+    *kept = term;
+    sim->judged->committed = index > sim->judged->committed ? index : sim->judged->committed;
+}
+
+/* What is applied first anywhere is durable on the disks of a majority of voters. */
+static void judge_commit(struct sim *sim, const struct replica *replica, uint64_t index,
+                         uint64_t term) {
+    const struct raft_configuration *configuration = &replica->raft.configuration;
+    uint32_t voters = 0;
+    uint32_t have = 0;
+    for (unsigned i = 0; i < configuration->n; i++) {
+        const struct raft_server *server = &configuration->servers[i];
+        for (uint32_t n = 0; n < sim->node_count && server->role == RAFT_VOTER; n++) {
+            if (sim->nodes[n].id == server->id) {
+                voters++;
+                have += disk_has(&sim->nodes[n].disk, index, term);
+            }
+        }
+    }
+    if (have * 2 <= voters) {
+        sim_broken(sim, "committed on a majority", "entry %llu of term %llu is on %u of %u disks",
+                   (unsigned long long)index, (unsigned long long)term, have, voters);
+    }
+}
+
+void judge_entry(struct sim_node *node) {
+    struct replica *replica = node_replica(node);
+    uint64_t index = raft_last_applied(&replica->raft) + 1;
+    uint64_t term = disk_term(&node->disk, index);
+    if (term == 0) {
+        return;
+    }
+    if (index > node->sim->judged->committed) {
+        judge_commit(node->sim, replica, index, term);
+    }
+    judge_log(node->sim, node, index, term);
+}
+
+void judge_snapshot(struct sim_node *node, uint64_t index, uint64_t term) {
+    judge_log(node->sim, node, index, term);
+}
+
+/* --- leaders --- */
+
+/* Leader completeness: whoever is elected has every committed entry. */
+static void judge_new_leader(struct sim *sim, const struct sim_node *node, uint64_t term) {
+    const struct judged *judged = sim->judged;
+    const struct sim_disk *disk = &node->disk;
+    for (uint32_t t = 0; t < judged->term_count; t++) {
+        if (judged->terms[t].term > term) {
+            return; /* deposed before anybody has looked */
+        }
+    }
+    if (judged->committed == 0 || judged->log_terms[judged->committed] >= term) {
+        return;
+    }
+    if (disk->first + disk->count <= judged->committed) {
+        sim_broken(sim, "leader completeness", "%s leads term %llu without entry %llu", node->name,
+                   (unsigned long long)term, (unsigned long long)judged->committed);
+    }
+    for (size_t i = 0; i < disk->count && disk->first + i <= judged->committed; i++) {
+        uint64_t known = judged->log_terms[disk->first + i];
+        if (known != 0 && known != disk->entries[i].term) {
+            sim_broken(sim, "leader completeness", "%s leads term %llu with another entry %llu",
+                       node->name, (unsigned long long)term, (unsigned long long)(disk->first + i));
+        }
+    }
+}
+
+void judge_leaders(struct sim *sim) {
+    struct judged *judged = sim->judged;
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        const struct sim_node *node = &sim->nodes[i];
+        struct replica_status status;
+        struct replica *replica = node_replica(node);
+        if (replica == NULL) {
+            continue;
+        }
+        replica_read_status(replica, &status);
+        if (status.role != REPLICA_LEADER) {
+            continue;
+        }
+        uint32_t t = 0;
+        while (t < judged->term_count && judged->terms[t].term != status.term) {
+            t++;
+        }
+        if (t == judged->term_count && t < TERM_KEPT_MAX) {
+            judge_new_leader(sim, node, status.term);
+            judged->terms[judged->term_count++] = (struct leader_of_term){status.term, status.id};
+        } else if (t < judged->term_count && judged->terms[t].id != status.id) {
+            sim_broken(sim, "election safety", "two leaders in term %llu",
+                       (unsigned long long)status.term);
+        }
+    }
+}
+
+/* --- what people are told --- */
+
+uint64_t judge_answered_index(const struct sim *sim) {
+    return sim->judged->answered_index;
+}
+
+/* Linearizability (Herlihy and Wing 1990): commands take effect in the log's order, and the log
+ * holds to real time: what was asked after an answer comes after it. */
+void judge_answer(struct sim *sim, uint64_t asked_after, uint64_t index) {
+    if (index <= asked_after) {
+        sim_broken(sim, "linearizability", "a command took effect at %llu, asked after %llu",
+                   (unsigned long long)index, (unsigned long long)asked_after);
+    }
+    uint64_t *answered = &sim->judged->answered_index;
+    *answered = index > *answered ? index : *answered;
+}
+
+void judge_read(struct sim *sim, uint64_t asked_after, uint64_t index) {
+    if (index < asked_after) {
+        sim_broken(sim, "linearizability", "a read shows %llu, asked after %llu",
+                   (unsigned long long)index, (unsigned long long)asked_after);
+    }
+}
+
+void judge_command_result(struct sim *sim, const uint8_t client_id[16], uint32_t result) {
+    struct judged *judged = sim->judged;
+    if (result != CORE_OK) {
+        return;
+    }
+    for (uint32_t i = 0; i < judged->client_count; i++) {
+        if (memcmp(judged->clients[i], client_id, 16) == 0) {
+            sim_broken(sim, "commands are idempotent (17)", "one was applied twice");
+        }
+    }
+    if (judged->client_count < CLIENT_KEPT_MAX) {
+        memcpy(judged->clients[judged->client_count++], client_id, 16);
+    }
+}
+
+/* --- endpoints and leases --- */
+
+/* Invariant 20: what a node answers is what some committed entry has said, and that entry is the
+ * one it names. */
+void judge_view(struct sim_node *node) {
+    const struct view *view = node->view;
+    const struct judged *judged = node->sim->judged;
+    for (uint32_t i = 0; i < view->service_count && view->applied_index <= judged->last_index;
+         i++) {
+        const struct view_service *service = &view->services[i];
+        const struct judged_service *kept = &judged->services[i];
+        uint32_t at = kept->active_count;
+        while (at > 0 && kept->actives[at - 1].index > view->applied_index) {
+            at--;
+        }
+        if (at > 0 && kept->actives[at - 1].active != service->active) {
+            sim_broken(node->sim, "endpoints say what is committed (20)", "%s of %s at %llu",
+                       service->name, node->name, (unsigned long long)view->applied_index);
+        }
+    }
+}
+
+/* Invariant 2. A poller in each region asks each node, and counts from before it asked. */
+void judge_leases(struct sim *sim) {
+    struct judged *judged = sim->judged;
+    for (uint32_t s = 0; s < sim->service_count && sim->lease_ms > 0; s++) {
+        char name[NAME_SIZE];
+        bool holds[2] = {false, false};
+        (void)snprintf(name, sizeof name, "svc%u", s + 1);
+        for (uint32_t n = 0; n < sim->node_count; n++) {
+            struct sim_node *node = &sim->nodes[n];
+            for (uint32_t r = 0; r < 2; r++) {
+                struct holding *held = &judged->held[s][n][r];
+                uint64_t left_ms = node->alive && !node->stalled && node->api != NULL
+                                       ? parts_poll_lease(node, name, r)
+                                       : 0;
+                if (left_ms > 0) {
+                    held->until_us = sim->now_us + left_ms * SIM_MS;
+                }
+                holds[r] = holds[r] || held->until_us > sim->now_us;
+            }
+        }
+        if (holds[0] && holds[1]) {
+            sim_broken(sim, "one holder of a lease (2)", "%s", name);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+/* What the judge's files share.
+ *
+ *   judge.c          states and decisions, as each command leaves them; the end
+ *   judge_effects.c  what has happened at the target
+ *   judge_group.c    the log, leaders, answers to people, leases, endpoints */
+#ifndef SIM_JUDGE_PRIVATE_H
+#define SIM_JUDGE_PRIVATE_H
+
+#include "core/state.h"
+#include "judge.h"
+#include "world.h"
+
+#define CLIENT_KEPT_MAX 4096
+#define TERM_KEPT_MAX 4096
+#define MOVE_END_KEPT_MAX 64
+#define EFFECT_MAX 4096
+
+struct eids {
+    char (*eids)[EID_SIZE];
+    uint32_t count;
+};
+
+/* What stood in a fence. It may come again when its change was forgotten, or a person deleted it.
+ */
+struct effect {
+    char fence[FENCE_SIZE], eid[EID_SIZE];
+    bool deletes, may_repeat, forgotten;
+};
+
+struct chain {
+    char service[NAME_SIZE];
+    struct fence last;
+    bool known;
+};
+
+struct leader_of_term {
+    uint64_t term, id;
+};
+
+/* Who may think that it holds the lease, until when. */
+struct holding {
+    uint64_t until_us;
+    uint32_t region;
+};
+
+/* A service's history, as the log tells it. */
+struct judged_service {
+    uint64_t suspect_index, suspect_us; /* the last suspicion, and when it was applied first */
+    uint64_t decided_epoch, decide_leader_term;
+    uint64_t begun_epoch;
+    uint64_t last_epoch;
+    uint64_t open_epoch;     /* 0: nothing is open */
+    uint64_t switched_epoch; /* newest one that has switched, all debts settled before */
+    uint64_t opened_epoch;   /* of the last execution */
+    uint64_t approved_index; /* the last suspicion that a person approved of */
+    bool end_untimed;
+    uint64_t end_ms; /* of the last move, by committed time; 0: none */
+    uint64_t automatic_ends_ms[MOVE_END_KEPT_MAX];
+    uint32_t automatic_ends;
+    struct active_since {
+        uint64_t index;
+        uint32_t active;
+    } * actives; /* in order; what endpoints may say */
+    uint32_t active_count, active_room;
+};
+
+struct judged {
+    uint64_t *hashes; /* of the state after each command, by index; 0: not seen yet */
+    uint64_t hash_room;
+    uint64_t *log_terms; /* of each committed entry, by its index in the log; 0: not seen yet */
+    uint64_t log_room;
+    uint64_t committed; /* in the log, as far as anybody has applied */
+    uint64_t last_index, last_time_ms;
+    struct judged_service services[SERVICE_MAX];
+    struct eids attempted, closed, refused, done;
+    struct leader_of_term terms[TERM_KEPT_MAX];
+    uint32_t term_count;
+    struct holding held[SERVICE_MAX][SIM_NODE_MAX][2];
+    uint8_t clients[CLIENT_KEPT_MAX][16];
+    uint32_t client_count;
+    uint64_t answered_index; /* the highest that a person was told of */
+    struct effect effects[EFFECT_MAX];
+    uint32_t effect_count;
+    struct chain chains[WORLD_ZONE_MAX][SERVICE_MAX];
+    uint64_t decisions;
+};
+
+bool judged_has_eid(const struct eids *set, const char *eid);
+void judged_add_eid(struct eids *set, const char *eid);
+/* It stands at the target, or did. */
+bool judged_has_landed(const struct judged *judged, const char *eid);
+
+/* judge_group.c: the entry of the log whose command was just applied. */
+void judge_entry(struct sim_node *node);
+
+#endif
