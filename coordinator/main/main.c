@@ -141,6 +141,7 @@ static int run(const struct node_config *config, const char *path) {
     node.config_path = path;
     node.clock = &clock_system;
     node.entropy = &entropy_system;
+    node.feature_level = FEATURE_LEVEL_NEWEST;
     node.documents_every_ms = DOCUMENTS_EVERY_MS;
     log_configure(config->log.level, config->log.format, config->node);
     (void)signal(SIGPIPE, SIG_IGN);

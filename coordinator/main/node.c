@@ -309,7 +309,7 @@ static enum error_code start_replica(struct noctuad *node, struct error *error) 
         .election_ms = config->raft.election_ms,
         .snapshot_threshold = config->snapshot_threshold,
         .version = NOCTUA_VERSION,
-        .feature_level = FEATURE_LEVEL_NEWEST,
+        .feature_level = node->feature_level,
         .callbacks = {node, on_applied, on_leadership, on_report, on_lease, on_restored, on_failed},
     };
     for (uint32_t i = 0; i < config->peer_count; i++) {

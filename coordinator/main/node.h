@@ -81,6 +81,7 @@ struct noctuad {
     uint64_t probed_spec_index;   /* what the probes are configured for; UINT64_MAX: nothing */
     uint64_t unprobed_spec_index; /* the one that couldn't be, and was complained of */
     uint32_t probed_active[SERVICE_MAX];
+    uint32_t feature_level;        /* that this version knows */
     uint64_t documents_every_ms;   /* least time between two renderings of /status and /metrics */
     uint64_t documents_ms;         /* CLOCK_BOOTTIME when /status and /metrics were rendered */
     uint64_t replay_end_log_index; /* last entry of the own log at the start; 0: behind us */

@@ -56,7 +56,7 @@ void node_build_report(struct noctuad *node) {
     report->applied_index = state->applied_index;
     report->spec_index = state->spec_index;
     report->wall_ms = clock_wall_ms(node->clock);
-    report->feature_level = FEATURE_LEVEL_NEWEST;
+    report->feature_level = node->feature_level;
     (void)TEXT_COPY(report->region, node->config.region);
     memcpy(report->storage, status.storage, sizeof report->storage);
     (void)snprintf(report->version, sizeof report->version, "%s", NOCTUA_VERSION);

@@ -130,6 +130,29 @@ static void keep_commit_index(struct replica *replica, struct raft_message *mess
     }
 }
 
+/* The library takes an entry from before its log for a new one, and appends it at the end, when a
+ * leader that still has the whole log sends it from the first entry on (libraft 0.22.1,
+ * replication.c, checkConflictingEntries): as to a node that has joined, written a snapshot, and
+ * lost its link. What is in our snapshot was committed, so all of it is as the leader has it. */
+static void skip_compacted(struct replica *replica, struct raft_message *message) {
+    const struct raft_trail *trail = &replica->raft.trail;
+    struct raft_append_entries *args = &message->append_entries;
+    if (message->type != RAFT_APPEND_ENTRIES || args->prev_log_index >= trail->offset) {
+        return;
+    }
+    raft_index old = trail->snapshot.index - args->prev_log_index;
+    if (args->n_entries <= old) {
+        wire_release(message);
+        args->entries = NULL;
+        args->n_entries = 0;
+    } else {
+        args->n_entries -= (unsigned)old;
+        memmove(args->entries, args->entries + old, args->n_entries * sizeof args->entries[0]);
+    }
+    args->prev_log_index = trail->snapshot.index;
+    args->prev_log_term = trail->snapshot.term;
+}
+
 static void receive_raft(struct replica *replica, struct peer *peer, enum peers_message type,
                          const uint8_t *payload, size_t size_bytes) {
     struct raft_message message;
@@ -151,6 +174,7 @@ static void receive_raft(struct replica *replica, struct peer *peer, enum peers_
         return;
     }
     note_contact(replica, peer, &message);
+    skip_compacted(replica, &message);
     keep_commit_index(replica, &message);
     if (!hold_snapshot(replica, &message)) {
         replica->receive(&replica->io, &message);

@@ -236,7 +236,13 @@ void disk_bootstrap(struct sim_disk *disk, const char *cluster, const char *node
     raft_free(bytes.base);
     put_entry(disk, &entry);
     disk->term = 1;
-    disk->meta = (struct storage_meta){.node_id = id, .origin = STORAGE_BOOTSTRAPPED};
+    disk_join(disk, cluster, node, id);
+    disk->meta.origin = STORAGE_BOOTSTRAPPED;
+}
+
+/* As replica_prepare_join writes it: no log, no vote. */
+void disk_join(struct sim_disk *disk, const char *cluster, const char *node, uint64_t id) {
+    disk->meta = (struct storage_meta){.node_id = id, .origin = STORAGE_JOINED};
     (void)TEXT_COPY(disk->meta.cluster, cluster);
     (void)TEXT_COPY(disk->meta.node, node);
     for (size_t i = 0; i < sizeof disk->meta.uuid; i++) {

@@ -59,4 +59,7 @@ uint64_t disk_term(const struct sim_disk *disk, uint64_t index);
 void disk_bootstrap(struct sim_disk *disk, const char *cluster, const char *node, uint64_t id,
                     const struct raft_configuration *configuration);
 
+/* The directory of a node that is to join. */
+void disk_join(struct sim_disk *disk, const char *cluster, const char *node, uint64_t id);
+
 #endif

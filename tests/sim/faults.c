@@ -5,7 +5,11 @@
 #include "world.h"
 
 static struct sim_node *any_node(struct sim *sim) {
-    return &sim->nodes[chance_below(&sim->chance, sim->node_count)];
+    struct sim_node *node;
+    do {
+        node = &sim->nodes[chance_below(&sim->chance, sim->node_count)];
+    } while (!node->wanted);
+    return node;
 }
 
 static uint64_t later_us(struct sim *sim, uint64_t least_ms, uint64_t most_ms) {
@@ -152,28 +156,43 @@ static void stop(struct sim *sim) {
     }
 }
 
+/* Stopped, and started again as the newer version. */
+static void upgrade(struct sim *sim) {
+    struct sim_node *node = any_node(sim);
+    if (node->alive && !node->stalled && node->feature_level < FEATURE_LEVEL_NEWEST) {
+        sim_say(sim, node->name, "gets the newer version");
+        node->feature_level = FEATURE_LEVEL_NEWEST;
+        node_stop(node);
+    }
+}
+
 static const struct {
     enum sim_fault fault;
     void (*happen)(struct sim *sim);
+    bool counts_itself; /* what comes of it, not the wish */
 } happenings[] = {
-    {SIM_CRASH, crash},
-    {SIM_CRASH_INSIDE, crash_inside},
-    {SIM_DISK_SLOW, slow_disk},
-    {SIM_DISK_FAILED, failing_disk},
-    {SIM_STALL, stall},
-    {SIM_CUT, cut},
-    {SIM_CUT_ONE_WAY, cut_one_way},
-    {SIM_LINK_SLOW, slow_link},
-    {SIM_LINK_BROKEN, break_link},
-    {SIM_CLOCK_JUMP, jump_clock},
-    {SIM_REGION_DOWN, kill_region},
-    {SIM_REGION_FLAP, flap_region},
-    {SIM_REGION_UNSEEN, hide_region},
-    {SIM_TARGET_DEAD, kill_target},
-    {SIM_FOREIGN_CHANGE, foreign_change},
-    {SIM_OPERATOR, people_act},
-    {SIM_SPEC_CHANGE, people_change_spec},
-    {SIM_STOP, stop},
+    {SIM_CRASH, crash, false},
+    {SIM_CRASH_INSIDE, crash_inside, false},
+    {SIM_DISK_SLOW, slow_disk, false},
+    {SIM_DISK_FAILED, failing_disk, false},
+    {SIM_STALL, stall, false},
+    {SIM_CUT, cut, false},
+    {SIM_CUT_ONE_WAY, cut_one_way, false},
+    {SIM_LINK_SLOW, slow_link, false},
+    {SIM_LINK_BROKEN, break_link, false},
+    {SIM_CLOCK_JUMP, jump_clock, false},
+    {SIM_REGION_DOWN, kill_region, false},
+    {SIM_REGION_FLAP, flap_region, false},
+    {SIM_REGION_UNSEEN, hide_region, false},
+    {SIM_TARGET_DEAD, kill_target, false},
+    {SIM_FOREIGN_CHANGE, foreign_change, false},
+    {SIM_OPERATOR, people_act, false},
+    {SIM_SPEC_CHANGE, people_change_spec, false},
+    {SIM_STOP, stop, false},
+    {SIM_NODE_ADDED, people_add_node, true},
+    {SIM_NODE_REMOVED, people_remove_node, true},
+    {SIM_UPGRADE, upgrade, false},
+    {SIM_TRANSFER, people_transfer, false},
 };
 
 static const enum sim_fault of_requests[] = {SIM_REQUEST_LOST,   SIM_REQUEST_LATE,
@@ -182,7 +201,9 @@ static const enum sim_fault of_requests[] = {SIM_REQUEST_LOST,   SIM_REQUEST_LAT
 
 void faults_draw(struct sim *sim) {
     struct chance *chance = &sim->chance;
-    sim->node_count = chance_below(chance, 4) == 0 ? 5 : 3;
+    sim->member_count = chance_below(chance, 4) == 0 ? 5 : 3;
+    sim->node_count = sim->member_count + (uint32_t)chance_below(chance, 3);
+    sim->oldest_level = chance_below(chance, 2) == 0 ? FEATURE_LEVEL_NEWEST : FEATURE_LEVEL_FIRST;
     sim->service_count = chance_below(chance, 3) == 0 ? 2 : 1;
     sim->zone_count = chance_below(chance, 3) == 0 ? 2 : 1;
     static const uint64_t intervals_ms[] = {1000, 1000, 2000, 5000};
@@ -231,7 +252,9 @@ static void on_happening(void *context) {
     if (!sim->faults_on) {
         return;
     }
-    sim_count(sim, fault);
+    if (!happenings[happening->row].counts_itself) {
+        sim_count(sim, fault);
+    }
     happenings[happening->row].happen(sim);
     uint64_t every_us = sim->every_us[fault];
     sim_at(sim, sim->now_us + chance_between(&sim->chance, every_us / 4, every_us * 7 / 4),
@@ -260,6 +283,7 @@ void faults_heal(struct sim *sim) {
     sim->target_dead_until_us = 0;
     for (uint32_t i = 0; i < sim->node_count; i++) {
         struct sim_node *node = &sim->nodes[i];
+        node->feature_level = FEATURE_LEVEL_NEWEST; /* from its next start on */
         node->wall_offset_ms = 0;
         node->disk.fails = false;
         sim->crash_countdown[i] = 0;

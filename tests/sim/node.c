@@ -13,6 +13,7 @@
 
 /* Rendering costs a third of the time when it is done as often as noctuad does. */
 #define DOCUMENTS_EVERY_MS 20000
+#define DRIFT_MAX_PPM 4500 /* two clocks apart by less than the lease's 1 % */
 
 static struct sim_node *current;
 
@@ -26,7 +27,8 @@ struct sim *sim_of(const struct sim_node *node) {
 
 static uint64_t boottime_ms(void *context) {
     const struct sim_node *node = context;
-    return node->boot_offset_ms + sim_now(node->sim) / SIM_MS;
+    double run_ms = (double)sim_now(node->sim) / SIM_MS * (1 + node->drift);
+    return node->boot_offset_ms + (uint64_t)run_ms;
 }
 
 static uint64_t wall_ms(void *context) {
@@ -49,6 +51,8 @@ void node_create(struct sim_node *node, struct sim *sim, uint32_t place, const c
     chance_entropy(&node->chance, &node->entropy);
     node->clock = (struct clock){boottime_ms, wall_ms, node};
     node->boot_offset_ms = chance_between(sim_chance(sim), 1000, 10000000);
+    int64_t ppm = (int64_t)chance_below(sim_chance(sim), 2 * DRIFT_MAX_PPM + 1) - DRIFT_MAX_PPM;
+    node->drift = (double)ppm / 1e6;
     disk_create(&node->disk, node);
 }
 
@@ -116,6 +120,7 @@ void node_start(struct sim_node *node) {
     node->daemon->clock = &node->clock;
     node->daemon->entropy = &node->entropy;
     node->daemon->documents_every_ms = DOCUMENTS_EVERY_MS;
+    node->daemon->feature_level = node->feature_level;
     fiber_create(&node->fiber, main_function, node);
     sim_say(node->sim, node->name, "starts, boot %llu",
             (unsigned long long)node->disk.meta.boot + 1);

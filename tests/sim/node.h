@@ -25,7 +25,10 @@ struct sim_node {
     int64_t wall_offset_ms;
     uint64_t highest_wall_ms; /* that its clock has ever shown */
     uint64_t boot_offset_ms;  /* CLOCK_BOOTTIME when the world began */
+    double drift;             /* of CLOCK_BOOTTIME, in parts of 1 */
     bool wanted;              /* it should run: is started again after a death */
+    bool was_member;          /* the group has known it; once out it never comes back */
+    uint32_t feature_level;   /* of the version that it runs, from its next start on */
 
     /* this life */
     bool alive, running, stalled;

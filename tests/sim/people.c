@@ -488,6 +488,7 @@ static void put_right(struct sim *sim, const struct service *service, uint32_t z
 }
 
 void people_look_after(struct sim *sim) {
+    people_look_after_nodes(sim);
     const struct state *state = leader_state(sim);
     if (state == NULL) {
         return;

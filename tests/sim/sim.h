@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "base/entropy.h"
 
-#define SIM_NODE_MAX 5
+#define SIM_NODE_MAX 7 /* members, and spares that may join */
 #define SIM_MS UINT64_C(1000)
 #define SIM_SECOND UINT64_C(1000000)
 
@@ -79,7 +79,11 @@ void sim_at_node(struct sim_node *node, uint64_t time_us, sim_function function,
     X(FOREIGN_CHANGE, "foreign-change")                                                            \
     X(OPERATOR, "operator")                                                                        \
     X(SPEC_CHANGE, "spec-change")                                                                  \
-    X(STOP, "graceful-stop")
+    X(STOP, "graceful-stop")                                                                       \
+    X(NODE_ADDED, "node-added")                                                                    \
+    X(NODE_REMOVED, "node-removed")                                                                \
+    X(UPGRADE, "upgrade")                                                                          \
+    X(TRANSFER, "leader-transfer")
 
 enum sim_fault {
 #define X(name, text) SIM_##name,

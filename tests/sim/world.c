@@ -191,7 +191,8 @@ enum probe_result_code world_probe(struct sim_node *node, const struct probe_tar
 
 bool world_reaches_control(const struct sim_node *node) {
     for (uint32_t i = 0; i < node->sim->node_count; i++) {
-        if (i != node->place && !world_is_cut(node->sim, node, &node->sim->nodes[i])) {
+        if (i != node->place && node->sim->nodes[i].wanted &&
+            !world_is_cut(node->sim, node, &node->sim->nodes[i])) {
             return true;
         }
     }
@@ -200,9 +201,29 @@ bool world_reaches_control(const struct sim_node *node) {
 
 static void on_restart(void *context) {
     struct sim_node *node = context;
-    if (!node->alive) {
+    if (!node->alive && node->wanted) {
         node_start(node);
     }
+}
+
+const struct state *world_newest_state(struct sim *sim) {
+    const struct state *newest = NULL;
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        const struct state *state = node_state(&sim->nodes[i]);
+        if (state != NULL && (newest == NULL || state->applied_index > newest->applied_index)) {
+            newest = state;
+        }
+    }
+    return newest;
+}
+
+struct sim_node *world_find_node(struct sim *sim, uint64_t id) {
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        if (sim->nodes[i].id == id) {
+            return &sim->nodes[i];
+        }
+    }
+    return NULL;
 }
 
 void world_on_death(struct sim_node *node) {
@@ -278,11 +299,11 @@ static void on_look(void *context) {
 static void bootstrap(struct sim *sim) {
     struct raft_configuration configuration;
     raft_configuration_init(&configuration);
-    for (uint32_t i = 0; i < sim->node_count; i++) {
+    for (uint32_t i = 0; i < sim->member_count; i++) {
         uint64_t id = sim->nodes[i].id;
         (void)raft_configuration_add(&configuration, id, sim->nodes[i].name, RAFT_VOTER);
     }
-    for (uint32_t i = 0; i < sim->node_count; i++) {
+    for (uint32_t i = 0; i < sim->member_count; i++) {
         disk_bootstrap(&sim->nodes[i].disk, WORLD_CLUSTER, sim->nodes[i].name, sim->nodes[i].id,
                        &configuration);
     }
@@ -300,6 +321,8 @@ void world_create(struct sim *sim, const struct sim_options *options) {
         char name[16];
         (void)snprintf(name, sizeof name, "n%u", i + 1);
         node_create(&sim->nodes[i], sim, i, name, world_regions[i % 3]);
+        sim->nodes[i].wanted = i < sim->member_count;
+        sim->nodes[i].feature_level = sim->oldest_level;
     }
     for (uint32_t s = 0; s < sim->service_count; s++) {
         char service[NAME_SIZE];
@@ -323,7 +346,7 @@ static void await_leader(struct sim *sim, uint64_t seconds) {
 }
 
 void world_run(struct sim *sim) {
-    for (uint32_t i = 0; i < sim->node_count; i++) {
+    for (uint32_t i = 0; i < sim->member_count; i++) {
         node_start(&sim->nodes[i]);
     }
     on_look(sim);

@@ -30,7 +30,7 @@ struct sim {
     uint64_t now_us;
 
     struct sim_node nodes[SIM_NODE_MAX];
-    uint32_t node_count;
+    uint32_t node_count, member_count; /* places; those that begin the group */
     struct sim_target *target;
     struct judged *judged;
 
@@ -45,6 +45,7 @@ struct sim {
     uint64_t lease_ms, confirm_ms, cooldown_ms;
     bool faults_on;
     uint32_t unwished;     /* what operators never do here, a bit an enum wish (people.c) */
+    uint32_t oldest_level; /* feature level of all nodes in the beginning */
     uint64_t lateness_ms;  /* of late requests, at most */
     uint64_t disk_most_us; /* that a sync takes, usually */
 
@@ -82,6 +83,9 @@ bool world_loses_message(struct sim *sim, const struct sim_node *from, const str
 bool world_crashes_here(struct sim_node *node);
 enum probe_result_code world_probe(struct sim_node *node, const struct probe_target *target,
                                    uint64_t *ret_took_us);
+/* The group as the node that has applied most knows it; NULL: nobody runs. */
+const struct state *world_newest_state(struct sim *sim);
+struct sim_node *world_find_node(struct sim *sim, uint64_t id); /* NULL: no such node */
 bool world_reaches_control(const struct sim_node *node);
 
 /* what nodes do */
@@ -105,6 +109,12 @@ void people_tidy(struct sim *sim);
 /* A window has opened: somebody may want to stop it, or approve of it, while it stands. */
 void people_hear_of(struct sim *sim, uint32_t service);
 struct sim_node *people_leader(struct sim *sim); /* NULL: nobody leads */
+
+/* members.c */
+void people_look_after_nodes(struct sim *sim);
+void people_add_node(struct sim *sim);
+void people_remove_node(struct sim *sim);
+void people_transfer(struct sim *sim);
 
 /* judge.c */
 struct judged *judged_create(void);

@@ -1,5 +1,4 @@
-/* The two guards that libraft needs from outside, each seen to work: the snapshot that arrives
- * while a node writes one of its own, and the lone write on an idle group. */
+/* The guards that libraft needs from outside, each seen to work. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -104,6 +103,51 @@ static void test_commit_index_stays(void **state) {
     replica_on_message(group.nodes[leader].id, PEERS_MESSAGE_RAFT,
                        (const uint8_t *)part.buffers[0].base, part.buffers[0].len, follower);
     assert_int_equal(raft_commit_index(&follower->raft), commit_index);
+    buffer_finish(&part.head);
+    group_write(&group, 10, 1);
+    group_wait_equal(&group);
+    group_finish(&group);
+}
+
+/* A leader that still has the whole log may send it from the beginning to a node whose own log
+ * begins later. Without the guard entry 1 goes in behind the last one, or the process ends. */
+static void test_entries_before_the_log(void **state) {
+    struct group group;
+    struct wire_part part = {0};
+    (void)state;
+    group_init(&group, &small_log);
+    group_bootstrap(&group);
+    group_start(&group);
+    uint32_t leader = group_wait_leader(&group);
+    for (uint32_t i = 0; i < 20; i++) { /* each an entry of its own */
+        group_write(&group, 10, 1);
+    }
+    group_wait_equal(&group);
+    struct replica *follower = group.nodes[(leader + 1) % 3].replica;
+    raft_index last_index = raft_last_index(&follower->raft);
+    assert_true(follower->raft.trail.offset > 3);
+    char bytes[8] = "entries";
+    struct raft_entry entries[3];
+    memset(entries, 0, sizeof entries);
+    for (size_t i = 0; i < 3; i++) {
+        entries[i].term = 1;
+        entries[i].type = RAFT_COMMAND;
+        entries[i].buf = (struct raft_buffer){bytes, sizeof bytes};
+    }
+    struct raft_message message = {.type = RAFT_APPEND_ENTRIES};
+    message.append_entries.version = 1;
+    message.append_entries.term = raft_current_term(&follower->raft);
+    message.append_entries.entries = entries;
+    message.append_entries.n_entries = 3;
+    assert_true(wire_encode(&message, 0, &part));
+    uint8_t sent[1024];
+    size_t sent_bytes = 0;
+    for (uint32_t i = 0; i < part.buffer_count; i++) {
+        memcpy(sent + sent_bytes, part.buffers[i].base, part.buffers[i].len);
+        sent_bytes += part.buffers[i].len;
+    }
+    replica_on_message(group.nodes[leader].id, PEERS_MESSAGE_RAFT, sent, sent_bytes, follower);
+    assert_int_equal(raft_last_index(&follower->raft), last_index);
     buffer_finish(&part.head);
     group_write(&group, 10, 1);
     group_wait_equal(&group);
@@ -268,6 +312,7 @@ int main(void) {
         cmocka_unit_test(test_snapshot_waits_for_our_own),
         cmocka_unit_test(test_snapshots_cross),
         cmocka_unit_test(test_commit_index_stays),
+        cmocka_unit_test(test_entries_before_the_log),
         cmocka_unit_test(test_snapshot_goes_with_its_own_term),
         cmocka_unit_test(test_lone_write_on_an_idle_group),
     };
