@@ -76,6 +76,7 @@ static const struct bind_row nodes_rows[] = {
     ROW_NAME(struct command_nodes, cluster),
     ROW_INDEX(struct command_nodes, incarnation),
     ROW_COUNTED(struct command_nodes, nodes, count, configured_node_table),
+    ROW_INDEX(struct command_nodes, nodes_index),
 };
 static const struct bind_table nodes_table =
     BIND_TABLE(struct command_nodes, noctua__nodes_command__descriptor, nodes_rows);

@@ -54,6 +54,10 @@ static enum core_error check_nodes(const struct apply *a) {
         (c->incarnation != state->incarnation || !text_equal(c->cluster, state->cluster))) {
         return CORE_CHANGED;
     }
+    /* Two have a reason to write it, and one must not take back what the other has just written. */
+    if (c->nodes_index != state->nodes_index) {
+        return CORE_CHANGED;
+    }
     for (uint32_t i = 0; i < c->count; i++) {
         if (c->nodes[i].id == 0 || !text_is_name(c->nodes[i].name, NAME_SIZE - 1)) {
             return CORE_MALFORMED;

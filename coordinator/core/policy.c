@@ -55,6 +55,7 @@ static void propose_nodes(struct round *r) {
     struct command_nodes *c = &command->nodes;
     memcpy(c->cluster, r->state->cluster, sizeof c->cluster);
     c->incarnation = r->state->incarnation;
+    c->nodes_index = r->state->nodes_index;
     c->count = r->state->node_count;
     for (uint32_t n = 0; n < c->count; n++) {
         const struct report *report = r->input->reports[n];

@@ -66,15 +66,15 @@ static void fill_nodes(struct replica *replica, struct command *command) {
     memcpy(nodes->cluster, replica->cluster, sizeof nodes->cluster);
     /* Above 0, with a random part: two groups that were ever made don't get the same. */
     nodes->incarnation = entropy_between(replica->entropy, 1, UINT64_C(0x7fffffff));
-    nodes->count = replica->peer_count;
-    for (uint32_t i = 0; i < replica->peer_count; i++) {
-        const struct replica_peer *peer = &replica->peers[i].config;
-        nodes->nodes[i].id = peer->id;
-        memcpy(nodes->nodes[i].name, peer->name, sizeof nodes->nodes[i].name);
-        if (peer->id == replica->id) {
-            memcpy(nodes->nodes[i].region, replica->region, sizeof nodes->nodes[i].region);
-            memcpy(nodes->nodes[i].storage, replica->storage.meta.uuid,
-                   sizeof nodes->nodes[i].storage);
+    /* The members; who is only among the peers may join later. */
+    const struct raft_configuration *members = &replica->raft.configuration;
+    for (unsigned i = 0; i < members->n && nodes->count < NODE_MAX; i++) {
+        struct configured_node *node = &nodes->nodes[nodes->count++];
+        node->id = members->servers[i].id;
+        (void)TEXT_COPY(node->name, members->servers[i].address);
+        if (node->id == replica->id) {
+            memcpy(node->region, replica->region, sizeof node->region);
+            memcpy(node->storage, replica->storage.meta.uuid, sizeof node->storage);
         }
     }
 }

@@ -121,6 +121,12 @@ static int machine_snapshot(struct raft_fsm *fsm, struct raft_buffer **bufs, uns
     if (replica_is_mute(replica) || log_index < replica->snapshot_retry_index) {
         return RAFT_BUSY;
     }
+    /* A change of the members that was just applied counts as committed only a step later (libraft
+     * 0.22.1, legacy.c): a snapshot taken in between would hold the members from before it. */
+    raft_index change_index = replica->raft.configuration_uncommitted_index;
+    if (change_index != 0 && change_index <= log_index) {
+        return RAFT_BUSY;
+    }
     int code = 0;
     buffer_init(&bytes, REPLICA_SNAPSHOT_BYTES_MAX);
     if (codec_encode_state(replica->state, &bytes, &error) != ERROR_OK) {

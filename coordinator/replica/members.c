@@ -165,6 +165,7 @@ static bool fill_nodes(const struct replica *replica, struct command_nodes *node
     bool news = false;
     memcpy(nodes->cluster, state->cluster, sizeof nodes->cluster);
     nodes->incarnation = state->incarnation;
+    nodes->nodes_index = state->nodes_index;
     for (unsigned i = 0; i < configuration->n && nodes->count < NODE_MAX; i++) {
         const struct raft_server *server = &configuration->servers[i];
         struct configured_node *node = &nodes->nodes[nodes->count++];

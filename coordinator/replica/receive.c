@@ -23,9 +23,8 @@ static void complain(struct replica *replica, struct peer *peer, const char *wha
               LOG_U64("count", peer->complaint_count));
 }
 
-/* What can't come from a peer that follows the rules, given our own state. NULL: nothing. */
-static const char *find_impossible(struct replica *replica, const struct raft_message *message,
-                                   uint64_t from) {
+const char *replica_find_impossible(struct replica *replica, const struct raft_message *message,
+                                    uint64_t from) {
     raft_term term = raft_current_term(&replica->raft);
     bool leads = raft_state(&replica->raft) == RAFT_LEADER;
     switch (message->type) {
@@ -73,86 +72,6 @@ static void note_contact(struct replica *replica, struct peer *peer,
     }
 }
 
-void replica_drop_held(struct replica *replica) {
-    if (replica->has_held) {
-        wire_release(&replica->held);
-        replica->has_held = false;
-    }
-}
-
-/* A snapshot that arrives while we write one of our own crashes the library (it follows a pointer
- * that it has just cleared), and one that arrives while another is installed leaks. The first waits
- * until our own is written, a newer one taking its place; the second is dropped, since the leader
- * sends it again. */
-static bool hold_snapshot(struct replica *replica, struct raft_message *message) {
-    if (message->type != RAFT_INSTALL_SNAPSHOT) {
-        return false;
-    }
-    if (replica->raft.snapshot.installing) {
-        wire_release(message);
-        return true;
-    }
-    if (!replica->raft.legacy.snapshot_taking) {
-        return false;
-    }
-    replica_drop_held(replica);
-    replica->held = *message;
-    replica->has_held = true;
-    LOG_EVENT(SNAPSHOT_HELD, LOG_U64("log_index", message->install_snapshot.last_index));
-    return true;
-}
-
-void replica_deliver_held(struct replica *replica) {
-    if (!replica->has_held || replica->raft.legacy.snapshot_taking || replica_is_mute(replica)) {
-        return;
-    }
-    struct raft_message message = replica->held;
-    replica->has_held = false;
-    /* Meanwhile we may have come to lead that term. */
-    if (find_impossible(replica, &message, message.server_id) != NULL) {
-        wire_release(&message);
-    } else if (!hold_snapshot(replica, &message)) {
-        replica->receive(&replica->io, &message);
-    }
-}
-
-/* The library sets its commit index to min(leader's, last entry of this message) whenever the
- * leader's is higher than its own, also when that is lower than its own: then it goes back, and an
- * assertion ends the process. It happens with heartbeats to a follower that the leader is sending a
- * snapshot, because they are anchored at the snapshot's end. Such a message says nothing new about
- * what is committed here. */
-static void keep_commit_index(struct replica *replica, struct raft_message *message) {
-    struct raft_append_entries *args = &message->append_entries;
-    raft_index commit_index = raft_commit_index(&replica->raft);
-    if (message->type == RAFT_APPEND_ENTRIES && args->leader_commit > commit_index &&
-        args->prev_log_index + args->n_entries < commit_index) {
-        args->leader_commit = commit_index;
-    }
-}
-
-/* The library takes an entry from before its log for a new one, and appends it at the end, when a
- * leader that still has the whole log sends it from the first entry on (libraft 0.22.1,
- * replication.c, checkConflictingEntries): as to a node that has joined, written a snapshot, and
- * lost its link. What is in our snapshot was committed, so all of it is as the leader has it. */
-static void skip_compacted(struct replica *replica, struct raft_message *message) {
-    const struct raft_trail *trail = &replica->raft.trail;
-    struct raft_append_entries *args = &message->append_entries;
-    if (message->type != RAFT_APPEND_ENTRIES || args->prev_log_index >= trail->offset) {
-        return;
-    }
-    raft_index old = trail->snapshot.index - args->prev_log_index;
-    if (args->n_entries <= old) {
-        wire_release(message);
-        args->entries = NULL;
-        args->n_entries = 0;
-    } else {
-        args->n_entries -= (unsigned)old;
-        memmove(args->entries, args->entries + old, args->n_entries * sizeof args->entries[0]);
-    }
-    args->prev_log_index = trail->snapshot.index;
-    args->prev_log_term = trail->snapshot.term;
-}
-
 static void receive_raft(struct replica *replica, struct peer *peer, enum peers_message type,
                          const uint8_t *payload, size_t size_bytes) {
     struct raft_message message;
@@ -163,7 +82,7 @@ static void receive_raft(struct replica *replica, struct peer *peer, enum peers_
     }
     message.server_id = peer->config.id;
     message.server_address = peer->config.name;
-    const char *impossible = find_impossible(replica, &message, peer->config.id);
+    const char *impossible = replica_find_impossible(replica, &message, peer->config.id);
     if (impossible == NULL &&
         (type == PEERS_MESSAGE_SNAPSHOT) != (message.type == RAFT_INSTALL_SNAPSHOT)) {
         impossible = "a snapshot in the wrong kind of frame";
@@ -174,11 +93,7 @@ static void receive_raft(struct replica *replica, struct peer *peer, enum peers_
         return;
     }
     note_contact(replica, peer, &message);
-    skip_compacted(replica, &message);
-    keep_commit_index(replica, &message);
-    if (!hold_snapshot(replica, &message)) {
-        replica->receive(&replica->io, &message);
-    }
+    replica_deliver(replica, &message);
 }
 
 static void receive_report(struct replica *replica, struct peer *peer, const uint8_t *payload,

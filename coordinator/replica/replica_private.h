@@ -2,7 +2,8 @@
  *
  *   replica.c      making, starting, stopping; the turn of the loop; failing
  *   raft_io.c      libraft's view of disk and network: guards around raft_uv, our own messages
- *   receive.c      messages in: checks, the snapshot that must wait
+ *   receive.c      messages in: checks
+ *   guards.c       what the library must not be given as it comes
  *   machine.c      libraft's view of the state: apply, snapshot, restore
  *   proposals.c    proposals, barriers: queues, batches, one callback each
  *   transfer.c     leadership handed over
@@ -200,7 +201,7 @@ struct replica {
     struct outgoing_list unsent; /* muted: to be completed in the next turn */
     uint64_t outgoing_count;
 
-    /* the snapshot that must wait (receive.c) */
+    /* the snapshot that must wait (guards.c) */
     bool has_held;
     struct raft_message held;
     uint64_t heard_term, heard_leader, heard_commit, heard_ms; /* of the leader, last */
@@ -289,6 +290,13 @@ void replica_no_transport_init(struct raft_uv_transport *transport);
 /* receive.c */
 void replica_on_message(uint64_t id, enum peers_message type, const uint8_t *payload,
                         size_t size_bytes, void *context);
+/* What can't come from a peer that follows the rules, given our own state. NULL: nothing. */
+const char *replica_find_impossible(struct replica *replica, const struct raft_message *message,
+                                    uint64_t from);
+
+/* guards.c */
+/* To the library, as it can take it. Takes over the message's memory. */
+void replica_deliver(struct replica *replica, struct raft_message *message);
 void replica_deliver_held(struct replica *replica);
 void replica_drop_held(struct replica *replica);
 void replica_deliver_own_report(struct replica *replica);

@@ -120,19 +120,19 @@ bool disk_has(const struct sim_disk *disk, uint64_t index, uint64_t term) {
            disk->entries[index - disk->first].term == term;
 }
 
-uint64_t disk_term(const struct sim_disk *disk, uint64_t index) {
-    uint64_t term = index >= disk->first && index < next_index(disk)
-                        ? disk->entries[index - disk->first].term
-                        : 0;
+const struct disk_entry *disk_entry(const struct sim_disk *disk, uint64_t index) {
+    const struct disk_entry *entry = index >= disk->first && index < next_index(disk)
+                                         ? &disk->entries[index - disk->first]
+                                         : NULL;
     for (const struct disk_request *r = disk->requests; r != NULL; r = r->next) {
         if (r->kind == REQUEST_TRUNCATE && index >= r->first) {
-            term = 0;
+            entry = NULL;
         }
         if (r->kind == REQUEST_APPEND && index >= r->first && index < r->first + r->count) {
-            term = r->entries[index - r->first].term;
+            entry = &r->entries[index - r->first];
         }
     }
-    return term;
+    return entry;
 }
 
 /* The whole of a request, or of an append the first `entries`. */
@@ -453,6 +453,7 @@ static int io_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io
     judge_snapshot(own_disk()->node, kept->index, kept->term);
     kept->configuration_index = snapshot->configuration_index;
     copy_configuration(&snapshot->configuration, &kept->configuration);
+    judge_members(own_disk()->node, kept->index, &snapshot->configuration);
     for (unsigned i = 0; i < snapshot->n_bufs; i++) {
         kept->size_bytes += snapshot->bufs[i].len;
     }

@@ -53,8 +53,8 @@ void disk_destroy(struct sim_disk *disk);
 void disk_settle(struct sim_disk *disk);
 /* The entry is durable there, by itself or in a snapshot. */
 bool disk_has(const struct sim_disk *disk, uint64_t index, uint64_t term);
-/* Of an entry, once all that was asked for is durable; 0: there is none, or only in a snapshot. */
-uint64_t disk_term(const struct sim_disk *disk, uint64_t index);
+/* The entry, once all that was asked for is durable; NULL: there is none, or only in a snapshot. */
+const struct disk_entry *disk_entry(const struct sim_disk *disk, uint64_t index);
 /* The log of a new group: one configuration, as replica_bootstrap writes it. */
 void disk_bootstrap(struct sim_disk *disk, const char *cluster, const char *node, uint64_t id,
                     const struct raft_configuration *configuration);

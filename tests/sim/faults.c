@@ -112,8 +112,12 @@ static void take_region_down(struct sim *sim, uint32_t region, uint64_t until_us
 }
 
 static void kill_region(struct sim *sim) {
+    const struct state *state = world_newest_state(sim);
     uint32_t region = (uint32_t)chance_below(&sim->chance, 2);
-    take_region_down(sim, region, later_us(sim, 15000, 90000));
+    if (state != NULL && state->services[0].adopted && chance_below(&sim->chance, 4) != 0) {
+        region = state->services[0].active; /* the one that hurts */
+    }
+    take_region_down(sim, region, later_us(sim, 10000, 60000));
 }
 
 static void flap_region(struct sim *sim) {
@@ -225,9 +229,9 @@ void faults_draw(struct sim *sim) {
     /* Moves are what the rest is about: in half of the worlds operators do nearly all of them, in
      * the others the coordinator by itself, while hardly anybody is there to stop it. */
     uint64_t absent = chance_below(chance, 2) == 0 ? 10 : 1;
-    sim->every_us[SIM_OPERATOR] = chance_between(chance, 2, 30) * absent * SIM_SECOND;
+    sim->every_us[SIM_OPERATOR] = chance_between(chance, 1, 10) * absent * SIM_SECOND;
     sim->every_us[SIM_SPEC_CHANGE] *= absent;
-    sim->every_us[SIM_REGION_DOWN] = chance_between(chance, 40, 120) * SIM_SECOND;
+    sim->every_us[SIM_REGION_DOWN] = chance_between(chance, 20, 80) * SIM_SECOND;
     uint64_t draw = chance_next(chance);
     sim->unwished = (uint32_t)(draw & draw >> 32); /* a quarter of all */
     sim->lateness_ms = chance_below(chance, 2) == 0 ? 20000 : 240000;

@@ -23,6 +23,9 @@ struct judged *judged_create(void) {
 void judged_destroy(struct judged *judged) {
     free(judged->hashes);
     free(judged->log_terms);
+    for (uint32_t i = 0; i < judged->change_count; i++) {
+        free(judged->changes[i].bytes);
+    }
     for (uint32_t s = 0; s < SERVICE_MAX; s++) {
         free(judged->services[s].actives);
     }

@@ -72,7 +72,6 @@ void judge_fence(struct sim *sim, uint32_t zone, const char *before, const char 
     struct judged *judged = sim->judged;
     struct fence fence;
     char text[FENCE_SIZE];
-    (void)before;
     if (after[0] == '\0') {
         fence_format(text, WORLD_CLUSTER, comment);
     } else {
@@ -82,8 +81,16 @@ void judge_fence(struct sim *sim, uint32_t zone, const char *before, const char 
         sim_broken(sim, "fences are well-formed", "'%s' was written", text);
     }
     for (uint32_t i = 0; i < judged->effect_count; i++) {
-        const struct effect *effect = &judged->effects[i];
-        if (!effect->may_repeat && text_equal(effect->fence, text)) {
+        struct effect *effect = &judged->effects[i];
+        if (!text_equal(effect->fence, text)) {
+            continue;
+        }
+        if (effect->from_nothing && before[0] == '\0') {
+            effect->may_repeat = true;
+            chain_of(judged, zone, fence.service)->known = false;
+            return;
+        }
+        if (!effect->may_repeat) {
             sim_broken(sim, "exactly once (12)", "%s landed twice", text);
         }
     }
@@ -92,6 +99,7 @@ void judge_fence(struct sim *sim, uint32_t zone, const char *before, const char 
         (void)TEXT_COPY(effect->fence, text);
         (void)snprintf(effect->eid, sizeof effect->eid, "%s", comment);
         effect->deletes = after[0] == '\0';
+        effect->from_nothing = before[0] == '\0';
     }
     judge_chain(sim, zone, &fence, text);
     judge_age(sim, &fence, text);
@@ -101,16 +109,17 @@ void judge_fence(struct sim *sim, uint32_t zone, const char *before, const char 
 void judge_forgotten(struct sim *sim, const char *fence) {
     struct judged *judged = sim->judged;
     struct fence parsed;
-    char eid[EID_SIZE];
+    char eid[EID_SIZE] = "";
     if (fence_parse(fence, WORLD_CLUSTER, &parsed) && !parsed.burnt) {
         eid_format(eid, parsed.service, parsed.incarnation, parsed.epoch, parsed.step);
-        if (judged_has_eid(&judged->done, eid)) {
-            sim_broken(sim, "done is done (14)", "%s was done and could still be forgotten", eid);
-        }
     }
     for (uint32_t i = 0; i < judged->effect_count; i++) {
         struct effect *effect = &judged->effects[i];
         if (text_equal(effect->fence, fence)) {
+            if (!effect->may_repeat && judged_has_eid(&judged->done, eid)) {
+                sim_broken(sim, "done is done (14)", "%s was done and could still be forgotten",
+                           eid);
+            }
             effect->may_repeat = true;
             effect->forgotten = true;
         }

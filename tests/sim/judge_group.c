@@ -34,7 +34,6 @@ static void judge_log(struct sim *sim, const struct sim_node *node, uint64_t ind
                    (unsigned long long)*kept);
     }
     *kept = term;
-    sim->judged->committed = index > sim->judged->committed ? index : sim->judged->committed;
 }
 
 static bool is_on_a_majority(struct sim *sim, const struct raft_configuration *configuration,
@@ -64,21 +63,64 @@ static void judge_commit(struct sim *sim, uint64_t index, uint64_t term) {
                (unsigned long long)term);
 }
 
+/* Of the entries that are committed now the changes of the members; the log of who applies them has
+ * them all. */
+static void keep_changes(struct judged *judged, const struct sim_disk *disk, uint64_t index) {
+    for (uint64_t i = judged->committed + 1; i <= index; i++) {
+        const struct disk_entry *entry = disk_entry(disk, i);
+        if (entry == NULL || entry->type != RAFT_CHANGE ||
+            judged->change_count == CHANGE_KEPT_MAX) {
+            continue;
+        }
+        struct change *change = &judged->changes[judged->change_count++];
+        *change = (struct change){i, malloc(entry->size_bytes), entry->size_bytes};
+        if (change->bytes == NULL) {
+            abort();
+        }
+        memcpy(change->bytes, entry->bytes, entry->size_bytes);
+    }
+}
+
 void judge_entry(struct sim_node *node) {
     struct replica *replica = node_replica(node);
     uint64_t index = raft_last_applied(&replica->raft) + 1;
-    uint64_t term = disk_term(&node->disk, index);
-    if (term == 0) {
+    const struct disk_entry *entry = disk_entry(&node->disk, index);
+    if (entry == NULL) {
         return;
     }
     if (index > node->sim->judged->committed) {
-        judge_commit(node->sim, index, term);
+        judge_commit(node->sim, index, entry->term);
+        keep_changes(node->sim->judged, &node->disk, index);
+        node->sim->judged->committed = index;
     }
-    judge_log(node->sim, node, index, term);
+    judge_log(node->sim, node, index, entry->term);
 }
 
 void judge_snapshot(struct sim_node *node, uint64_t index, uint64_t term) {
     judge_log(node->sim, node, index, term);
+}
+
+void judge_members(struct sim_node *node, uint64_t index,
+                   const struct raft_configuration *members) {
+    const struct judged *judged = node->sim->judged;
+    uint32_t at = judged->change_count;
+    struct raft_buffer bytes;
+    while (at > 0 && judged->changes[at - 1].index > index) {
+        at--;
+    }
+    if (at == 0 || index > judged->committed) {
+        return;
+    }
+    const struct change *change = &judged->changes[at - 1];
+    if (raft_configuration_encode(members, &bytes) != 0) {
+        abort();
+    }
+    if (bytes.len != change->size_bytes || memcmp(bytes.base, change->bytes, bytes.len) != 0) {
+        sim_broken(node->sim, "a snapshot has the members of its time",
+                   "that of %s at %llu hasn't those of %llu", node->name, (unsigned long long)index,
+                   (unsigned long long)change->index);
+    }
+    raft_free(bytes.base);
 }
 
 /* --- leaders --- */

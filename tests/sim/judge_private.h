@@ -14,6 +14,7 @@
 #define TERM_KEPT_MAX 4096
 #define MOVE_END_KEPT_MAX 64
 #define EFFECT_MAX 4096
+#define CHANGE_KEPT_MAX 64
 
 struct eids {
     char (*eids)[EID_SIZE];
@@ -25,12 +26,21 @@ struct eids {
 struct effect {
     char fence[FENCE_SIZE], eid[EID_SIZE];
     bool deletes, may_repeat, forgotten;
+    bool from_nothing; /* an adoption's, where there was no fence: nothing refuses it again once
+                        * there is none (docs/limits.md) */
 };
 
 struct chain {
     char service[NAME_SIZE];
     struct fence last;
     bool known;
+};
+
+/* A committed change of the members, as the log has it. */
+struct change {
+    uint64_t index;
+    void *bytes;
+    size_t size_bytes;
 };
 
 struct leader_of_term {
@@ -73,6 +83,8 @@ struct judged {
     uint64_t last_index, last_time_ms;
     struct judged_service services[SERVICE_MAX];
     struct eids attempted, closed, refused, done;
+    struct change changes[CHANGE_KEPT_MAX];
+    uint32_t change_count;
     struct leader_of_term terms[TERM_KEPT_MAX];
     uint32_t term_count;
     struct holding held[SERVICE_MAX][SIM_NODE_MAX][2];

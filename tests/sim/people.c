@@ -119,6 +119,8 @@ static struct spec *make_spec(struct sim *sim) {
     return spec;
 }
 
+static void follow_up(struct sim *sim, const char *service_name);
+
 static void on_answer(void *context, enum error_code error, enum core_error result,
                       uint64_t index) {
     struct asked *asked = context;
@@ -127,6 +129,9 @@ static void on_answer(void *context, enum error_code error, enum core_error resu
         sim_say(asked->sim, "operator", "%s: %s", command_kind_text(asked->command->kind),
                 core_error_name(result));
         judge_command_result(asked->sim, asked->command->origin.client_id, result);
+        if (asked->command->kind == COMMAND_RELEASE && result == CORE_OK) {
+            follow_up(asked->sim, asked->command->choice.service);
+        }
     }
     free(asked->command);
     free(asked->spec);
@@ -393,11 +398,22 @@ static bool is_wished(const struct sim *sim, enum wish wish) {
     return (sim->unwished >> wish & 1) == 0;
 }
 
-static bool is_under_way(struct sim *sim, uint32_t service) {
+static const struct state *leader_state(struct sim *sim) {
     const struct sim_node *leader = people_leader(sim);
-    const struct state *state = leader == NULL ? NULL : node_state(leader);
-    return state != NULL && service < state->spec.service_count &&
-           execution_is_open(&state->services[service].execution);
+    return leader == NULL ? NULL : node_state(leader);
+}
+
+/* What somebody who looks at the service is likely to do. */
+static enum wish likely_wish(struct sim *sim, const struct service *service) {
+    static const enum wish in_a_move[] = {WISH_CANCEL, WISH_RELEASE_STEP, WISH_RELEASE_STEP,
+                                          WISH_PAUSE, WISH_END};
+    static const enum wish at_rest[] = {WISH_FAILOVER, WISH_SWITCHOVER};
+    if (execution_is_open(&service->execution)) {
+        return in_a_move[chance_below(&sim->chance, ARRAY_LENGTH(in_a_move))];
+    }
+    return service->adopted && !service->released
+               ? at_rest[chance_below(&sim->chance, ARRAY_LENGTH(at_rest))]
+               : WISH_ADOPT;
 }
 
 void people_act(struct sim *sim) {
@@ -409,12 +425,12 @@ void people_act(struct sim *sim) {
         WISH_MAINTENANCE, WISH_APPROVE,    WISH_RELEASE_STEP, WISH_RELEASE_STEP, WISH_REPAIR,
         WISH_REJECT,      WISH_RELEASE,
     };
-    static const enum wish in_a_move[] = {WISH_CANCEL, WISH_RELEASE_STEP, WISH_RELEASE_STEP,
-                                          WISH_PAUSE, WISH_END};
+    const struct state *state = leader_state(sim);
     uint32_t service = (uint32_t)chance_below(&sim->chance, sim->service_count);
     enum wish wish = wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))];
-    if (is_under_way(sim, service) && chance_below(&sim->chance, 2) == 0) {
-        wish = in_a_move[chance_below(&sim->chance, ARRAY_LENGTH(in_a_move))];
+    if (state != NULL && service < state->spec.service_count &&
+        chance_below(&sim->chance, 2) == 0) {
+        wish = likely_wish(sim, &state->services[service]);
     }
     if (is_wished(sim, wish)) {
         act_as(sim, wish, service, false);
@@ -424,35 +440,46 @@ void people_act(struct sim *sim) {
 
 struct news {
     struct sim *sim;
+    enum wish wish;
     uint32_t service;
 };
 
 static void on_news(void *context) {
-    static const enum wish wishes[] = {WISH_VETO, WISH_VETO, WISH_PAUSE, WISH_MAINTENANCE,
-                                       WISH_REJECT};
     struct news news = *(struct news *)context;
-    struct sim *sim = news.sim;
     free(context);
-    enum wish wish = sim->usual == MODE_ADVISE
-                         ? WISH_APPROVE
-                         : wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))];
-    if (is_wished(sim, wish)) {
-        act_as(sim, wish, news.service, false);
+    if (is_wished(news.sim, news.wish)) {
+        act_as(news.sim, news.wish, news.service, false);
     }
 }
 
-void people_hear_of(struct sim *sim, uint32_t service) {
-    uint64_t within_us = (sim->confirm_ms + 3 * sim->interval_ms + 2000) * SIM_MS;
-    bool asked = sim->usual == MODE_ADVISE;
-    if (!sim->faults_on || chance_below(&sim->chance, asked ? 2 : 4) != 0) {
-        return;
-    }
+static void act_later(struct sim *sim, enum wish wish, uint32_t service, uint64_t within_us) {
     struct news *news = malloc(sizeof *news);
     if (news == NULL) {
         abort();
     }
-    *news = (struct news){sim, service};
+    *news = (struct news){sim, wish, service};
     sim_at(sim, sim->now_us + chance_below(&sim->chance, within_us), on_news, news);
+}
+
+void people_hear_of(struct sim *sim, uint32_t service) {
+    static const enum wish wishes[] = {WISH_VETO, WISH_VETO, WISH_PAUSE, WISH_MAINTENANCE,
+                                       WISH_REJECT};
+    uint64_t within_us = (sim->confirm_ms + 3 * sim->interval_ms + 2000) * SIM_MS;
+    bool asked = sim->usual == MODE_ADVISE;
+    enum wish wish = wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))];
+    if (sim->faults_on && chance_below(&sim->chance, asked ? 2 : 4) == 0) {
+        act_later(sim, asked ? WISH_APPROVE : wish, service, within_us);
+    }
+}
+
+/* Whoever has let a step go wants the service somewhere, and soon. */
+static void follow_up(struct sim *sim, const char *service_name) {
+    static const enum wish wishes[] = {WISH_FAILOVER, WISH_SWITCHOVER, WISH_ADOPT};
+    uint32_t service = (uint32_t)(service_name[3] - '1'); /* svc1, svc2 */
+    for (int i = 0; i < 3; i++) {
+        act_later(sim, wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))], service,
+                  10 * SIM_SECOND);
+    }
 }
 
 void people_first_spec(struct sim *sim) {
@@ -469,11 +496,6 @@ static bool wants_adoption(const struct service *service) {
                    (execution->result == RESULT_STOPPED || execution->result == RESULT_HALF_MOVED);
     return !execution_is_open(execution) &&
            (!service->adopted || service->released || service->half_moved || stopped);
-}
-
-static const struct state *leader_state(struct sim *sim) {
-    const struct sim_node *leader = people_leader(sim);
-    return leader == NULL ? NULL : node_state(leader);
 }
 
 static void put_right(struct sim *sim, const struct service *service, uint32_t zone) {

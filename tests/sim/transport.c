@@ -183,6 +183,7 @@ static bool look_at(struct meeting *meeting, struct sim_node *self, struct sim_n
         return true;
     }
     (void)snprintf(meeting->reason, sizeof meeting->reason, "%.200s", reason.message);
+    sim_say(self->sim, self->name, "refuses %s: %s", other->name, meeting->reason);
     (void)pass(meeting, self, other, other_life, on_refused);
     return false;
 }
@@ -196,6 +197,7 @@ static void come_up(struct sim_node *self, const struct sim_node *other, uint64_
     }
     end->up = true;
     end->session = session;
+    sim_say(self->sim, self->name, "is linked to %s", other->name);
     self->transport->callbacks->on_link(other->id, true, hello, self->transport->context);
 }
 

@@ -255,7 +255,10 @@ enum judge_request judge_request_fate(struct sim *sim, bool effect) {
         {SIM_TARGET_REFUSES, REQUEST_REFUSED, false},
     };
     if (sim->now_us < sim->target_dead_until_us) {
-        return chance_below(&sim->chance, 2) == 0 ? REQUEST_NOT_SENT : REQUEST_LOST;
+        uint64_t draw = chance_below(&sim->chance, 3);
+        bool queued = draw == 2 && effect; /* and carried out later */
+        sim->counts[SIM_REQUEST_LATE] += queued;
+        return draw == 0 ? REQUEST_NOT_SENT : queued ? REQUEST_LATE : REQUEST_LOST;
     }
     for (size_t i = 0; i < ARRAY_LENGTH(fates) && sim->faults_on; i++) {
         uint32_t rate = sim->per_million[fates[i].fault];

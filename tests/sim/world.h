@@ -123,6 +123,8 @@ void judge_applied(struct sim_node *node);
 void judge_leases(struct sim *sim);
 void judge_leaders(struct sim *sim);
 void judge_snapshot(struct sim_node *node, uint64_t index, uint64_t term);
+/* A snapshot up to there has these members. */
+void judge_members(struct sim_node *node, uint64_t index, const struct raft_configuration *members);
 void judge_view(struct sim_node *node);
 /* What a person who asks now has been told of. */
 uint64_t judge_answered_index(const struct sim *sim);

@@ -5,6 +5,7 @@ static enum core_error nodes(struct group *group, uint32_t count) {
     struct command *command = group_new(COMMAND_NODES);
     (void)TEXT_COPY(command->nodes.cluster, "prod");
     command->nodes.incarnation = 5;
+    command->nodes.nodes_index = group->state->nodes_index;
     command->nodes.count = count;
     for (uint32_t n = 0; n < count && n < NODE_MAX; n++) {
         command->nodes.nodes[n].id = n + 1;

@@ -281,6 +281,7 @@ static void test_malformed_nodes(void **state) {
         struct command *command = group_new(COMMAND_NODES);
         memcpy(command->nodes.cluster, group->state->cluster, NAME_SIZE);
         command->nodes.incarnation = group->state->incarnation;
+        command->nodes.nodes_index = group->state->nodes_index;
         command->nodes.count = 3;
         for (uint32_t n = 0; n < 3; n++) {
             const struct node *node = &group->state->nodes[n];

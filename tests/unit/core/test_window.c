@@ -115,6 +115,7 @@ static enum core_error nodes_again(struct group *group, uint32_t count) {
     struct command *command = group_new(COMMAND_NODES);
     memcpy(command->nodes.cluster, group->state->cluster, NAME_SIZE);
     command->nodes.incarnation = group->state->incarnation;
+    command->nodes.nodes_index = group->state->nodes_index;
     command->nodes.count = count;
     for (uint32_t n = 0; n < count; n++) {
         const struct node *node = &group->state->nodes[(n + 1) % count];
@@ -163,6 +164,7 @@ static void test_nodes_keep_region_and_storage(void **state) {
     struct command *command = group_new(COMMAND_NODES);
     memcpy(command->nodes.cluster, s->cluster, NAME_SIZE);
     command->nodes.incarnation = s->incarnation;
+    command->nodes.nodes_index = s->nodes_index;
     command->nodes.count = 1;
     command->nodes.nodes[0].id = 1;
     (void)TEXT_COPY(command->nodes.nodes[0].name, "n1");
@@ -170,7 +172,15 @@ static void test_nodes_keep_region_and_storage(void **state) {
     *again = *command;
     assert_int_equal(group_do(group, command), CORE_CHANGED); /* another region: "" */
     (void)TEXT_COPY(again->nodes.nodes[0].region, "us-east-1");
+    struct command *old = group_new(COMMAND_NODES);
+    *old = *again;
     assert_int_equal(group_do(group, again), CORE_CHANGED); /* another disk */
+    memcpy(old->nodes.nodes[0].storage, s->nodes[state_find_node(s, 1)].storage, 16);
+    struct command *good = group_new(COMMAND_NODES);
+    *good = *old;
+    old->nodes.nodes_index--;
+    assert_int_equal(group_do(group, old), CORE_CHANGED); /* made from an older NODES */
+    assert_int_equal(group_do(group, good), CORE_OK);
 }
 
 static void test_maintenance_ends_and_holds_the_window(void **state) {

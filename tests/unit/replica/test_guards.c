@@ -78,11 +78,26 @@ static void test_snapshots_cross(void **state) {
     group_finish(&group);
 }
 
+/* Gives a follower a message that its leader could have sent it. */
+static void give(struct group *group, uint32_t leader, struct replica *follower,
+                 const struct raft_message *message) {
+    struct wire_part part = {0};
+    uint8_t sent[1024];
+    size_t sent_bytes = 0;
+    assert_true(wire_encode(message, 0, &part));
+    for (uint32_t i = 0; i < part.buffer_count; i++) {
+        assert_true(sent_bytes + part.buffers[i].len <= sizeof sent);
+        memcpy(sent + sent_bytes, part.buffers[i].base, part.buffers[i].len);
+        sent_bytes += part.buffers[i].len;
+    }
+    replica_on_message(group->nodes[leader].id, PEERS_MESSAGE_RAFT, sent, sent_bytes, follower);
+    buffer_finish(&part.head);
+}
+
 /* As to a follower that the leader sends a snapshot: anchored behind what is committed there, with
  * a higher commit index. Without the guard the process ends here. */
 static void test_commit_index_stays(void **state) {
     struct group group;
-    struct wire_part part = {0};
     (void)state;
     group_init(&group, &small_log);
     group_bootstrap(&group);
@@ -99,11 +114,8 @@ static void test_commit_index_stays(void **state) {
     message.append_entries.prev_log_index = 1; /* the first entry, of term 1 in every group */
     message.append_entries.prev_log_term = 1;
     message.append_entries.leader_commit = commit_index + 1;
-    assert_true(wire_encode(&message, 0, &part));
-    replica_on_message(group.nodes[leader].id, PEERS_MESSAGE_RAFT,
-                       (const uint8_t *)part.buffers[0].base, part.buffers[0].len, follower);
+    give(&group, leader, follower, &message);
     assert_int_equal(raft_commit_index(&follower->raft), commit_index);
-    buffer_finish(&part.head);
     group_write(&group, 10, 1);
     group_wait_equal(&group);
     group_finish(&group);
@@ -113,7 +125,6 @@ static void test_commit_index_stays(void **state) {
  * begins later. Without the guard entry 1 goes in behind the last one, or the process ends. */
 static void test_entries_before_the_log(void **state) {
     struct group group;
-    struct wire_part part = {0};
     (void)state;
     group_init(&group, &small_log);
     group_bootstrap(&group);
@@ -139,18 +150,80 @@ static void test_entries_before_the_log(void **state) {
     message.append_entries.term = raft_current_term(&follower->raft);
     message.append_entries.entries = entries;
     message.append_entries.n_entries = 3;
-    assert_true(wire_encode(&message, 0, &part));
-    uint8_t sent[1024];
-    size_t sent_bytes = 0;
-    for (uint32_t i = 0; i < part.buffer_count; i++) {
-        memcpy(sent + sent_bytes, part.buffers[i].base, part.buffers[i].len);
-        sent_bytes += part.buffers[i].len;
-    }
-    replica_on_message(group.nodes[leader].id, PEERS_MESSAGE_RAFT, sent, sent_bytes, follower);
+    give(&group, leader, follower, &message);
     assert_int_equal(raft_last_index(&follower->raft), last_index);
-    buffer_finish(&part.head);
     group_write(&group, 10, 1);
     group_wait_equal(&group);
+    group_finish(&group);
+}
+
+/* A change of the members that comes behind another entry. Without the guard it is noted as that
+ * other one, which is never committed as a change. */
+static void test_change_behind_an_entry(void **state) {
+    struct group group;
+    (void)state;
+    group_init(&group, &small_log);
+    group_bootstrap(&group);
+    group_start(&group);
+    uint32_t leader = group_wait_leader(&group);
+    group_write(&group, 5, 1);
+    group_wait_equal(&group);
+    struct replica *follower = group.nodes[(leader + 1) % 3].replica;
+    cut_off(&group, (leader + 1) % 3, true); /* from here on its log is its own */
+    raft_index last_index = raft_last_index(&follower->raft);
+    struct raft_configuration configuration;
+    raft_configuration_init(&configuration);
+    static const char *const names[] = {"n1", "n2", "n3"};
+    for (uint32_t i = 0; i < 3; i++) {
+        int added = raft_configuration_add(&configuration, group.nodes[i].id, names[i], RAFT_VOTER);
+        assert_int_equal(added, 0);
+    }
+    assert_int_equal(raft_configuration_add(&configuration, 77, "n4", RAFT_SPARE), 0);
+    struct raft_buffer change;
+    assert_int_equal(raft_configuration_encode(&configuration, &change), 0);
+    raft_configuration_close(&configuration);
+    char nothing[8] = {0};
+    struct raft_entry entries[3];
+    memset(entries, 0, sizeof entries);
+    for (size_t i = 0; i < 3; i++) {
+        entries[i].term = raft_current_term(&follower->raft);
+        entries[i].type = i == 1 ? RAFT_CHANGE : RAFT_BARRIER;
+        entries[i].buf = i == 1 ? change : (struct raft_buffer){nothing, sizeof nothing};
+    }
+    struct raft_message message = {.type = RAFT_APPEND_ENTRIES};
+    message.append_entries.version = 1;
+    message.append_entries.term = raft_current_term(&follower->raft);
+    message.append_entries.prev_log_index = last_index;
+    message.append_entries.prev_log_term = raft_current_term(&follower->raft);
+    message.append_entries.leader_commit = raft_commit_index(&follower->raft);
+    message.append_entries.entries = entries;
+    message.append_entries.n_entries = 3;
+    give(&group, leader, follower, &message);
+    assert_int_equal(raft_last_index(&follower->raft), last_index + 3);
+    assert_int_equal(follower->raft.configuration.n, 4);
+    assert_int_equal(follower->raft.configuration_uncommitted_index, last_index + 2);
+    raft_free(change.base);
+    group_finish(&group);
+}
+
+/* Between the application of a change of the members and the step that notes it as committed. */
+static void test_no_snapshot_beside_a_change(void **state) {
+    struct group group;
+    struct raft_buffer *buffers = NULL;
+    unsigned count = 0;
+    (void)state;
+    group_init(&group, &small_log);
+    group_bootstrap(&group);
+    group_start(&group);
+    group_write(&group, 10, 1);
+    struct replica *replica = group.nodes[0].replica;
+    replica->raft.configuration_uncommitted_index = raft_commit_index(&replica->raft);
+    assert_int_equal(replica->fsm.snapshot(&replica->fsm, &buffers, &count), RAFT_BUSY);
+    replica->raft.configuration_uncommitted_index = 0;
+    assert_int_equal(replica->fsm.snapshot(&replica->fsm, &buffers, &count), 0);
+    assert_int_equal(count, 1);
+    raft_free(buffers[0].base);
+    raft_free(buffers);
     group_finish(&group);
 }
 
@@ -313,6 +386,8 @@ int main(void) {
         cmocka_unit_test(test_snapshots_cross),
         cmocka_unit_test(test_commit_index_stays),
         cmocka_unit_test(test_entries_before_the_log),
+        cmocka_unit_test(test_change_behind_an_entry),
+        cmocka_unit_test(test_no_snapshot_beside_a_change),
         cmocka_unit_test(test_snapshot_goes_with_its_own_term),
         cmocka_unit_test(test_lone_write_on_an_idle_group),
     };

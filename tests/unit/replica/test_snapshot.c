@@ -146,6 +146,7 @@ static void fill_nodes(struct group *group, struct command *command) {
     memset(command, 0, sizeof *command);
     command->kind = COMMAND_NODES;
     command->nodes.incarnation = replica_state(group->nodes[0].replica)->incarnation;
+    command->nodes.nodes_index = replica_state(group->nodes[0].replica)->nodes_index;
     (void)TEXT_COPY(command->nodes.cluster, GROUP_CLUSTER);
     command->nodes.count = 3;
     for (uint32_t i = 0; i < 3; i++) {

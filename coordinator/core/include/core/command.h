@@ -43,6 +43,7 @@ enum command_kind {
 struct command_nodes {
     char cluster[NAME_SIZE];
     uint64_t incarnation;
+    uint64_t nodes_index; /* of the NODES that it was made from; 0: the first one */
     struct configured_node {
         uint64_t id;
         char name[NAME_SIZE];

@@ -1,0 +1,157 @@
+/* Messages of the library's own peers that it doesn't take as they are (libraft 0.22.1): each guard
+ * says what would happen without it, and is removed by a mutant that the simulator finds. */
+#include <string.h>
+
+#include "base/log.h"
+#include "replica_private.h"
+
+void replica_drop_held(struct replica *replica) {
+    if (replica->has_held) {
+        wire_release(&replica->held);
+        replica->has_held = false;
+    }
+}
+
+/* A snapshot that arrives while we write one of our own crashes the library (it follows a pointer
+ * that it has just cleared), and one that arrives while another is installed leaks. The first waits
+ * until our own is written, a newer one taking its place; the second is dropped, since the leader
+ * sends it again. */
+static bool hold_snapshot(struct replica *replica, struct raft_message *message) {
+    if (message->type != RAFT_INSTALL_SNAPSHOT) {
+        return false;
+    }
+    if (replica->raft.snapshot.installing) {
+        wire_release(message);
+        return true;
+    }
+    if (!replica->raft.legacy.snapshot_taking) {
+        return false;
+    }
+    replica_drop_held(replica);
+    replica->held = *message;
+    replica->has_held = true;
+    LOG_EVENT(SNAPSHOT_HELD, LOG_U64("log_index", message->install_snapshot.last_index));
+    return true;
+}
+
+void replica_deliver_held(struct replica *replica) {
+    if (!replica->has_held || replica->raft.legacy.snapshot_taking || replica_is_mute(replica)) {
+        return;
+    }
+    struct raft_message message = replica->held;
+    replica->has_held = false;
+    /* Meanwhile we may have come to lead that term. */
+    if (replica_find_impossible(replica, &message, message.server_id) != NULL) {
+        wire_release(&message);
+    } else if (!hold_snapshot(replica, &message)) {
+        replica->receive(&replica->io, &message);
+    }
+}
+
+/* The library sets its commit index to min(leader's, last entry of this message) whenever the
+ * leader's is higher than its own, also when that is lower than its own: then it goes back, and an
+ * assertion ends the process. It happens with heartbeats to a follower that the leader is sending a
+ * snapshot, because they are anchored at the snapshot's end. Such a message says nothing new about
+ * what is committed here. */
+static void keep_commit_index(struct replica *replica, struct raft_message *message) {
+    struct raft_append_entries *args = &message->append_entries;
+    raft_index commit_index = raft_commit_index(&replica->raft);
+    if (message->type == RAFT_APPEND_ENTRIES && args->leader_commit > commit_index &&
+        args->prev_log_index + args->n_entries < commit_index) {
+        args->leader_commit = commit_index;
+    }
+}
+
+/* The library takes an entry from before its log for a new one, and appends it at the end, when a
+ * leader that still has the whole log sends it from the first entry on (libraft 0.22.1,
+ * replication.c, checkConflictingEntries): as to a node that has joined, written a snapshot, and
+ * lost its link. What is in our snapshot was committed, so all of it is as the leader has it. */
+static void skip_compacted(struct replica *replica, struct raft_message *message) {
+    const struct raft_trail *trail = &replica->raft.trail;
+    struct raft_append_entries *args = &message->append_entries;
+    if (message->type != RAFT_APPEND_ENTRIES || args->prev_log_index >= trail->offset) {
+        return;
+    }
+    raft_index old = trail->snapshot.index - args->prev_log_index;
+    if (args->n_entries <= old) {
+        wire_release(message);
+        args->entries = NULL;
+        args->n_entries = 0;
+    } else {
+        args->n_entries -= (unsigned)old;
+        memmove(args->entries, args->entries + old, args->n_entries * sizeof args->entries[0]);
+    }
+    args->prev_log_index = trail->snapshot.index;
+    args->prev_log_term = trail->snapshot.term;
+}
+
+/* A member change that comes with other entries before it is noted at the place of the first of
+ * them (libraft 0.22.1, replication.c, replicationAppend). Then it never counts as committed: no
+ * further change is accepted here, our snapshots hold the old members, and a change that is taken
+ * back stays. So it must be the first entry of a message. The entries from the first change behind
+ * the first place on go into `rest`, a message of its own with its own memory. 1: there is a rest,
+ * 0: there is none, -1: no memory. */
+static int split_at_change(struct raft_message *message, struct raft_message *rest) {
+    struct raft_append_entries *args = &message->append_entries;
+    unsigned at = 1;
+    if (message->type != RAFT_APPEND_ENTRIES || args->n_entries == 0) {
+        return 0;
+    }
+    while (at < args->n_entries && args->entries[at].type != RAFT_CHANGE) {
+        at++;
+    }
+    if (at == args->n_entries) {
+        return 0;
+    }
+    struct raft_append_entries *others = &rest->append_entries;
+    *rest = *message;
+    others->n_entries = args->n_entries - at;
+    others->prev_log_index = args->prev_log_index + at;
+    others->prev_log_term = args->entries[at - 1].term;
+    size_t size_bytes = 0;
+    for (unsigned i = at; i < args->n_entries; i++) {
+        size_bytes += args->entries[i].buf.len;
+    }
+    others->entries = raft_calloc(others->n_entries, sizeof others->entries[0]);
+    char *bytes = raft_malloc(size_bytes == 0 ? 1 : size_bytes);
+    if (others->entries == NULL || bytes == NULL) {
+        raft_free(others->entries);
+        raft_free(bytes);
+        return -1;
+    }
+    void *batch = bytes;
+    for (unsigned i = 0; i < others->n_entries; i++) {
+        const struct raft_entry *entry = &args->entries[at + i];
+        others->entries[i] = *entry;
+        others->entries[i].buf.base = bytes;
+        others->entries[i].batch = batch;
+        memcpy(bytes, entry->buf.base, entry->buf.len);
+        bytes += entry->buf.len;
+    }
+    args->n_entries = at;
+    return 1;
+}
+
+void replica_deliver(struct replica *replica, struct raft_message *message) {
+    int more;
+    skip_compacted(replica, message);
+    do {
+        struct raft_message rest;
+        more = split_at_change(message, &rest);
+        if (more < 0 ||
+            replica_is_mute(replica)) { /* the leader sends it again, or we have failed */
+            wire_release(message);
+            if (more > 0) {
+                wire_release(&rest);
+            }
+            return;
+        }
+        keep_commit_index(replica, message);
+        if (!hold_snapshot(replica, message)) {
+            replica->receive(&replica->io, message);
+        }
+        if (more > 0) {
+            *message = rest;
+        }
+    } while (more > 0);
+}
