@@ -301,9 +301,35 @@ static void judge_step(struct sim *sim, const struct step *step, const char *eid
     }
 }
 
+/* Invariant 15, for what must never be turned round: a region's last lease runs out before the
+ * switch, and the switch comes before the records. */
+static void judge_order(struct sim *sim, const struct execution *execution, uint32_t s) {
+    bool outlasted = true;
+    bool switched = !execution_kind_moves(execution->kind);
+    for (uint32_t i = 0; i < execution->step_count; i++) {
+        const struct step *step = &execution->steps[i];
+        bool begun = step->phase != STEP_WAITING && step->phase != STEP_REFUSED &&
+                     step->phase != STEP_RELEASED;
+        if (step->kind == STEP_LEASE && step->phase != STEP_DONE) {
+            outlasted = step->phase == STEP_RELEASED;
+        }
+        if (step->kind == STEP_SWITCH && step->phase == STEP_DONE) {
+            switched = true;
+            if (!outlasted) {
+                sim_broken(sim, "steps in their order (15)", "svc%u switched before its lease", s);
+            }
+        }
+        if (step->kind == STEP_DNS && begun && !switched) {
+            sim_broken(sim, "steps in their order (15)", "svc%u: %s before the switch", s + 1,
+                       step->name);
+        }
+    }
+}
+
 static void judge_steps(struct sim *sim, const struct state *state, uint32_t s) {
     struct judged *judged = sim->judged;
     const struct execution *execution = &state->services[s].execution;
+    judge_order(sim, execution, s);
     if (switched_clean(execution)) {
         judged->services[s].switched_epoch = execution->epoch;
     }
@@ -320,10 +346,12 @@ static void judge_steps(struct sim *sim, const struct state *state, uint32_t s) 
     }
 }
 
-static void keep_active(struct judged_service *kept, uint64_t index, uint32_t active) {
+static void keep_active(struct sim *sim, uint32_t s, uint64_t index, uint32_t active) {
+    struct judged_service *kept = &sim->judged->services[s];
     if (kept->active_count > 0 && kept->actives[kept->active_count - 1].active == active) {
         return;
     }
+    judge_switch(sim, s, active);
     if (kept->active_count == kept->active_room) {
         kept->active_room = kept->active_room == 0 ? 64 : 2 * kept->active_room;
         kept->actives = realloc(kept->actives, kept->active_room * sizeof kept->actives[0]);
@@ -373,7 +401,7 @@ static void judge_service(struct sim *sim, const struct state *state, uint32_t s
     judge_begin(sim, state, s);
     judge_open(sim, state, s);
     judge_steps(sim, state, s);
-    keep_active(kept, state->applied_index, service->adopted ? service->active : NONE_INDEX);
+    keep_active(sim, s, state->applied_index, service->adopted ? service->active : NONE_INDEX);
 }
 
 /* The highest time that the clocks of a majority have ever shown. */

@@ -85,7 +85,7 @@ void judge_fence(struct sim *sim, uint32_t zone, const char *before, const char 
         if (!text_equal(effect->fence, text)) {
             continue;
         }
-        if (effect->from_nothing && before[0] == '\0') {
+        if (effect->from_nothing && before[0] == '\0' && !effect->forgotten) {
             effect->may_repeat = true;
             chain_of(judged, zone, fence.service)->known = false;
             return;
@@ -131,8 +131,10 @@ void judge_deletion_forgotten(struct sim *sim, const char *comment) {
     struct judged *judged = sim->judged;
     for (uint32_t i = 0; i < judged->effect_count; i++) {
         struct effect *effect = &judged->effects[i];
-        effect->may_repeat =
-            effect->may_repeat || (effect->deletes && text_equal(effect->eid, comment));
+        if (effect->deletes && text_equal(effect->eid, comment)) {
+            effect->may_repeat = true;
+            effect->forgotten = true;
+        }
     }
     forget_chains(judged);
 }

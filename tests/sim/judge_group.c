@@ -179,6 +179,10 @@ void judge_leaders(struct sim *sim) {
 
 /* --- what people are told --- */
 
+uint64_t judge_last_index(const struct sim *sim) {
+    return sim->judged->last_index;
+}
+
 uint64_t judge_answered_index(const struct sim *sim) {
     return sim->judged->answered_index;
 }
@@ -234,6 +238,29 @@ void judge_view(struct sim_node *node) {
         if (at > 0 && kept->actives[at - 1].active != service->active) {
             sim_broken(node->sim, "endpoints say what is committed (20)", "%s of %s at %llu",
                        service->name, node->name, (unsigned long long)view->applied_index);
+        }
+    }
+}
+
+/* Invariant 2: from here on the new region may be granted a lease, so nobody may hold the old one's
+ * any more, by what its pollers were told. */
+void judge_switch(struct sim *sim, uint32_t service, uint32_t active) {
+    const struct state *state = world_newest_state(sim);
+    const struct execution *execution = &state->services[service].execution;
+    for (uint32_t i = 0; i < execution->step_count; i++) {
+        if (execution->steps[i].kind == STEP_LEASE && execution->steps[i].phase != STEP_DONE) {
+            return; /* let go by a person */
+        }
+    }
+    for (uint32_t n = 0; n < sim->node_count; n++) {
+        for (uint32_t r = 0; r < 2; r++) {
+            const struct holding *held = &sim->judged->held[service][n][r];
+            if (r != active && held->until_us > sim->now_us) {
+                sim_broken(sim, "one holder of a lease (2)",
+                           "svc%u switched %llu ms before the lease of %s has run out on %s",
+                           service + 1, (unsigned long long)((held->until_us - sim->now_us) / 1000),
+                           world_regions[r], sim->nodes[n].name);
+            }
         }
     }
 }

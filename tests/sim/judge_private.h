@@ -102,6 +102,8 @@ void judged_add_eid(struct eids *set, const char *eid);
 /* It stands at the target, or did. */
 bool judged_has_landed(const struct judged *judged, const char *eid);
 
+/* judge_group.c: the service has another active region. */
+void judge_switch(struct sim *sim, uint32_t service, uint32_t active);
 /* judge_group.c: the entry of the log whose command was just applied. */
 void judge_entry(struct sim_node *node);
 

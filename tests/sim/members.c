@@ -94,6 +94,9 @@ void people_transfer(struct sim *sim) {
 
 void people_look_after_nodes(struct sim *sim) {
     const struct state *state = world_newest_state(sim);
+    if (state == NULL || state->applied_index < judge_last_index(sim)) {
+        return; /* what those say who run now may be old */
+    }
     for (uint32_t i = 0; i < sim->node_count && state != NULL && state->node_count > 0; i++) {
         struct sim_node *node = &sim->nodes[i];
         bool member = state_find_node(state, node->id) != NONE_INDEX;

@@ -138,6 +138,52 @@ static void on_answer(void *context, enum error_code error, enum core_error resu
     free(asked);
 }
 
+static void propose(struct sim *sim, const struct api_calls *calls, const struct command *command,
+                    struct spec *spec) {
+    struct asked *asked = calloc(1, sizeof *asked);
+    struct command *copy = malloc(sizeof *copy);
+    if (asked == NULL || copy == NULL) {
+        abort();
+    }
+    *copy = *command;
+    *asked = (struct asked){sim, copy, spec, judge_answered_index(sim)};
+    calls->propose(calls->context, copy, on_answer, asked);
+}
+
+/* A client that has had no answer asks whoever leads by then, with the same id. */
+struct retry {
+    struct sim *sim;
+    struct command *command;
+};
+
+static void on_retry_inside(void *context) {
+    struct retry *retry = context;
+    const struct sim_node *node = sim_current();
+    propose(retry->sim, &node->api->calls, retry->command, NULL);
+    free(retry->command);
+    free(retry);
+}
+
+static void on_retry(void *context) {
+    struct retry *retry = context;
+    struct sim_node *leader = people_leader(retry->sim);
+    if (leader != NULL) {
+        sim_at_node(leader, retry->sim->now_us, on_retry_inside, retry, false);
+    } else {
+        free(retry->command);
+        free(retry);
+    }
+}
+
+static void ask_again(struct sim *sim, struct command *command) {
+    struct retry *retry = malloc(sizeof *retry);
+    if (retry == NULL) {
+        abort();
+    }
+    *retry = (struct retry){sim, command};
+    sim_at(sim, sim->now_us + chance_below(&sim->chance, 60 * SIM_SECOND), on_retry, retry);
+}
+
 static void ask(const struct act *act, struct command *command, struct spec *spec) {
     struct sim *sim = act->sim;
     struct api_calls *calls = &act->node->api->calls;
@@ -152,18 +198,15 @@ static void ask(const struct act *act, struct command *command, struct spec *spe
     (void)TEXT_COPY(command->origin.reason, "simulated");
     command->origin.role = ROLE_ADMIN;
     command->wall_ms = facts.wall_ms;
-    bool twice = spec == NULL && chance_below(&sim->chance, 4) == 0;
-    for (int i = 0; i < (twice ? 2 : 1); i++) {
-        struct asked *asked = calloc(1, sizeof *asked);
-        struct command *copy = malloc(sizeof *copy);
-        if (asked == NULL || copy == NULL) {
-            abort();
-        }
-        *copy = *command;
-        *asked = (struct asked){sim, copy, spec, judge_answered_index(sim)};
-        calls->propose(calls->context, copy, on_answer, asked);
+    propose(sim, calls, command, spec);
+    if (spec == NULL && chance_below(&sim->chance, 4) == 0) {
+        propose(sim, calls, command, NULL);
     }
-    free(command);
+    if (spec == NULL && chance_below(&sim->chance, 4) == 0) {
+        ask_again(sim, command);
+    } else {
+        free(command);
+    }
 }
 
 static struct command *new_command(enum command_kind kind) {

@@ -126,6 +126,8 @@ void judge_snapshot(struct sim_node *node, uint64_t index, uint64_t term);
 /* A snapshot up to there has these members. */
 void judge_members(struct sim_node *node, uint64_t index, const struct raft_configuration *members);
 void judge_view(struct sim_node *node);
+/* The last command that anybody has applied. */
+uint64_t judge_last_index(const struct sim *sim);
 /* What a person who asks now has been told of. */
 uint64_t judge_answered_index(const struct sim *sim);
 void judge_answer(struct sim *sim, uint64_t asked_after, uint64_t index);
