@@ -30,10 +30,13 @@ bench: ## durable writes and failover of the log, etcd beside it; some minutes
 	@$(NINJA) -C build/release
 	@tests/bench/run
 
-sim: ## whole groups on virtual time: SEEDS=1000 from SEED=1 on, JOBS=2; SEED=7 TRACE=1 tells one world's story
+sim: ## whole groups on virtual time: SEEDS=1000 from SEED=1 on, JOBS=2; SEED=7 TRACE=1 tells one world's story, SHRINK=1 makes it smaller
 	@deploy/bootstrap/configure release
 	@$(NINJA) -C build/release tests/sim/noctua-sim
-	@build/release/tests/sim/noctua-sim $(if $(SEED),--seed $(SEED)) $(if $(TRACE),--trace,--seeds $(SEEDS) --jobs $(JOBS))
+	@build/release/tests/sim/noctua-sim $(if $(SEED),--seed $(SEED)) \
+	    $(if $(SECONDS),--seconds $(SECONDS)) $(if $(WITHOUT),--without $(WITHOUT)) \
+	    $(if $(SMALL),--small) $(if $(SALT),--salt $(SALT)) \
+	    $(if $(TRACE),--trace,$(if $(SHRINK),--shrink,--seeds $(SEEDS) --jobs $(JOBS)))
 
 mutants: ## deliberate bugs, each of which the simulator must find; about a quarter of an hour
 	@deploy/bootstrap/install test

@@ -20,6 +20,7 @@ void buffer_finish(struct buffer *buffer) {
 void buffer_clear(struct buffer *buffer) {
     buffer->size_bytes = 0;
     buffer->failed = false;
+    buffer->out_of_memory = false;
 }
 
 static bool reserve(struct buffer *buffer, size_t more_bytes) {
@@ -39,6 +40,7 @@ static bool reserve(struct buffer *buffer, size_t more_bytes) {
     char *data = realloc(buffer->data, capacity);
     if (data == NULL) {
         buffer->failed = true;
+        buffer->out_of_memory = true;
         return false;
     }
     buffer->data = data;

@@ -45,6 +45,7 @@ static struct arena_chunk *add_chunk(struct arena *arena, size_t at_least_bytes)
     size = size < at_least_bytes ? at_least_bytes : size;
     struct arena_chunk *chunk = calloc(1, sizeof *chunk + size);
     if (chunk == NULL) {
+        arena->out_of_memory = true;
         return NULL;
     }
     chunk->size_bytes = size;

@@ -14,6 +14,7 @@ struct arena {
     struct arena_chunk *chunks; /* newest first */
     size_t given_bytes;         /* to users, in all chunks */
     size_t limit_bytes;
+    bool out_of_memory;           /* something was not given for want of memory, not of limit */
     ProtobufCAllocator allocator; /* for protobuf-c; points back to this arena: don't copy it */
 };
 

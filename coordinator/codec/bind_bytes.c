@@ -13,6 +13,11 @@ enum error_code bind_unpack(const ProtobufCMessageDescriptor *descriptor, struct
                             struct error *error) {
     const ProtobufCMessage *message =
         protobuf_c_message_unpack(descriptor, &arena->allocator, size_bytes, bytes);
+    if (message == NULL && arena->out_of_memory) {
+        /* The bytes may be in order: nobody must think that they are damaged. */
+        return error_set(error, ERROR_NO_MEMORY, "no memory to decode a %s",
+                         descriptor->short_name);
+    }
     if (message == NULL) {
         return error_set(error, ERROR_PROTOCOL, "%zu bytes are no %s", size_bytes,
                          descriptor->short_name);

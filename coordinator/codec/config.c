@@ -296,7 +296,7 @@ enum error_code config_parse(const char *text, size_t size_bytes, const char *fi
     struct node_config *config = calloc(1, sizeof *config);
     if (config == NULL) {
         yaml_tree_finish(&tree);
-        return ERROR_NO_MEMORY;
+        return findings_add_no_memory(findings);
     }
     if (tree.root == NULL || tree.root->kind != YAML_MAPPING) {
         find_error(findings, tree.root,
@@ -330,7 +330,7 @@ enum error_code config_read_file(const char *path, struct node_config *ret,
     }
     /* One byte more than is allowed, so that a longer file is noticed. */
     char *text = malloc(CONFIG_TEXT_MAX + 1);
-    enum error_code code = text == NULL ? ERROR_NO_MEMORY : ERROR_OK;
+    enum error_code code = text == NULL ? findings_add_no_memory(findings) : ERROR_OK;
     if (code == ERROR_OK) {
         size_t size = fread(text, 1, CONFIG_TEXT_MAX + 1, file);
         if (ferror(file) != 0) {

@@ -36,6 +36,11 @@ void findings_add(struct spec_findings *findings, enum finding_severity severity
     }
 }
 
+enum error_code findings_add_no_memory(struct spec_findings *findings) {
+    findings_add(findings, FINDING_ERROR, 0, 0, "out of memory: nothing is said about the text");
+    return ERROR_NO_MEMORY;
+}
+
 void findings_sort(struct spec_findings *findings) {
     /* Insertion keeps the order of ties; there are 64 at most. */
     for (uint32_t i = 1; i < findings->count; i++) {

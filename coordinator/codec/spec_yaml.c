@@ -265,7 +265,7 @@ enum error_code spec_parse(const char *text, size_t size_bytes, const char *file
     struct spec_reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL) {
         yaml_tree_finish(&tree);
-        return ERROR_NO_MEMORY;
+        return findings_add_no_memory(findings);
     }
     reader->spec = ret;
     reader->findings = findings;

@@ -25,6 +25,7 @@ struct builder {
     uint32_t node_count;
     struct yaml_node *root;
     bool failed;
+    bool out_of_memory; /* then no finding says why */
 };
 
 static void fail_at(struct builder *b, const yaml_mark_t *mark, const char *message) {
@@ -37,6 +38,10 @@ static struct yaml_node *new_node(struct builder *b, const yaml_event_t *event,
                                   enum yaml_kind kind) {
     struct yaml_node *node =
         b->node_count < YAML_NODE_MAX ? arena_alloc(b->arena, sizeof *node) : NULL;
+    if (node == NULL && b->arena->out_of_memory) {
+        b->failed = true;
+        return NULL;
+    }
     if (node == NULL) {
         fail_at(b, &event->start_mark, "too many values");
         return NULL;
@@ -190,6 +195,11 @@ static void on_event(struct builder *b, const yaml_event_t *event) {
 
 static void tell_syntax_error(struct builder *b, const char *text, size_t size_bytes) {
     const yaml_parser_t *parser = &b->parser;
+    if (parser->error == YAML_MEMORY_ERROR) {
+        b->out_of_memory = true;
+        b->failed = true;
+        return;
+    }
     const yaml_mark_t *mark = &parser->problem_mark;
     const char *problem = parser->problem != NULL ? parser->problem : "not YAML";
     if (mark->index < size_bytes && text[mark->index] == '\t') {
@@ -263,20 +273,21 @@ enum error_code yaml_tree_read(const char *text, size_t size_bytes, size_t limit
     }
     struct arena *arena = malloc(sizeof *arena);
     if (arena == NULL) {
-        return ERROR_NO_MEMORY;
+        return findings_add_no_memory(findings);
     }
     arena_init(arena, TREE_MEMORY_MAX);
     struct builder b = {.arena = arena, .findings = findings};
     if (yaml_parser_initialize(&b.parser) == 0) {
         free(arena);
-        return ERROR_NO_MEMORY;
+        return findings_add_no_memory(findings);
     }
     build(&b, text, size_bytes);
     yaml_parser_delete(&b.parser);
     ret->memory = arena;
     if (b.failed) {
+        bool out_of_memory = b.out_of_memory || arena->out_of_memory;
         yaml_tree_finish(ret);
-        return ERROR_INVALID;
+        return out_of_memory ? findings_add_no_memory(findings) : ERROR_INVALID;
     }
     ret->root = b.root;
     return ERROR_OK;

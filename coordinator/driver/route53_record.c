@@ -54,38 +54,54 @@ static bool is_octal_escape(const char *text) {
            text[2] <= '7' && text[3] >= '0' && text[3] <= '7';
 }
 
+/* A name while it is written: no memory of its own, so that it can't fail for want of it. */
+struct name_writer {
+    char text[ROUTE53_NAME_SIZE];
+    size_t length;
+    bool full;
+};
+
+static void write_name(struct name_writer *name, const char *text, size_t length) {
+    size_t room = sizeof name->text - 2 - name->length; /* behind it the last dot and the NUL */
+    name->full = name->full || length > room;
+    if (!name->full) {
+        memcpy(name->text + name->length, text, length);
+        name->length += length;
+    }
+}
+
 enum error_code route53_name_canonicalize(const char *text, char to[ROUTE53_NAME_SIZE],
                                           struct error *error) {
-    struct buffer name;
-    buffer_init(&name, ROUTE53_NAME_SIZE - 2); /* room for the last dot and the NUL */
+    struct name_writer name = {.length = 0};
     bool label_empty = true, ok = text[0] != '\0';
     for (const char *p = text; *p != '\0' && ok; p++) {
         unsigned char c = (unsigned char)*p;
+        char escape[8];
         if (c == '.') {
             ok = !label_empty;
             label_empty = true;
             if (p[1] != '\0') {
-                buffer_append_text(&name, ".");
+                write_name(&name, ".", 1);
             }
             continue;
         }
         label_empty = false;
         if (is_octal_escape(p)) {
-            buffer_append(&name, p, 4);
+            write_name(&name, p, 4);
             p += 3;
         } else if (isalnum(c) || c == '-' || c == '_') {
-            c = (unsigned char)tolower(c);
-            buffer_append(&name, &c, 1);
+            escape[0] = (char)tolower(c);
+            write_name(&name, escape, 1);
         } else {
-            buffer_append_format(&name, "\\%03o", c);
+            (void)snprintf(escape, sizeof escape, "\\%03o", c);
+            write_name(&name, escape, 4);
         }
     }
-    ok = ok && !name.failed;
-    if (ok) {
-        (void)snprintf(to, ROUTE53_NAME_SIZE, "%s.", name.data == NULL ? "" : name.data);
+    if (!ok || name.full) {
+        return error_set(error, ERROR_INVALID, "'%.100s' is not a DNS name", text);
     }
-    buffer_finish(&name);
-    return ok ? ERROR_OK : error_set(error, ERROR_INVALID, "'%.100s' is not a DNS name", text);
+    (void)snprintf(to, ROUTE53_NAME_SIZE, "%.*s.", (int)name.length, name.text);
+    return ERROR_OK;
 }
 
 void route53_record_finish(struct route53_record *record) {
@@ -147,6 +163,9 @@ static enum error_code add_value(struct route53_record *record, const char *valu
                          record->type, ROUTE53_VALUE_COUNT_MAX);
     }
     if (!buffer_append(&record->values, value, length) || !buffer_append(&record->values, "", 1)) {
+        if (record->values.out_of_memory) {
+            return error_set(error, ERROR_NO_MEMORY, "out of memory");
+        }
         return error_set(error, ERROR_LIMIT, "%s %s: more than %d bytes of values", record->name,
                          record->type, DRIVER_STATE_MAX);
     }

@@ -42,7 +42,9 @@ enum error_code route53_records_to_blob(struct route53_records *records,
     }
     buffer_append_format(&bytes, "</%s>", STATE_ROOT);
     enum error_code code = ERROR_OK;
-    if (bytes.failed) {
+    if (bytes.out_of_memory) {
+        code = error_set(error, ERROR_NO_MEMORY, "out of memory");
+    } else if (bytes.failed) {
         code = error_set(error, ERROR_LIMIT,
                          "the records take more than %d bytes; use fewer records a zone",
                          DRIVER_STATE_MAX);
@@ -81,6 +83,9 @@ enum error_code route53_records_from_blob(const struct driver_blob *blob,
     struct route53_records *records = NULL;
     struct xml_document document = {0};
     enum error_code code = xml_parse((const char *)blob->bytes, blob->size_bytes, &document, error);
+    if (code == ERROR_NO_MEMORY) {
+        goto cleanup;
+    }
     if (code != ERROR_OK || !xml_is(&document, xml_root(&document), STATE_ROOT)) {
         code = error_set(error, ERROR_CORRUPT, "a state that is no list of records");
         goto cleanup;

@@ -131,6 +131,10 @@ enum error_code route53_write_change(const struct driver_target *target,
     }
     write_items(&body, "CREATE", after);
     buffer_append_text(&body, "</Changes></ChangeBatch></ChangeResourceRecordSetsRequest>");
+    if (body.out_of_memory) {
+        code = error_set(error, ERROR_NO_MEMORY, "out of memory");
+        goto cleanup;
+    }
     if (body.failed) {
         code = error_set(error, ERROR_LIMIT, "a change of more than %zu bytes",
                          ROUTE53_REQUEST_SIZE_MAX);

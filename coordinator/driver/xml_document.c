@@ -134,13 +134,18 @@ enum error_code xml_parse(const char *bytes, size_t size_bytes, struct xml_docum
     XML_SetCharacterDataHandler(reader.parser, on_text);
     XML_SetStartDoctypeDeclHandler(reader.parser, on_doctype);
     enum XML_Status status = XML_Parse(reader.parser, bytes, (int)size_bytes, XML_TRUE);
+    enum XML_Error problem = XML_GetErrorCode(reader.parser);
+    if (reader.code == ERROR_OK &&
+        (document.arena.out_of_memory || problem == XML_ERROR_NO_MEMORY)) {
+        reader.code = error_set(error, ERROR_NO_MEMORY, "XML reply: out of memory");
+    }
     if (reader.code == ERROR_OK && document.arena.failed) {
         reader.code = error_set(error, ERROR_LIMIT, "XML reply: too much text");
     }
     if (reader.code == ERROR_OK && status != XML_STATUS_OK) {
-        reader.code = error_set(error, ERROR_PROTOCOL, "XML reply: %s at line %lu",
-                                XML_ErrorString(XML_GetErrorCode(reader.parser)),
-                                (unsigned long)XML_GetCurrentLineNumber(reader.parser));
+        reader.code =
+            error_set(error, ERROR_PROTOCOL, "XML reply: %s at line %lu", XML_ErrorString(problem),
+                      (unsigned long)XML_GetCurrentLineNumber(reader.parser));
     }
     if (reader.code == ERROR_OK) {
         assert(document.node_count > 0 && reader.depth == 0);

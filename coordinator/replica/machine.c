@@ -20,6 +20,11 @@ static void fail_entry(struct replica *replica, const struct error *error) {
         replica_fail(replica, ERROR_UNSUPPORTED,
                      "log entry %" PRIu64 " was written by a newer version (%s): upgrade this node",
                      log_index, error->message);
+    } else if (error->code == ERROR_NO_MEMORY) {
+        replica_fail(replica, ERROR_NO_MEMORY,
+                     "log entry %" PRIu64 " can't be applied for want of memory: start this node "
+                     "again, with more",
+                     log_index);
     } else {
         replica_fail(replica, ERROR_CORRUPT,
                      "log entry %" PRIu64 " can't be applied (%s): let this node join again, wiped "
@@ -166,6 +171,10 @@ static int machine_restore(struct raft_fsm *fsm, struct raft_buffer *snapshot) {
             replica_fail(replica, ERROR_UNSUPPORTED,
                          "the snapshot was written by a newer version (%s): upgrade this node",
                          error.message);
+        } else if (error.code == ERROR_NO_MEMORY) {
+            replica_fail(replica, ERROR_NO_MEMORY,
+                         "the snapshot can't be read for want of memory: start this node again, "
+                         "with more");
         } else {
             replica_fail(replica, ERROR_CORRUPT,
                          "the snapshot can't be read (%s): let this node join again, wiped and "

@@ -83,6 +83,32 @@ static void cut_one_way(struct sim *sim) {
     }
 }
 
+static void isolate(struct sim *sim, const struct sim_node *node) {
+    uint64_t until_us = later_us(sim, 1000, 20000);
+    sim_say(sim, "network", "cuts %s off until %.1f s", node->name, (double)until_us / 1e6);
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        if (i != node->place) {
+            set_cut(sim, node->place, i, until_us);
+            set_cut(sim, i, node->place, until_us);
+        }
+    }
+}
+
+/* Between two steps of a move there are milliseconds: a fault at a time of its own hardly ever
+ * meets them. */
+void faults_at_moment(struct sim *sim, uint32_t one_in) {
+    const struct sim_node *leader = people_leader(sim);
+    if (!sim->faults_on || leader == NULL || chance_below(&sim->chance, one_in) != 0) {
+        return;
+    }
+    if (sim->every_us[SIM_CRASH_INSIDE] > 0) {
+        sim->crash_countdown[leader->place] = (uint32_t)chance_between(&sim->chance, 1, 20);
+    } else if (sim->every_us[SIM_CUT] > 0) {
+        sim_count(sim, SIM_CUT);
+        isolate(sim, leader);
+    }
+}
+
 static void slow_link(struct sim *sim) {
     sim->slow_link_until_us = later_us(sim, 1000, 30000);
 }

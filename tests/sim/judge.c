@@ -186,6 +186,7 @@ static void judge_decision(struct sim *sim, const struct state *state, uint32_t 
     kept->decided_epoch = execution->epoch;
     kept->decide_leader_term = state->leader_term;
     sim->judged->decisions++;
+    faults_at_moment(sim, 3);
     uint64_t suspect_us = kept->suspect_us;
     if (kept->suspect_index != execution->suspect_index) {
         sim_broken(sim, "evidence (5)", "%s decided for a suspicion that was never seen",
@@ -333,9 +334,17 @@ static void judge_steps(struct sim *sim, const struct state *state, uint32_t s) 
     if (switched_clean(execution)) {
         judged->services[s].switched_epoch = execution->epoch;
     }
+    if (judged->services[s].phases_epoch != execution->epoch) {
+        judged->services[s].phases_epoch = execution->epoch;
+        memset(judged->services[s].phases, 0, sizeof judged->services[s].phases);
+    }
     for (uint32_t i = 0; i < execution->step_count; i++) {
         const struct step *step = &execution->steps[i];
         char eid[EID_SIZE];
+        if (judged->services[s].phases[i] != step->phase) {
+            judged->services[s].phases[i] = step->phase;
+            faults_at_moment(sim, 12);
+        }
         if (step->kind == STEP_SETTLE && step->phase == STEP_CLOSING) {
             judged_add_eid(&judged->closed, step->debt_eid);
         }

@@ -63,6 +63,8 @@ struct judged_service {
     uint64_t switched_epoch; /* newest one that has switched, all debts settled before */
     uint64_t opened_epoch;   /* of the last execution */
     uint64_t approved_index; /* the last suspicion that a person approved of */
+    uint64_t phases_epoch;
+    enum step_phase phases[STEP_MAX]; /* of that execution's steps */
     bool end_untimed;
     uint64_t end_ms; /* of the last move, by committed time; 0: none */
     uint64_t automatic_ends_ms[MOVE_END_KEPT_MAX];

@@ -12,14 +12,20 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "shrink.h"
 #include "world.h"
 
-#define BATCH 20
+#define BATCH_DEFAULT 20
 #define SEED_SECONDS_DEFAULT 300
 
 static const char help[] =
     "usage: noctua-sim [--seed N] [--seeds N] [--jobs N] [--seconds N] [--trace]\n"
+    "                  [--batch N] [--shrink] [--without FAULT,...] [--small] [--salt N]\n"
     "Worlds with seeds from --seed (1) on, each with faults for --seconds (300) of its own time.\n"
+    "Each process runs --batch (20) of them, and ends with the first that is broken.\n"
+    "--shrink looks for a smaller mix of faults that breaks the world of --seed as well, and "
+    "prints\n"
+    "the --without, --small (three nodes, one service) and --salt (another course) that make it.\n"
     "Exit status: 0 all held, 1 one was broken, 2 usage.\n";
 
 struct totals {
@@ -34,6 +40,23 @@ static uint64_t number(const char *text) {
         exit(2);
     }
     return value;
+}
+
+static uint64_t faults_named(char *list) {
+    uint64_t faults = 0;
+    for (char *name = strtok(list, ","); name != NULL; name = strtok(NULL, ",")) {
+        int i = 0;
+        while (i < SIM_FAULT_COUNT && !text_equal(sim_fault_text((enum sim_fault)i), name)) {
+            i++;
+        }
+        if (i == SIM_FAULT_COUNT) {
+            (void)fprintf(stderr, "noctua-sim: there is no fault '%s'; a run's table has them\n",
+                          name);
+            exit(2);
+        }
+        faults |= UINT64_C(1) << i;
+    }
+    return faults;
 }
 
 static void run_one(const struct sim_options *options, struct totals *totals) {
@@ -149,17 +172,18 @@ static void reap(struct job *jobs, uint64_t job_count, struct totals *totals, ui
 
 int main(int argc, char **argv) {
     static const struct option long_options[] = {
-        {"seed", required_argument, NULL, 's'},
-        {"seeds", required_argument, NULL, 'n'},
-        {"jobs", required_argument, NULL, 'j'},
-        {"seconds", required_argument, NULL, 't'},
-        {"trace", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},    {"seeds", required_argument, NULL, 'n'},
+        {"jobs", required_argument, NULL, 'j'},    {"seconds", required_argument, NULL, 't'},
+        {"batch", required_argument, NULL, 'b'},   {"shrink", no_argument, NULL, 'k'},
+        {"without", required_argument, NULL, 'w'}, {"small", no_argument, NULL, 'm'},
+        {"salt", required_argument, NULL, 'a'},    {"trace", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
     struct sim_options options = {.seed = 1, .seconds = SEED_SECONDS_DEFAULT};
     uint64_t seeds = 1;
     uint64_t job_count = 1;
+    uint64_t batch_size = BATCH_DEFAULT;
+    bool shrinks = false;
     int option;
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         switch (option) {
@@ -174,6 +198,22 @@ int main(int argc, char **argv) {
             break;
         case 't':
             options.seconds = number(optarg);
+            break;
+        case 'k':
+            shrinks = true;
+            break;
+        case 'w':
+            options.without = faults_named(optarg);
+            break;
+        case 'm':
+            options.small = true;
+            break;
+        case 'a':
+            options.salt = (uint32_t)number(optarg);
+            break;
+        case 'b':
+            batch_size = number(optarg);
+            batch_size += batch_size == 0;
             break;
         case 'v':
             options.trace = true;
@@ -190,6 +230,9 @@ int main(int argc, char **argv) {
     struct totals totals = {.worlds = 0};
     uint64_t broken = 0;
     double begun = now_s();
+    if (shrinks) {
+        return shrink(&options) ? 1 : 0;
+    }
     if (seeds == 1) {
         run_one(&options, &totals);
         print_totals(&totals, now_s() - begun, 0);
@@ -203,7 +246,7 @@ int main(int argc, char **argv) {
     while (left > 0 || running > 0) {
         for (uint64_t j = 0; j < job_count && left > 0; j++) {
             if (jobs[j].child == 0) {
-                uint64_t count = left < BATCH ? left : BATCH;
+                uint64_t count = left < batch_size ? left : batch_size;
                 jobs[j].child = start_batch(options, count, &jobs[j].pipe);
                 options.seed += count;
                 left -= count;

@@ -63,7 +63,8 @@ void sim_broken(struct sim *sim, const char *invariant, const char *format, ...)
                  (double)sim->now_us / 1e6, invariant);
     (void)vprintf(format, arguments);
     va_end(arguments);
-    (void)printf("\n  again: make sim SEED=%llu TRACE=1\n", (unsigned long long)sim->options.seed);
+    (void)printf("\n  again: make sim SEED=%llu SECONDS=%llu TRACE=1 (or SHRINK=1)\n",
+                 (unsigned long long)sim->options.seed, (unsigned long long)sim->options.seconds);
     (void)fflush(stdout);
     exit(1);
 }
@@ -318,6 +319,21 @@ void world_create(struct sim *sim, const struct sim_options *options) {
     sim->options = *options;
     chance_seed(&sim->chance, options->seed);
     faults_draw(sim);
+    if (options->small) {
+        sim->member_count = 3;
+        sim->node_count = 3;
+        sim->service_count = 1;
+        sim->zone_count = 1;
+    }
+    for (int i = 0; i < SIM_FAULT_COUNT; i++) {
+        if ((options->without >> i & 1) != 0) {
+            sim->every_us[i] = 0;
+            sim->per_million[i] = 0;
+        }
+    }
+    if (options->salt != 0) {
+        chance_seed(&sim->chance, options->seed ^ (uint64_t)options->salt << 48);
+    }
     sim->judged = judged_create();
     sim->target = target_create(sim);
     for (uint32_t i = 0; i < sim->node_count; i++) {

@@ -17,8 +17,12 @@
 
 struct sim_options {
     uint64_t seed;
-    uint64_t seconds; /* with faults; then as long again without */
+    uint64_t seconds; /* with faults; then as long as it takes to come to rest */
     bool trace;
+    /* a smaller world, as --shrink finds it */
+    uint64_t without; /* a bit an enum sim_fault */
+    bool small;       /* three nodes, one service, one zone */
+    uint32_t salt;    /* another course of the same world; 0: the usual one */
 };
 
 struct judged; /* judge.c */
@@ -97,6 +101,8 @@ void world_on_published(struct sim_node *node);
 void faults_draw(struct sim *sim);
 void faults_begin(struct sim *sim);
 void faults_heal(struct sim *sim);
+/* Something has just been committed: perhaps its leader dies now, or is cut off. */
+void faults_at_moment(struct sim *sim, uint32_t one_in);
 
 /* people.c */
 void people_act(struct sim *sim);

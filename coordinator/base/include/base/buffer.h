@@ -13,6 +13,7 @@ struct buffer {
     size_t capacity_bytes;
     size_t limit_bytes; /* 0: none */
     bool failed;
+    bool out_of_memory; /* that was why, and not the limit */
 };
 
 void buffer_init(struct buffer *buffer, size_t limit_bytes);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "base/error.h"
 
 #define FINDING_MAX 64
 #define FINDING_MESSAGE_SIZE 320
@@ -32,6 +33,9 @@ void findings_init(struct spec_findings *findings, const char *file_name);
 /* The same message at the same place is kept once. */
 void findings_add(struct spec_findings *findings, enum finding_severity severity, uint32_t line,
                   uint32_t column, const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* A finding of the file as a whole, and ERROR_NO_MEMORY. */
+enum error_code findings_add_no_memory(struct spec_findings *findings);
 
 /* By line and column; ties as they were found. */
 void findings_sort(struct spec_findings *findings);

@@ -1,0 +1,96 @@
+#include "failing.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+/* glibc's own, under the names that stay when malloc is replaced. */
+void *__libc_malloc(size_t size_bytes);
+void *__libc_calloc(size_t count, size_t size_bytes);
+void *__libc_realloc(void *memory, size_t size_bytes);
+void *__libc_memalign(size_t alignment, size_t size_bytes);
+void __libc_free(void *memory);
+
+static uint64_t left;  /* allocations until one fails; 0: none will */
+static uint64_t count; /* of this run */
+static int64_t live;
+static bool has_failed;
+
+static bool fails(void) {
+    count++;
+    if (left == 0 || --left > 0) {
+        return false;
+    }
+    has_failed = true;
+    errno = ENOMEM;
+    return true;
+}
+
+static void *counted(void *memory) {
+    live += memory != NULL;
+    return memory;
+}
+
+void *malloc(size_t size_bytes) {
+    return fails() ? NULL : counted(__libc_malloc(size_bytes));
+}
+
+void *calloc(size_t number, size_t size_bytes) {
+    return fails() ? NULL : counted(__libc_calloc(number, size_bytes));
+}
+
+void *realloc(void *memory, size_t size_bytes) {
+    if (memory == NULL) {
+        return malloc(size_bytes);
+    }
+    if (size_bytes == 0) {
+        free(memory);
+        return NULL;
+    }
+    return fails() ? NULL : __libc_realloc(memory, size_bytes);
+}
+
+int posix_memalign(void **ret_memory, size_t alignment, size_t size_bytes) {
+    if (fails()) {
+        return ENOMEM;
+    }
+    *ret_memory = counted(__libc_memalign(alignment, size_bytes));
+    return *ret_memory == NULL ? ENOMEM : 0;
+}
+
+void *aligned_alloc(size_t alignment, size_t size_bytes) {
+    return fails() ? NULL : counted(__libc_memalign(alignment, size_bytes));
+}
+
+void free(void *memory) {
+    live -= memory != NULL;
+    __libc_free(memory);
+}
+
+uint64_t check_scenario(const char *name, scenario run) {
+    left = 0;
+    assert_true(run()); /* and what is made once in a process is made */
+    int64_t before = live;
+    for (uint64_t n = 1;; n++) {
+        left = n;
+        count = 0;
+        has_failed = false;
+        bool done = run();
+        left = 0;
+        if (live != before) {
+            fail_msg("%s: %lld pieces left after allocation %llu failed", name,
+                     (long long)(live - before), (unsigned long long)n);
+        }
+        if (!has_failed) {
+            assert_true(done);
+            print_message("%s: %llu allocations, each failed once\n", name,
+                          (unsigned long long)count);
+            return count;
+        }
+    }
+}
