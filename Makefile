@@ -12,7 +12,7 @@ NINJA = ninja --quiet
 .DEFAULT_GOAL := all
 SEEDS ?= 1000
 JOBS ?= $(shell nproc)
-.PHONY: all demo bench sim mutants test test-fast install fmt fmt-check tidy reference diagrams clean help
+.PHONY: all demo bench sim mutants coverage test test-fast install fmt fmt-check tidy reference diagrams clean help
 
 all: ## build everything into build/release (default)
 	@deploy/bootstrap/configure release
@@ -42,6 +42,10 @@ mutants: ## deliberate bugs, each of which the simulator must find; about a quar
 	@deploy/bootstrap/install test
 	@deploy/bootstrap/configure debug
 	@tests/sim/mutants
+
+coverage: ## lines and branches of coordinator/core that its unit tests run, with those they don't
+	@deploy/bootstrap/install test
+	@tests/coverage --missed
 
 test: ## every test: format, unit, simulator, clang-tidy, integration, sanitizers
 	@tests/run
