@@ -252,7 +252,9 @@ static bool check_bytes(const char *text, size_t size_bytes, size_t limit_bytes,
 
 static void build(struct builder *b, const char *text, size_t size_bytes) {
     yaml_parser_set_encoding(&b->parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&b->parser, (const unsigned char *)text, size_bytes);
+    /* libyaml asserts on NULL, which is what an empty protobuf field has for its text. */
+    const char *input = size_bytes == 0 ? "" : text;
+    yaml_parser_set_input_string(&b->parser, (const unsigned char *)input, size_bytes);
     for (bool end = false; !end && !b->failed;) {
         yaml_event_t event;
         if (yaml_parser_parse(&b->parser, &event) == 0) {

@@ -94,6 +94,12 @@ static void test_queries(void **state) {
     hello.spec_get = &get;
     reply = ask(&tester, &hello);
     assert_non_null(strstr(reply->document, "version: 1\\n"));
+    /* A spec of no bytes at all is refused, and the node lives. */
+    Noctua__SpecApplyRequest apply = NOCTUA__SPEC_APPLY_REQUEST__INIT;
+    apply.dry_run = true;
+    hello.body_case = NOCTUA__REQUEST__BODY_SPEC_APPLY;
+    hello.spec_apply = &apply;
+    expect(ask(&tester, &hello), 2, "SPEC");
     leave(&tester);
 }
 

@@ -687,6 +687,8 @@ static void odd_texts_are_refused(void **state) {
         assert_int_equal(parse(texts[i]), ERROR_INVALID);
         assert_true(findings.error_count >= 1);
     }
+    /* An empty bytes field of protobuf: nothing, at no place. */
+    assert_int_equal(parse_bytes(NULL, 0), ERROR_INVALID);
     char *large = malloc(SPEC_TEXT_MAX + 1);
     assert_non_null(large);
     memset(large, ' ', SPEC_TEXT_MAX + 1);
