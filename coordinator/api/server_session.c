@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "codec/command_codec.h"
 #include "server_private.h"
 
 #define REQUEST_VERSION 1
@@ -84,6 +85,8 @@ void api_session_send(struct api_client *client, uint64_t sequence, struct answe
     }
     client->server->calls.facts(client->server->calls.context, &facts);
     uint32_t leader = state_find_node(facts.state, facts.leader_id);
+    /* It quotes what was asked, which is any bytes and cut anywhere; a protobuf string is UTF-8. */
+    codec_clean_text(answer->message);
     char *document = render_document(answer);
     Noctua__Reply reply = NOCTUA__REPLY__INIT;
     reply.version = REQUEST_VERSION;

@@ -75,6 +75,10 @@ static void test_queries(void **state) {
     }
     expect(ask_query(&tester, "explain", "", false), 0, ""); /* the only one */
     expect(ask_query(&tester, "explain", "other", false), 2, "NO_SERVICE");
+    /* Bytes of a client's own don't come back as a message that is no text. */
+    const Noctua__Reply *odd = ask_query(&tester, "explain", "o\xd0\xd9ther", false);
+    expect(odd, 2, "NO_SERVICE");
+    assert_non_null(strstr(odd->message, "'o??ther'"));
     expect(ask_query(&tester, "weather", "", false), 2, "NOT_SUPPORTED");
     Noctua__Request hello = NOCTUA__REQUEST__INIT;
     Noctua__HelloRequest body = NOCTUA__HELLO_REQUEST__INIT;
