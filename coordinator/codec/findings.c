@@ -7,10 +7,12 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "codec/command_codec.h"
 
 void findings_init(struct spec_findings *findings, const char *file_name) {
     memset(findings, 0, sizeof *findings);
     (void)snprintf(findings->file, sizeof findings->file, "%s", file_name);
+    codec_clean_text(findings->file);
 }
 
 void findings_add(struct spec_findings *findings, enum finding_severity severity, uint32_t line,
@@ -20,6 +22,8 @@ void findings_add(struct spec_findings *findings, enum finding_severity severity
     va_start(arguments, format);
     (void)vsnprintf(finding.message, sizeof finding.message, format, arguments);
     va_end(arguments);
+    /* What it quotes was cut anywhere, and JSON takes no half character. */
+    codec_clean_text(finding.message);
     for (uint32_t i = 0; i < findings->count; i++) {
         const struct finding *old = &findings->items[i];
         if (old->line == line && old->column == column &&

@@ -697,6 +697,29 @@ static void odd_texts_are_refused(void **state) {
     free(large);
 }
 
+/* A finding quotes what was written, cut to a length: never within a character, which would make
+ * the message no text for JSON. */
+static void what_is_quoted_stays_text(void **state) {
+    (void)state;
+    for (unsigned shift = 0; shift < 4; shift++) {
+        struct buffer text, told;
+        buffer_init(&text, 0);
+        buffer_init(&told, 0);
+        buffer_append_text(&text, "version: 1\n");
+        buffer_append(&text, "abcd", shift);
+        for (unsigned i = 0; i < 40; i++) {
+            buffer_append_text(&text, "\xf0\x9f\x98\x80");
+        }
+        buffer_append_text(&text, ": 1\n");
+        assert_int_equal(parse_bytes(text.data, text.size_bytes), ERROR_INVALID);
+        findings_format(&findings, &told);
+        assert_non_null(strstr(told.data, "unknown key"));
+        assert_true(text_is_utf8(told.data, told.size_bytes));
+        buffer_finish(&text);
+        buffer_finish(&told);
+    }
+}
+
 static void limits_hold(void **state) {
     (void)state;
     struct buffer text;
@@ -785,6 +808,7 @@ int main(void) {
         cmocka_unit_test(one_zone_is_one_batch),
         cmocka_unit_test(many_mistakes_are_told_in_one_pass),
         cmocka_unit_test(odd_texts_are_refused),
+        cmocka_unit_test(what_is_quoted_stays_text),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(damaged_specs_never_crash),
     };
