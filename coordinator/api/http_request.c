@@ -47,13 +47,17 @@ static int on_header_value(http_parser *parser, const char *at, size_t length) {
         request->value_size = 1; /* only tells on_header_field that a value was seen */
         return 0;
     }
-    if (request->value_size + length < sizeof request->value) {
-        memcpy(request->value + request->value_size, at, length);
-        request->value_size += length;
-        request->value[request->value_size] = '\0';
-        if (!text_to_u64(request->value, 0, UINT64_MAX, &request->last_event_id)) {
-            request->last_event_id = 0;
-        }
+    if (request->value_size + length >= sizeof request->value) {
+        /* No id is so long. What came of it before, in another piece, is no id either. */
+        request->value_size = sizeof request->value;
+        request->last_event_id = 0;
+        return 0;
+    }
+    memcpy(request->value + request->value_size, at, length);
+    request->value_size += length;
+    request->value[request->value_size] = '\0';
+    if (!text_to_u64(request->value, 0, UINT64_MAX, &request->last_event_id)) {
+        request->last_event_id = 0;
     }
     return 0;
 }

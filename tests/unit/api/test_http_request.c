@@ -77,6 +77,19 @@ static void test_what_is_read(void **state) {
     assert_int_equal(request.verb, HTTP_VERB_OTHER);
 }
 
+/* An id that is too long is none, also when its beginning came alone and would have been one. */
+static void test_long_event_id(void **state) {
+    (void)state;
+    static struct http_request request;
+    static const char text[] =
+        "GET /events HTTP/1.1\r\nLast-Event-ID: 4711471147114711471147114711\r\n\r\n";
+    for (size_t piece = 1; piece < sizeof text; piece++) {
+        (void)feed(&request, text, sizeof text - 1, piece);
+        assert_true(request.complete);
+        assert_int_equal(request.last_event_id, 0);
+    }
+}
+
 /* The next request of a pipeline is left where it begins. */
 static void test_stops_behind_its_end(void **state) {
     (void)state;
@@ -159,11 +172,9 @@ static int configure(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_any_cut),
-        cmocka_unit_test(test_what_is_read),
-        cmocka_unit_test(test_stops_behind_its_end),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_endless),
+        cmocka_unit_test(test_any_cut),       cmocka_unit_test(test_what_is_read),
+        cmocka_unit_test(test_long_event_id), cmocka_unit_test(test_stops_behind_its_end),
+        cmocka_unit_test(test_damage),        cmocka_unit_test(test_endless),
     };
     return cmocka_run_group_tests(tests, configure, NULL);
 }
