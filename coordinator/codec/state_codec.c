@@ -132,7 +132,9 @@ static enum error_code decode_into(const void *bytes, size_t size_bytes, struct 
     if (code == ERROR_OK) {
         code = check_envelope((const Noctua__Snapshot *)wire, error);
     }
+    /* Only now: what is no snapshot is refused without a look at all of the state's memory. */
     if (code == ERROR_OK) {
+        zero_state(into);
         code = bind_from_wire(&state_table, &((const Noctua__Snapshot *)wire)->state->base, into,
                               error);
     }
@@ -152,7 +154,6 @@ enum error_code codec_decode_state(const void *bytes, size_t size_bytes, struct 
     struct error detail;
     error = error != NULL ? error : &detail;
     arena_init(&arena, STATE_MEMORY_MAX);
-    zero_state(into);
     enum error_code code = decode_into(bytes, size_bytes, &arena, into, error);
     if (code == ERROR_OK) {
         arena_finish(&arena);
