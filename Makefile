@@ -12,7 +12,8 @@ NINJA = ninja --quiet
 .DEFAULT_GOAL := all
 SEEDS ?= 1000
 JOBS ?= $(shell nproc)
-.PHONY: all demo bench sim mutants coverage test test-fast install fmt fmt-check tidy reference diagrams clean help
+SECONDS_EACH ?= 60
+.PHONY: all demo bench sim mutants coverage fuzz test test-fast install fmt fmt-check tidy reference diagrams clean help
 
 all: ## build everything into build/release (default)
 	@deploy/bootstrap/configure release
@@ -46,6 +47,9 @@ mutants: ## deliberate bugs, each of which the simulator must find; about a quar
 coverage: ## lines and branches of coordinator/core that its unit tests run, with those they don't
 	@deploy/bootstrap/install test
 	@tests/coverage --missed
+
+fuzz: ## every decoder of outside bytes, by libFuzzer: SECONDS_EACH=60, or RUNS=n; TARGET=xml for one
+	@SECONDS_EACH='$(SECONDS_EACH)' RUNS='$(RUNS)' TARGET='$(TARGET)' tests/fuzz/run
 
 test: ## every test: format, unit, simulator, clang-tidy, integration, sanitizers
 	@tests/run
