@@ -12,17 +12,8 @@
 #include "midlife.h"
 #include "scene.h"
 #include "server_private.h"
+#include "streams.h"
 
-/* The only stream, its owner's callbacks, and what was written to it. */
-struct tls_stream {
-    const struct tls_stream_callbacks *callbacks;
-    void *context;
-    bool closed;
-    struct buffer output;
-};
-
-static struct tls_stream stream;
-static struct tls_listener_options listener;
 static struct group group; /* as it is at the beginning of each input */
 static uint32_t place;     /* of this node */
 
@@ -33,73 +24,6 @@ static struct {
     api_barrier_cb barrier;
     void *context;
 } call;
-
-/* --- in place of net --- */
-
-enum error_code tls_listener_create(uv_loop_t *loop, struct tls_identity *identity,
-                                    const struct tls_listener_options *options,
-                                    struct tls_listener **ret_listener, struct error *error) {
-    (void)loop;
-    (void)identity;
-    (void)error;
-    listener = *options;
-    *ret_listener = NULL;
-    return ERROR_OK;
-}
-
-uint16_t tls_listener_port(const struct tls_listener *unused) {
-    (void)unused;
-    return 1;
-}
-
-void tls_listener_set_identity(struct tls_listener *unused, struct tls_identity *identity) {
-    (void)unused;
-    (void)identity;
-}
-
-void tls_listener_close(struct tls_listener *unused, void (*closed)(void *context), void *context) {
-    (void)unused;
-    closed(context);
-}
-
-void tls_stream_attach(struct tls_stream *to, const struct tls_stream_callbacks *callbacks,
-                       void *context) {
-    to->callbacks = callbacks;
-    to->context = context;
-}
-
-enum error_code tls_stream_write(struct tls_stream *to, const uv_buf_t *buffers,
-                                 size_t buffer_count, tls_stream_write_callback callback,
-                                 void *context) {
-    (void)context;
-    assert(callback == NULL && !to->closed);
-    for (size_t i = 0; i < buffer_count; i++) {
-        buffer_append(&to->output, buffers[i].base, buffers[i].len);
-    }
-    return ERROR_OK;
-}
-
-size_t tls_stream_buffered_bytes(const struct tls_stream *of) {
-    (void)of;
-    return 0;
-}
-
-void tls_stream_close(struct tls_stream *which) {
-    which->closed = true;
-}
-
-const char *tls_stream_address(const struct tls_stream *of) {
-    (void)of;
-    return "192.0.2.1:1";
-}
-
-enum error_code tls_stream_verify_again(const struct tls_stream *which,
-                                        struct tls_identity *identity, struct error *error) {
-    (void)which;
-    (void)identity;
-    (void)error;
-    return ERROR_OK;
-}
 
 /* --- the rest of the node --- */
 
@@ -229,51 +153,44 @@ static bool on_reply(enum frame_type type, const uint8_t *payload, size_t size_b
     return true;
 }
 
-static unsigned count_replies(void) {
+static unsigned count_replies(const struct tls_stream *stream) {
     struct frame_parser parser;
     struct error error;
     unsigned count = 0;
     frame_parser_init(&parser, FRAME_SET(FRAME_RESPONSE), 0);
-    if (stream.output.size_bytes > 0) {
-        assert(frame_parser_feed(&parser, stream.output.data, stream.output.size_bytes, on_reply,
+    if (stream->output.size_bytes > 0) {
+        assert(frame_parser_feed(&parser, stream->output.data, stream->output.size_bytes, on_reply,
                                  &count, &error) == ERROR_OK);
     }
     frame_parser_finish(&parser);
     return count;
 }
 
-static void send_frame(const uint8_t *data, size_t size) {
+static void send_frame(struct tls_stream *stream, const uint8_t *data, size_t size) {
     uint8_t header[FRAME_HEADER_BYTES];
     frame_encode_header(FRAME_REQUEST, size, header);
-    stream.callbacks->on_data(&stream, header, sizeof header, stream.context);
-    stream.callbacks->on_data(&stream, data, size, stream.context);
+    streams_say(stream, header, sizeof header);
+    streams_say(stream, data, size);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct api_server *server = make_server();
     uint8_t mode = fuzz_take(&data, &size);
     struct tls_peer peer = {.kind = TLS_KIND_USER, .role = (enum tls_role)(mode % 4)};
-    struct error error = {.code = ERROR_OK};
     (void)TEXT_COPY(peer.name, "alice");
     (void)TEXT_COPY(peer.cluster, "noctua");
     (void)TEXT_COPY(peer.owners, (mode & 8) != 0 ? "platform" : "");
     group = *midlife_group();
     group.state = fuzz_fresh(midlife_group()->state, sizeof *group.state);
     place = (mode & 4) != 0 ? 2 : 1; /* n2 leads */
-    memset(&stream, 0, sizeof stream);
-    buffer_init(&stream.output, 0);
-    listener.on_stream(NULL, &stream, &peer, listener.context);
-    if (size == 0) {
-        size = 1;
-        data = (const uint8_t *)"";
-    }
-    send_frame(data, size);
+    struct tls_stream *stream = streams_create(&peer);
+    streams_listener.on_stream(NULL, stream, &stream->peer, streams_listener.context);
+    send_frame(stream, data, size);
     complete_all(server);
-    unsigned replies = count_replies();
-    bool watches = ((struct api_client *)stream.context)->watch.open;
-    assert(stream.closed || watches || replies == 1);
-    stream.callbacks->on_closed(&stream, &error, stream.context);
+    unsigned replies = count_replies(stream);
+    bool watches = ((struct api_client *)stream->context)->watch.open;
+    assert(stream->closing || watches || replies == 1);
+    streams_end(stream, true);
     assert(api_server_request_count(server) == 0);
-    buffer_finish(&stream.output);
     return 0;
 }

@@ -111,6 +111,9 @@ static void write_steps(void) {
         commands[count++] = next;
         write_commands("apply", "steps", count, commands, count);
     }
+    for (uint32_t i = 0; i < count; i++) {
+        free((void *)(uintptr_t)commands[i]);
+    }
 }
 
 static void fill_person(struct command *command) {
@@ -467,11 +470,54 @@ static void write_hellos(void) {
     write_buffer("hello", "refusal", 0, &bytes);
 }
 
-static void append_frame(struct buffer *bytes, enum frame_type type, const char *payload) {
+static void append_bytes(struct buffer *bytes, enum frame_type type, const struct buffer *payload) {
     uint8_t header[FRAME_HEADER_BYTES];
-    frame_encode_header(type, strlen(payload), header);
+    frame_encode_header(type, payload->size_bytes, header);
     buffer_append(bytes, header, sizeof header);
-    buffer_append_text(bytes, payload);
+    buffer_append(bytes, payload->data, payload->size_bytes);
+}
+
+static void append_frame(struct buffer *bytes, enum frame_type type, const char *payload) {
+    struct buffer text;
+    buffer_init(&text, 0);
+    buffer_append_text(&text, payload);
+    append_bytes(bytes, type, &text);
+    buffer_finish(&text);
+}
+
+static void append_messages(struct buffer *bytes) {
+    append_frame(bytes, FRAME_PING, "12345678");
+    append_frame(bytes, FRAME_PONG, "12345678");
+    append_frame(bytes, FRAME_RAFT, "raft");
+    append_frame(bytes, FRAME_REPORT, "report");
+    append_frame(bytes, FRAME_NOTE, "");
+}
+
+/* n1, which dials n2; n3, which is dialled; each of them refuses. */
+static void write_links(void) {
+    for (unsigned i = 0; i < 4; i++) {
+        struct peer_hello hello = {.cluster = "noctua", .numeric_id = 1, .version = "0.3.0"};
+        struct refusal refusal = {PEERS_REFUSAL_CLUSTER, "another cluster"};
+        struct buffer bytes, payload;
+        uint8_t mode = (uint8_t)(i % 2);
+        hello.numeric_id = i % 2 == 0 ? 1 : 3;
+        (void)TEXT_COPY(hello.node, i % 2 == 0 ? "n1" : "n3");
+        buffer_init(&bytes, 0);
+        buffer_init(&payload, 0);
+        buffer_append(&bytes, &mode, 1);
+        hello_encode(&hello, &payload);
+        append_bytes(&bytes, i % 2 == 0 ? FRAME_HELLO : FRAME_HELLO_OK, &payload);
+        buffer_clear(&payload);
+        refusal_encode(&refusal, &payload);
+        if (i >= 2) {
+            append_bytes(&bytes, FRAME_REFUSED, &payload);
+        } else if (i == 0) {
+            append_frame(&bytes, FRAME_READY, "");
+        }
+        append_messages(&bytes);
+        buffer_finish(&payload);
+        write_buffer("link", "link", i, &bytes);
+    }
 }
 
 static void write_frames(void) {
@@ -517,5 +563,6 @@ int main(int argc, char **argv) {
     write_entries();
     write_hellos();
     write_frames();
+    write_links();
     return 0;
 }
