@@ -213,6 +213,19 @@ static void write_reports(void) {
         (void)code;
         write_buffer("report", "report", i, &bytes);
     }
+    for (unsigned i = 0; i < 16; i++) { /* as the group's nodes see it */
+        struct buffer bytes;
+        struct error error;
+        uint8_t mode = (uint8_t)(i * 16 + i % 3);
+        memcpy(report, midlife_group()->reports[1], sizeof *report);
+        report->opinions[0][EAST].value = (enum opinion_value)(i % OPINION_VALUE_COUNT);
+        buffer_init(&bytes, 0);
+        buffer_append(&bytes, &mode, 1);
+        enum error_code code = codec_encode_report(report, &bytes, &error);
+        assert(code == ERROR_OK);
+        (void)code;
+        write_buffer("policy", "report", i, &bytes);
+    }
     free(report);
 }
 
