@@ -7,9 +7,11 @@
 #include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "noctua.pb-c.h"
 
 #define MESSAGE_MAX 1024 /* of one input, those that may be chosen */
@@ -79,7 +81,7 @@ static uint64_t change_number(uint64_t value) {
     case 1:
         return value - 1;
     case 2:
-        return interesting[random_below(sizeof interesting / sizeof interesting[0])];
+        return interesting[random_below(ARRAY_LENGTH(interesting))];
     default:
         (void)LLVMFuzzerMutate((uint8_t *)&value, sizeof value, sizeof value);
         return value;
@@ -94,7 +96,7 @@ static char *change_text(const char *text) {
     char *changed = calloc(1, TEXT_MAX);
     assert(changed != NULL);
     if (ONE_IN(3)) {
-        (void)strcpy(changed, names[random_below(sizeof names / sizeof names[0])]);
+        (void)snprintf(changed, TEXT_MAX, "%s", names[random_below(ARRAY_LENGTH(names))]);
         return changed;
     }
     size_t length = strnlen(text == NULL ? "" : text, TEXT_MAX - 1);
