@@ -35,7 +35,7 @@ struct record_text {
 };
 
 static const struct value_row record_rows[] = {
-    {"alias", VALUE_OTHER, .doc = "the target by region; or {target, zone_id}",
+    {"alias", VALUE_OTHER, .doc = "the target by region; or {name, zone_id}",
      .schema = SCHEMA_BY_REGION("{\"type\": [\"string\", \"object\"]}")},
     {"cname", VALUE_OTHER, .doc = "the target by region",
      .schema = SCHEMA_BY_REGION("{\"type\": \"string\"}")},
