@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "codec/spec_yaml.h"
 #include "fuzz.h"
-#include "target.h"
+#include "probe/target.h"
 
 /* A spec whose one check has the URL, in double quotes. False: it can't be written so. */
 static bool write_spec(const char *url, struct buffer *out) {
