@@ -47,14 +47,14 @@
 
 /* A claim that fails is named in the text of the assertion. */
 #define CLAIM(name, holds) assert((holds) || !name)
-hidden byte one_effect_an_eid = 1;     /* DESIGN, invariant 12 */
-hidden byte fences_only_rise = 1;      /* 13, at one target */
-hidden byte nothing_after_the_next = 1; /* 13, over the zones of a service */
-hidden byte done_was_there = 1;        /* 14 */
-hidden byte done_stays = 1;            /* 14, against a control plane that forgets */
-hidden byte refused_never_lands = 1;   /* 14 */
-hidden byte attempted_before_effect = 1; /* 11 */
-hidden byte never_reached = 1;         /* asks whether something can happen at all */
+bool one_effect_an_eid = true;     /* DESIGN, invariant 12 */
+bool fences_only_rise = true;      /* 13, at one target */
+bool nothing_after_the_next = true; /* 13, over the zones of a service */
+bool done_was_there = true;        /* 14 */
+bool done_stays = true;            /* 14, against a control plane that forgets */
+bool refused_never_lands = true;   /* 14 */
+bool attempted_before_effect = true; /* 11 */
+bool never_reached = true;         /* asks whether something can happen at all */
 
 /* Fences: none, eid(e) = e, void(eid(e)) = 4 + e, and one of an epoch before all of these. */
 #define NONE 0
