@@ -78,7 +78,11 @@ bool never_reached = true;
 #define L 2      /* ... after the last LEADER */
 #define K 4      /* ... after the last TICK */
 #define AGED 8   /* the report says: I applied SUSPECT at least `confirm` ago */
-#define RS 16    /* the report was made after SUSPECT was applied (WRONG_REPORT_AFTER_SUSPECT) */
+#ifdef WRONG_REPORT_AFTER_SUSPECT
+#define RS 16    /* the report was made after SUSPECT was applied */
+#else
+#define RS 0
+#endif
 #define SINCE 32 /* ghost: the probe began after SUSPECT was committed */
 #define ALL 255
 
@@ -242,10 +246,17 @@ inline apply_tick() {
 }
 
 /* check_citation */
-#ifdef WRONG_REPORT_AFTER_SUSPECT
+#if defined(WRONG_PROBES_BEFORE_LEADER)
+#define NEEDS S
+#elif defined(WRONG_REPORT_AFTER_SUSPECT)
 #define NEEDS (RS | L | K)
 #else
 #define NEEDS (S | L | K)
+#endif
+#ifdef WRONG_PROBES_BEFORE_LEADER
+#define TICK_FITS true
+#else
+#define TICK_FITS tick_of_term
 #endif
 #ifdef WRONG_ANY_REPORT
 #define LAST_WORD(n) !expired[n]
@@ -285,7 +296,7 @@ inline apply_tick() {
 
 inline apply_decide(t) {
     if
-    :: open && !decided && tick_of_term && TERM_FITS(t) && VOTES_DOWN(1) && VOTES_DOWN(2) && CONFIRMED && !VETO_REFUSES ->
+    :: open && !decided && TICK_FITS && TERM_FITS(t) && VOTES_DOWN(1) && VOTES_DOWN(2) && CONFIRMED && !VETO_REFUSES ->
         printf("LOG DECIDE, by the leader of term %d; the region is %d [0 well, 1 down]\n", t, down);
 #ifdef ASK_DECIDED
         CLAIM(never_reached, false);
@@ -341,9 +352,17 @@ inline apply_intent() {
 }
 
 inline apply_leader() {
-    if :: under_way_term != elected -> under_way = NOTHING; under_way_term = 0; about = 0; value = 0; about_boot = 0; newer_than_cited = false :: else fi;
+#ifdef WRONG_STALE_TERM
+#define LEFT_BEHIND false
+#else
+#define LEFT_BEHIND (under_way_term != elected)
+#endif
+    if :: LEFT_BEHIND -> under_way = NOTHING; under_way_term = 0; about = 0; value = 0; about_boot = 0; newer_than_cited = false :: else fi;
     leader_term = elected; tick_of_term = false; clear(L | K);
-    drop_cited(0); drop_cited(1); drop_cited(2); /* it knows what reaches it in its own term */
+    if
+    :: under_way != DECIDE -> drop_cited(0); drop_cited(1); drop_cited(2) /* it knows what reaches it in its own term */
+    :: else
+    fi;
     printf("LOG LEADER of term %d\n", elected);
 #ifndef WRONG_NEXT_LEADER_BEGINS
     LAPSE
@@ -492,8 +511,14 @@ end_idle:
     /* nodes. Node 1 may stand still between any two of its actions; the others are prompt */
     :: d_step { !OVER && applied[1] != NEWS(1) -> node_applies(1) }
     :: d_step { !OVER -> node_probes(1); printf("NODE 1 probes: [%d]\n", probe[1]) }
-    :: d_step { !OVER && probe[1] != UNKNOWN -> node_reports(1); printf("NODE 1 reports: [%d]\n", newest[1]) }
+    :: d_step { !OVER && probe[1] != UNKNOWN -> node_reports(1); printf("NODE 1 reports: [%d]\n", newest[1]);
+#ifdef PROMPT /* the newest report is the one that is cited */
+        if :: under_way != DECIDE -> node_is_cited(1) :: else fi
+#endif
+        }
+#ifndef PROMPT
     :: d_step { !OVER && under_way != DECIDE && newest_bits[1] + newest[1] > 0 -> node_is_cited(1) }
+#endif
     :: d_step { !OVER -> node_applies(2); node_probes(2); node_reports(2);
         if :: under_way != DECIDE -> node_is_cited(2) :: else fi;
         printf("NODE 2 probes and reports: [%d]\n", newest[2]) }
@@ -561,12 +586,8 @@ end_idle:
         under_way = SUSPECT; under_way_term = leader_term; printf("LOG term %d proposes SUSPECT\n", leader_term) }
     :: d_step { QUIET && late > 0 && open && !VETOED && VOTES_DOWN(1) && VOTES_DOWN(2) -> late--;
         under_way = DECIDE; under_way_term = leader_term; printf("LOG term %d proposes DECIDE\n", leader_term) }
-#ifdef WRONG_STALE_TERM
-    :: d_step { !OVER && elected != leader_term && late > 0 && under_way == NOTHING && open -> late--;
-        under_way = DECIDE; under_way_term = leader_term; printf("LOG term %d, deposed, proposes DECIDE\n", leader_term) }
-#endif
     /* by its leader, or in the next one's log */
-    :: d_step { !OVER && under_way != NOTHING && leader_term == under_way_term ->
+    :: d_step { !OVER && under_way != NOTHING && TERM_FITS(under_way_term) ->
         if
         :: under_way == OPINION -> apply_opinion(about, value, about_boot, newer_than_cited)
         :: under_way == SUSPECT -> apply_suspect()

@@ -419,7 +419,11 @@ read:
             if
             :: DONE_IS_PROVED -> apply_outcome(k, z, STEP_DONE)
             :: !DONE_IS_PROVED && IS_PENDING
+#ifdef WRONG_NO_TOUCH
+            :: !DONE_IS_PROVED && !IS_PENDING
+#else
             :: !DONE_IS_PROVED && !IS_PENDING -> touch(phase[z] == STEP_CLOSING)
+#endif
             fi
 #ifndef WRONG_GONE_IS_FOREIGN
         :: kind_of[k] != EXECUTION_RELEASE && lf == NONE &&
