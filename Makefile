@@ -13,7 +13,7 @@ NINJA = ninja --quiet
 SEEDS ?= 1000
 JOBS ?= $(shell nproc)
 SECONDS_EACH ?= 60
-.PHONY: all demo bench sim mutants coverage fuzz test test-fast install fmt fmt-check tidy reference diagrams clean help
+.PHONY: all demo bench sim mutants coverage fuzz model test test-fast install fmt fmt-check tidy reference diagrams clean help
 
 all: ## build everything into build/release (default)
 	@deploy/bootstrap/configure release
@@ -51,7 +51,11 @@ coverage: ## lines and branches of coordinator/core that its unit tests run, wit
 fuzz: ## every decoder of outside bytes, by libFuzzer: SECONDS_EACH=60, or RUNS=n; TARGET=xml for one
 	@SECONDS_EACH='$(SECONDS_EACH)' RUNS='$(RUNS)' TARGET='$(TARGET)' tests/fuzz/run
 
-test: ## every test: format, unit, simulator, clang-tidy, integration, sanitizers
+model: ## every reachable state of the protocol's models; NAME=move-no-burn TRACE=1 tells a counterexample
+	@deploy/bootstrap/install test
+	@tests/model/check $(if $(TRACE),--trace) $(NAME)
+
+test: ## every test: format, unit, simulator, models, coverage, clang-tidy, integration, sanitizers
 	@tests/run
 
 test-fast: ## format and unit tests only

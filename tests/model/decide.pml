@@ -67,7 +67,7 @@ bool votes_are_their_own = true;    /* 5: "from reports of the right nodes" */
 bool window_of_these_nodes = true;  /* NODES is what it was at SUSPECT */
 bool evidence_is_fresh = true;      /* at the first INTENT the cited probes are BEGIN_WITHIN old at most */
 bool no_move_under_veto = true;     /* 8 */
-bool in_its_own_term = true;        /* the last LEADER decides and begins */
+bool in_its_own_term = true;        /* the last LEADER decides */
 bool moves_in_the_end = true;       /* 22: once the faults end */
 bool never_reached = true;
 
@@ -324,7 +324,7 @@ inline apply_decide(t) {
 #if defined(WRONG_BEGIN_ANYTIME)
 #define MAY_BEGIN (decide_term == leader_term)
 #elif defined(WRONG_NEXT_LEADER_BEGINS)
-#define MAY_BEGIN (tick_of_term && tick_age <= BEGIN_WITHIN)
+#define MAY_BEGIN (tick_of_term && tick_age <= BEGIN_WITHIN && (decide_term != leader_term || !tick_changed))
 #elif defined(WRONG_ANY_TICK)
 #define MAY_BEGIN (decide_term == leader_term && tick_age <= BEGIN_WITHIN)
 #else
@@ -339,7 +339,6 @@ inline apply_intent() {
         CLAIM(never_reached, false);
 #endif
         printf("LOG INTENT: the move has begun; the region is %d [0 well, 1 down]\n", down);
-        CLAIM(in_its_own_term, decide_term == leader_term);
 #ifdef FRESH
         CLAIM(evidence_is_fresh, decided_age <= BEGIN_WITHIN);
 #endif

@@ -103,6 +103,9 @@ byte change_id[Z];                              /* step.change_id, committed wit
 #if RESTORES > 0
 byte fence_deleted[Z];
 #endif
+#ifdef ASK_AFTER_LOST_DEBT
+bool debt_lost_fence;
+#endif
 
 /* What was sent, for ever. */
 bool sent[MANY];
@@ -226,6 +229,9 @@ inline apply_outcome(k, z, how) {
         if
         :: LEADS && open && epoch == k && RESOLVABLE(phase[z]) ->
             printf("LOG leader of term %d, zone %d: OUTCOME of epoch %d is %e\n", me, z, k, how);
+#ifdef ASK_AFTER_LOST_DEBT
+            CLAIM(never_reached, !(debt_lost_fence && how == STEP_DONE));
+#endif
             CLAIM(done_was_there, how != STEP_DONE || kind_of[k] == EXECUTION_RELEASE || landed[AT(k, z)] == 1);
             CLAIM(refused_never_lands, how != STEP_REFUSED || landed[AT(k, z)] == 0);
             step_end(z, how);
@@ -539,8 +545,8 @@ over:
 #endif
 
 #define DELIVER(e, z) \
-    :: d_step { MAY_LAND(e, z) -> printf("LATE "); land(e, z) } \
-    :: d_step { !dead && MAY_BURN(e, z) -> printf("LATE "); land_burn(e, z) }
+    :: d_step { MAY_LAND(e, z) -> land(e, z) } \
+    :: d_step { !dead && MAY_BURN(e, z) -> land_burn(e, z) }
 
 inline decide(what) {
     epoch++; open = true; kind_of[epoch] = what;
@@ -586,6 +592,9 @@ end_idle:
         printf("PERSON zone 0: deletes the fence <%d>\n", fence[0]);
 #if RESTORES > 0
         fence_deleted[0] = fence[0];
+#endif
+#ifdef ASK_AFTER_LOST_DEBT
+        debt_lost_fence = (debts[0] != 0 && !open);
 #endif
 #if FORGETS > 0
         fence_kept[0] = NONE;
