@@ -153,9 +153,12 @@ inline drop_cited(n) {
 /* ---- apply ---------------------------------------------------------------------------------- */
 
 #ifdef WRONG_NEVER_LAPSES
+#define UNDECIDE skip
 #define LAPSE skip
 #else
-#define LAPSE if :: decided && !begun -> decided = false; tick_changed = false; decide_term = 0; printf("LAPSED\n") :: else fi
+#define UNDECIDE if :: decided && !begun -> decided = false; tick_changed = false; decide_term = 0; printf("LAPSED\n") :: else fi
+/* lapse: one window serves one DECIDE, so it ends, too */
+#define LAPSE if :: decided && !begun -> close_window() :: else fi
 #endif
 
 /* the window's end; what was decided and not begun lapses with it */
@@ -166,7 +169,7 @@ inline close_window() {
 #ifdef CLOCKS
     suspect_time = 0;
 #endif
-    LAPSE
+    UNDECIDE
 }
 
 inline apply_suspect() {
@@ -386,8 +389,7 @@ inline apply_nodes() {
     probe_age[2] = 0; newest_age[2] = 0;
 #endif
 #ifndef WRONG_NODES_KEEP_WINDOW
-    if :: open -> close_window() :: else fi;
-    LAPSE
+    if :: open || decided -> close_window() :: else fi
 #else
     skip
 #endif
@@ -617,7 +619,7 @@ end_idle:
 
     /* the executor */
     :: d_step { LEADS && !OVER && decided -> apply_intent() }
-    :: d_step { QUIET && decided && tick_age > BEGIN_WITHIN -> LAPSE; if :: open -> close_window() :: else fi }
+    :: d_step { QUIET && decided && tick_age > BEGIN_WITHIN -> LAPSE }
 
 #ifdef CALM
     /* The faults end: a leader is there, the region stays down, its node is dead. Then all is regular. */
@@ -637,7 +639,7 @@ end_idle:
             :: else -> break
             od;
             n = 0;
-            if :: decided && tick_age > BEGIN_WITHIN -> LAPSE; if :: open -> close_window() :: else fi :: else fi;
+            if :: decided && tick_age > BEGIN_WITHIN -> LAPSE :: else fi;
             if :: open && !decided -> apply_decide(leader_term) :: else fi;
             if :: decided -> apply_intent() :: else fi;
             if :: !decided -> CLOCK; apply_tick() :: else fi;
