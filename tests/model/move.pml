@@ -672,7 +672,7 @@ end_idle:
     /* apply_release: a step by name; what was attempted is a debt */
 #if RELEASES > 0
     RELEASE(0)
-#if Z > 1
+#if Z > 1 && !defined(RELEASE_ZONE_0) /* with one release, zones are alike */
     RELEASE(1)
 #endif
 #ifdef DEAD /* a settle step can be let go, too: its debt stays */
