@@ -92,7 +92,7 @@ enum core_error preview_move(const struct api_facts *facts, uint32_t service,
         ret->gates[GATE_TARGET_HEALTHY].result = GATE_NOT_APPLICABLE;
         ret->failing &= ~GATE_BIT(GATE_TARGET_HEALTHY);
     }
-    enum core_error error = policy_plan(state, service, kind, to, &ret->plan);
+    enum core_error error = policy_plan(state, service, kind, to, skipped_gates, &ret->plan);
     if (error == CORE_OK) {
         hash_plan(facts, ret);
     }
@@ -107,7 +107,7 @@ void preview_automatic(const struct api_facts *facts, uint32_t service, struct m
     ret->failing = policy_read_gates(facts->state, document_policy(facts, &nothing), service, to,
                                      true, 0, ret->gates);
     if (to != NONE_INDEX &&
-        policy_plan(facts->state, service, EXECUTION_FAILOVER, to, &ret->plan) == CORE_OK) {
+        policy_plan(facts->state, service, EXECUTION_FAILOVER, to, 0, &ret->plan) == CORE_OK) {
         hash_plan(facts, ret);
     }
 }

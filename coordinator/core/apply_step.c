@@ -267,7 +267,9 @@ static void debt_remove(struct service *service, const char *eid) {
 /* The fence that was read must prove what the outcome says. */
 static bool outcome_is_proved(const struct state *state, uint32_t service_index,
                               uint32_t step_index, const struct command_step *c) {
-    const struct step *step = &state->services[service_index].execution.steps[step_index];
+    const struct execution *execution = &state->services[service_index].execution;
+    const struct step *step = &execution->steps[step_index];
+    bool of_marks = execution->kind == EXECUTION_ADOPT || execution->kind == EXECUTION_RELEASE;
     char eid[EID_SIZE];
     char fence[FENCE_SIZE];
     char burnt[FENCE_SIZE];
@@ -285,7 +287,8 @@ static bool outcome_is_proved(const struct state *state, uint32_t service_index,
         }
         /* How long a grant may still be held, only its leader's stopwatch knows: core/lease.h. */
         return landed || step->kind == STEP_LEASE ||
-               (step->kind == STEP_SETTLE && (void_there || overtaken));
+               (step->kind == STEP_SETTLE &&
+                (void_there || overtaken || (of_marks && c->fence[0] == '\0')));
     case STEP_REFUSED:
         return void_there || unsent;
     default:

@@ -136,6 +136,14 @@ enum step_action step_after_read(const struct state *state, uint32_t service, ui
     if (text_equal(fence, wanted) && at->kind != STEP_UNMARK) {
         return by_sync(reading->sync, ACTION_DONE, why);
     }
+    bool of_marks = execution->kind == EXECUTION_ADOPT || execution->kind == EXECUTION_RELEASE;
+    if (at->kind == STEP_SETTLE && !reading->fence_present && of_marks) {
+        /* Else nothing could ever pay it, and no plan of the service get past it. */
+        *why =
+            "no fence is there that a late request could match, and what follows is about fences "
+            "alone";
+        return ACTION_DONE;
+    }
     if (!reading->fence_present && (at->fence_before[0] != '\0' || closing || cancelled)) {
         *why = "the fence is gone: nobody can know any more what lands";
         return ACTION_UNKNOWN;

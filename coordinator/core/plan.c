@@ -33,7 +33,7 @@ _Static_assert(ZONE_MAX < 9 && DEBT_MAX < 9, "one digit is enough for a step's n
 _Static_assert(1 + DEBT_MAX + ZONE_MAX + 1 <= STEP_MAX, "every derived plan fits");
 
 enum core_error policy_plan(const struct state *state, uint32_t service, enum execution_kind kind,
-                            uint32_t to, struct plan *ret) {
+                            uint32_t to, uint32_t skipped_gates, struct plan *ret) {
     if (service >= state->spec.service_count) {
         return CORE_NO_SERVICE;
     }
@@ -45,7 +45,8 @@ enum core_error policy_plan(const struct state *state, uint32_t service, enum ex
     uint64_t before = 0; /* steps that everything behind them needs */
     bool waits = lease_must_run_out(state, service, to);
     uint32_t lease = waits ? add_step(ret, "lease", STEP_LEASE) : 0;
-    for (uint32_t i = 0; i < state->services[service].debt_count; i++) {
+    bool waived = (skipped_gates & GATE_BIT(GATE_DEBTS)) != 0;
+    for (uint32_t i = 0; i < state->services[service].debt_count && !waived; i++) {
         uint32_t step = add_numbered(ret, "settle", STEP_SETTLE, i);
         ret->steps[step].debt = i;
         before |= UINT64_C(1) << step;

@@ -412,7 +412,7 @@ static void propose_decide(struct round *r, uint32_t s, uint32_t to,
     memcpy(c->cited, citations->cited, sizeof c->cited);
     c->cited_count = citations->count;
     memcpy(c->gates, gates, sizeof c->gates);
-    if (policy_plan(r->state, s, EXECUTION_FAILOVER, to, &c->plan) != CORE_OK) {
+    if (policy_plan(r->state, s, EXECUTION_FAILOVER, to, 0, &c->plan) != CORE_OK) {
         r->out->count--;
     }
 }

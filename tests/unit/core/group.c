@@ -174,7 +174,7 @@ enum core_error group_move(struct group *group, const char *to, enum execution_k
     move->epoch = group->state->services[0].epoch + 1;
     move->skipped_gates = skip;
     uint32_t region = spec_find_region(&group->state->spec, to);
-    (void)policy_plan(group->state, 0, kind, region, &move->plan);
+    (void)policy_plan(group->state, 0, kind, region, 0, &move->plan);
     return group_do(group, command);
 }
 
@@ -266,7 +266,7 @@ void group_adopt_all(struct group *group) {
         command->move.kind = EXECUTION_ADOPT;
         command->move.spec_index = state->spec_index;
         command->move.epoch = state->services[s].epoch + 1;
-        (void)policy_plan(state, s, EXECUTION_ADOPT, home, &command->move.plan);
+        (void)policy_plan(state, s, EXECUTION_ADOPT, home, 0, &command->move.plan);
         enum core_error error = group_do(group, command);
         assert(error == CORE_OK);
         (void)error;

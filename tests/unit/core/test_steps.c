@@ -2,6 +2,7 @@
  * reached, a way out of each unfinished phase; and what a release, a debt and a burn leave behind.
  */
 #include "core_test.h"
+#include "plan_rules.h"
 
 #define OLD_FENCE "prod/nocturnal/5.1/0"
 
@@ -430,6 +431,41 @@ static void test_unknown_settle_keeps_the_debt(void **state) {
     assert_int_equal(group_service(group)->active, WEST);
 }
 
+/* Its fence was deleted by somebody: adoption is the cure, so it must get past the debt. */
+static void test_adoption_pays_a_debt_without_a_fence(void **state) {
+    struct group *group = *state;
+    (void)attempt_dns(group);
+    assert_int_equal(group_choice(group, COMMAND_RELEASE, "dns"), CORE_OK);
+    assert_int_equal(group_move(group, "us-east-1", EXECUTION_SWITCHOVER, 0), CORE_OK);
+    assert_int_equal(group_do(group, group_next_step(group, 0)), CORE_OK); /* CLOSING */
+    struct target_reading reading = {.sync = TARGET_INSYNC, .state_as_before = true};
+    const char *why = "";
+    assert_int_equal(step_after_read(group->state, 0, 0, &reading, &why), ACTION_UNKNOWN);
+    assert_int_equal(outcome(group, 0, STEP_DONE, ""), CORE_EVIDENCE);
+    assert_int_equal(outcome(group, 0, STEP_UNKNOWN, ""), CORE_OK);
+    assert_int_equal(group_move(group, "us-west-2", EXECUTION_ADOPT, 0), CORE_OK);
+    assert_int_equal(group_do(group, group_next_step(group, 0)), CORE_OK); /* CLOSING */
+    assert_int_equal(step_after_read(group->state, 0, 0, &reading, &why), ACTION_DONE);
+    assert_int_equal(outcome(group, 0, STEP_DONE, ""), CORE_OK);
+    assert_int_equal(group_service(group)->debt_count, 0);
+}
+
+/* And a person may pass over it by name. */
+static void test_a_waived_debt_is_not_in_the_plan(void **state) {
+    struct group *group = *state;
+    struct plan plan;
+    uint32_t waives = GATE_BIT(GATE_DEBTS);
+    (void)attempt_dns(group);
+    assert_int_equal(group_choice(group, COMMAND_RELEASE, "dns"), CORE_OK);
+    assert_int_equal(policy_plan(group->state, 0, EXECUTION_SWITCHOVER, EAST, 0, &plan), CORE_OK);
+    assert_int_equal(plan.steps[0].kind, STEP_SETTLE);
+    assert_int_equal(policy_plan(group->state, 0, EXECUTION_SWITCHOVER, EAST, waives, &plan),
+                     CORE_OK);
+    assert_int_equal(plan.steps[0].kind, STEP_SWITCH);
+    assert_true(plan_is_sound(group->state, 0, EXECUTION_SWITCHOVER, EAST, waives, &plan));
+    assert_false(plan_is_sound(group->state, 0, EXECUTION_SWITCHOVER, EAST, 0, &plan));
+}
+
 static void test_attempts_count_up(void **state) {
     struct group *group = *state;
     uint32_t dns = attempt_dns(group);
@@ -532,6 +568,8 @@ int main(void) {
         ADOPTED(test_later_incarnation_stops_automation),
         ADOPTED(test_refused_settle_is_no_end),
         ADOPTED(test_unknown_settle_keeps_the_debt),
+        ADOPTED(test_adoption_pays_a_debt_without_a_fence),
+        ADOPTED(test_a_waived_debt_is_not_in_the_plan),
         ADOPTED(test_attempts_count_up),
         ADOPTED(test_cancel_with_an_attempt_in_flight),
         ADOPTED(test_half_moved_continues_or_reverses),

@@ -105,8 +105,9 @@ uint32_t policy_read_gates(const struct state *state, const struct policy_input 
                            uint32_t service, uint32_t to, bool automatic, uint32_t skip,
                            struct gate_reading gates[GATE_COUNT]);
 
-/* The plan for a move (or adoption) of a service to a region, by spec and debts. */
+/* The plan for a move (or adoption) of a service to a region, by spec and debts; without the debts
+ * where `skipped_gates` waives them by name. */
 enum core_error policy_plan(const struct state *state, uint32_t service, enum execution_kind kind,
-                            uint32_t to, struct plan *ret);
+                            uint32_t to, uint32_t skipped_gates, struct plan *ret);
 
 #endif
