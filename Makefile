@@ -39,7 +39,7 @@ sim: ## whole groups on virtual time: SEEDS=1000 from SEED=1 on, JOBS=2; SEED=7 
 	    $(if $(SMALL),--small) $(if $(SALT),--salt $(SALT)) \
 	    $(if $(TRACE),--trace,$(if $(SHRINK),--shrink,--seeds $(SEEDS) --jobs $(JOBS)))
 
-mutants: ## deliberate bugs, each of which the simulator must find; about a quarter of an hour
+mutants: ## deliberate bugs, each of which the simulator must find; some minutes to half an hour
 	@deploy/bootstrap/install test
 	@deploy/bootstrap/configure debug
 	@tests/sim/mutants
