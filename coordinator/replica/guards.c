@@ -62,6 +62,12 @@ static void keep_commit_index(struct replica *replica, struct raft_message *mess
     }
 }
 
+static void drop_entries(struct raft_message *message) {
+    wire_release(message);
+    message->append_entries.entries = NULL;
+    message->append_entries.n_entries = 0;
+}
+
 /* The library takes an entry from before its log for a new one, and appends it at the end, when a
  * leader that still has the whole log sends it from the first entry on (libraft 0.22.1,
  * replication.c, checkConflictingEntries): as to a node that has joined, written a snapshot, and
@@ -74,9 +80,7 @@ static void skip_compacted(struct replica *replica, struct raft_message *message
     }
     raft_index old = trail->snapshot.index - args->prev_log_index;
     if (args->n_entries <= old) {
-        wire_release(message);
-        args->entries = NULL;
-        args->n_entries = 0;
+        drop_entries(message);
     } else {
         args->n_entries -= (unsigned)old;
         memmove(args->entries, args->entries + old, args->n_entries * sizeof args->entries[0]);
@@ -132,19 +136,37 @@ static int split_at_change(struct raft_message *message, struct raft_message *re
     return 1;
 }
 
+/* The library keeps one change that isn't committed. A second one, received before the first has
+ * counted as committed here, makes it forget the first: what it goes back to if the second is taken
+ * back, and what its snapshots hold, are then the members from before both. The leader has
+ * committed the first before it made the second, and sends this again. */
+static bool change_must_wait(const struct replica *replica, const struct raft_message *message) {
+    const struct raft_append_entries *args = &message->append_entries;
+    raft_index waits = replica->raft.configuration_uncommitted_index;
+    return message->type == RAFT_APPEND_ENTRIES && args->n_entries > 0 &&
+           args->entries[0].type == RAFT_CHANGE && waits != 0 && waits < args->prev_log_index + 1;
+}
+
 void replica_deliver(struct replica *replica, struct raft_message *message) {
     int more;
     skip_compacted(replica, message);
     do {
         struct raft_message rest;
         more = split_at_change(message, &rest);
-        if (more < 0 ||
-            replica_is_mute(replica)) { /* the leader sends it again, or we have failed */
-            wire_release(message);
+        if (more < 0 || replica_is_mute(replica)) {
+            wire_release(message); /* the leader sends it again; or we have failed */
             if (more > 0) {
                 wire_release(&rest);
             }
             return;
+        }
+        if (change_must_wait(replica, message)) {
+            /* As a heartbeat it still says how much is committed: what ends the wait. */
+            drop_entries(message);
+            if (more > 0) {
+                wire_release(&rest);
+                more = 0;
+            }
         }
         keep_commit_index(replica, message);
         if (!hold_snapshot(replica, message)) {

@@ -545,8 +545,10 @@ static void put_right(struct sim *sim, const struct service *service, uint32_t z
     char address[64];
     target_address(sim->target, zone, service->name, address);
     bool ours = text_equal(address, "192.0.2.1") || text_equal(address, "192.0.2.2");
-    /* somebody's: put right by hand, seldom before Noctua has found it itself */
-    if (!ours && (!sim->faults_on || chance_below(&sim->chance, 8) == 0)) {
+    /* Somebody's. An adoption that is under way has looked at it already. Put right by hand, seldom
+     * before Noctua has found it itself */
+    if (!ours && !execution_is_open(&service->execution) &&
+        (!sim->faults_on || chance_below(&sim->chance, 8) == 0)) {
         target_edit_record(sim->target, zone, service->name,
                            service->active == WEST ? "192.0.2.2" : "192.0.2.1");
     }
