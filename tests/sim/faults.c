@@ -109,6 +109,21 @@ void faults_at_moment(struct sim *sim, uint32_t one_in) {
     }
 }
 
+/* Somebody lags while the members change, and whoever has changed them dies soon after. */
+void faults_at_change(struct sim *sim, const struct sim_node *leader) {
+    struct sim_node *node = any_node(sim);
+    if (!sim->faults_on || chance_below(&sim->chance, 2) != 0) {
+        return;
+    }
+    if (node != leader && sim->every_us[SIM_CUT] > 0) {
+        sim_count(sim, SIM_CUT);
+        isolate(sim, node);
+    }
+    if (sim->every_us[SIM_CRASH_INSIDE] > 0) {
+        sim->crash_countdown[leader->place] = (uint32_t)chance_between(&sim->chance, 20, 600);
+    }
+}
+
 static void slow_link(struct sim *sim) {
     sim->slow_link_until_us = later_us(sim, 1000, 30000);
 }
@@ -121,11 +136,29 @@ static void break_link(struct sim *sim) {
     }
 }
 
-static void jump_clock(struct sim *sim) {
-    struct sim_node *node = any_node(sim);
+static void jump_clock_of(struct sim_node *node) {
+    struct sim *sim = node->sim;
     int64_t by_ms = (int64_t)chance_between(&sim->chance, 1000, 86400000);
     node->wall_offset_ms += chance_below(&sim->chance, 2) == 0 ? by_ms : -by_ms;
     sim_say(sim, node->name, "its wall clock is off by %lld ms", (long long)node->wall_offset_ms);
+}
+
+static void jump_clock(struct sim *sim) {
+    jump_clock_of(any_node(sim));
+}
+
+/* While a window stands, several clocks at once: one alone moves nothing. */
+void faults_at_suspicion(struct sim *sim) {
+    if (!sim->faults_on || sim->every_us[SIM_CLOCK_JUMP] == 0 ||
+        chance_below(&sim->chance, 3) != 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        if (sim->nodes[i].wanted && chance_below(&sim->chance, 2) == 0) {
+            sim_count(sim, SIM_CLOCK_JUMP);
+            jump_clock_of(&sim->nodes[i]);
+        }
+    }
 }
 
 /* Until the latest of the times that its faults ask for. */
@@ -232,7 +265,8 @@ static const enum sim_fault of_requests[] = {SIM_REQUEST_LOST,   SIM_REQUEST_LAT
 void faults_draw(struct sim *sim) {
     struct chance *chance = &sim->chance;
     sim->member_count = chance_below(chance, 4) == 0 ? 5 : 3;
-    sim->node_count = sim->member_count + (uint32_t)chance_below(chance, 3);
+    sim->node_count = sim->member_count + (uint32_t)chance_below(chance, 5);
+    sim->node_count = sim->node_count > SIM_NODE_MAX ? SIM_NODE_MAX : sim->node_count;
     sim->oldest_level = chance_below(chance, 2) == 0 ? FEATURE_LEVEL_NEWEST : FEATURE_LEVEL_FIRST;
     sim->service_count = chance_below(chance, 3) == 0 ? 2 : 1;
     sim->zone_count = chance_below(chance, 3) == 0 ? 2 : 1;

@@ -385,6 +385,7 @@ static void judge_window(struct sim *sim, const struct service *service,
                        service->name);
         }
         people_hear_of(sim, (uint32_t)(kept - sim->judged->services));
+        faults_at_suspicion(sim);
     }
     if (suspect->approved) {
         kept->approved_index = suspect->index;

@@ -40,6 +40,7 @@ static void on_act(void *context) {
     if (facts.leads && act->wish == MEMBER_LEAD) {
         begun = calls->transfer(calls->context, act->node->id, on_answer, act);
     } else if (facts.leads && act->wish == MEMBER_ADD && !member) {
+        faults_at_change(act->leader->sim, act->leader);
         begun = calls->change(calls->context, act->node->name, true, on_answer, act);
     } else if (facts.leads && act->wish == MEMBER_REMOVE && member &&
                state->node_count > LEAST_MEMBERS && facts.leader_id != act->node->id) {

@@ -103,6 +103,9 @@ void faults_begin(struct sim *sim);
 void faults_heal(struct sim *sim);
 /* Something has just been committed: perhaps its leader dies now, or is cut off. */
 void faults_at_moment(struct sim *sim, uint32_t one_in);
+void faults_at_suspicion(struct sim *sim);
+/* The members are about to change. */
+void faults_at_change(struct sim *sim, const struct sim_node *leader);
 
 /* people.c */
 void people_act(struct sim *sim);
