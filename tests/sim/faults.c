@@ -138,7 +138,9 @@ static void break_link(struct sim *sim) {
 
 static void jump_clock_of(struct sim_node *node) {
     struct sim *sim = node->sim;
-    int64_t by_ms = (int64_t)chance_between(&sim->chance, 1000, 86400000);
+    /* Half of the steps are small: large ones close the gate `clock`. */
+    uint64_t most_ms = chance_below(&sim->chance, 2) == 0 ? 4000 : 86400000;
+    int64_t by_ms = (int64_t)chance_between(&sim->chance, 200, most_ms);
     node->wall_offset_ms += chance_below(&sim->chance, 2) == 0 ? by_ms : -by_ms;
     sim_say(sim, node->name, "its wall clock is off by %lld ms", (long long)node->wall_offset_ms);
 }
