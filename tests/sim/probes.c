@@ -129,9 +129,10 @@ static void start_probe(struct probe_engine *engine, uint32_t check) {
 }
 
 static bool same_target(const struct probe_target *a, const struct probe_target *b) {
-    return text_equal(a->url, b->url) && text_equal(a->check, b->check) &&
-           a->interval_ms == b->interval_ms && a->timeout_ms == b->timeout_ms &&
-           a->fall == b->fall && a->rise == b->rise && a->critical == b->critical;
+    return a->service == b->service && a->region == b->region && text_equal(a->url, b->url) &&
+           text_equal(a->check, b->check) && a->interval_ms == b->interval_ms &&
+           a->timeout_ms == b->timeout_ms && a->fall == b->fall && a->rise == b->rise &&
+           a->critical == b->critical;
 }
 
 enum error_code probe_engine_configure(struct probe_engine *engine,
