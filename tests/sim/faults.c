@@ -149,17 +149,22 @@ static void jump_clock(struct sim *sim) {
     jump_clock_of(any_node(sim));
 }
 
-/* While a window stands, several clocks at once: one alone moves nothing. */
-void faults_at_suspicion(struct sim *sim) {
-    if (!sim->faults_on || sim->every_us[SIM_CLOCK_JUMP] == 0 ||
-        chance_below(&sim->chance, 3) != 0) {
-        return;
-    }
-    for (uint32_t i = 0; i < sim->node_count; i++) {
+static void on_window_clocks(void *context) {
+    struct sim *sim = context;
+    for (uint32_t i = 0; i < sim->node_count && sim->faults_on; i++) {
         if (sim->nodes[i].wanted && chance_below(&sim->chance, 2) == 0) {
             sim_count(sim, SIM_CLOCK_JUMP);
             jump_clock_of(&sim->nodes[i]);
         }
+    }
+}
+
+/* While a window stands, several clocks at once: one alone moves nothing. */
+void faults_at_suspicion(struct sim *sim) {
+    bool wanted = sim->every_us[SIM_CLOCK_JUMP] > 0 && chance_below(&sim->chance, 3) == 0;
+    if (sim->faults_on && wanted) {
+        sim_at(sim, sim->now_us + chance_below(&sim->chance, sim->confirm_ms * SIM_MS),
+               on_window_clocks, sim);
     }
 }
 
@@ -232,32 +237,32 @@ static void upgrade(struct sim *sim) {
 }
 
 static const struct {
-    enum sim_fault fault;
     void (*happen)(struct sim *sim);
+    enum sim_fault fault;
     bool counts_itself; /* what comes of it, not the wish */
 } happenings[] = {
-    {SIM_CRASH, crash, false},
-    {SIM_CRASH_INSIDE, crash_inside, false},
-    {SIM_DISK_SLOW, slow_disk, false},
-    {SIM_DISK_FAILED, failing_disk, false},
-    {SIM_STALL, stall, false},
-    {SIM_CUT, cut, false},
-    {SIM_CUT_ONE_WAY, cut_one_way, false},
-    {SIM_LINK_SLOW, slow_link, false},
-    {SIM_LINK_BROKEN, break_link, false},
-    {SIM_CLOCK_JUMP, jump_clock, false},
-    {SIM_REGION_DOWN, kill_region, false},
-    {SIM_REGION_FLAP, flap_region, false},
-    {SIM_REGION_UNSEEN, hide_region, false},
-    {SIM_TARGET_DEAD, kill_target, false},
-    {SIM_FOREIGN_CHANGE, foreign_change, false},
-    {SIM_OPERATOR, people_act, false},
-    {SIM_SPEC_CHANGE, people_change_spec, false},
-    {SIM_STOP, stop, false},
-    {SIM_NODE_ADDED, people_add_node, true},
-    {SIM_NODE_REMOVED, people_remove_node, true},
-    {SIM_UPGRADE, upgrade, false},
-    {SIM_TRANSFER, people_transfer, false},
+    {crash, SIM_CRASH, false},
+    {crash_inside, SIM_CRASH_INSIDE, false},
+    {slow_disk, SIM_DISK_SLOW, false},
+    {failing_disk, SIM_DISK_FAILED, false},
+    {stall, SIM_STALL, false},
+    {cut, SIM_CUT, false},
+    {cut_one_way, SIM_CUT_ONE_WAY, false},
+    {slow_link, SIM_LINK_SLOW, false},
+    {break_link, SIM_LINK_BROKEN, false},
+    {jump_clock, SIM_CLOCK_JUMP, false},
+    {kill_region, SIM_REGION_DOWN, false},
+    {flap_region, SIM_REGION_FLAP, false},
+    {hide_region, SIM_REGION_UNSEEN, false},
+    {kill_target, SIM_TARGET_DEAD, false},
+    {foreign_change, SIM_FOREIGN_CHANGE, false},
+    {people_act, SIM_OPERATOR, false},
+    {people_change_spec, SIM_SPEC_CHANGE, false},
+    {stop, SIM_STOP, false},
+    {people_add_node, SIM_NODE_ADDED, true},
+    {people_remove_node, SIM_NODE_REMOVED, true},
+    {upgrade, SIM_UPGRADE, false},
+    {people_transfer, SIM_TRANSFER, false},
 };
 
 static const enum sim_fault of_requests[] = {SIM_REQUEST_LOST,   SIM_REQUEST_LATE,

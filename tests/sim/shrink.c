@@ -50,7 +50,10 @@ static void try_world(const struct sim_options *options, struct verdict *ret) {
     ret->broken = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
     const char *at = strstr(text, "BROKEN at ");
     if (at != NULL) {
-        (void)sscanf(at, "BROKEN at %lf s: %63[^:]", &ret->at_s, ret->invariant);
+        const char *words = strstr(at, " s: ");
+        ret->at_s = strtod(at + strlen("BROKEN at "), NULL);
+        (void)snprintf(ret->invariant, sizeof ret->invariant, "%.*s", (int)strcspn(words + 4, ":"),
+                       words + 4);
     } else {
         (void)snprintf(ret->invariant, sizeof ret->invariant, "ended by a signal");
     }

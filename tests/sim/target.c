@@ -128,7 +128,7 @@ struct forgetting {
     uint32_t zone;
 };
 
-static void forget(struct sim_target *target, uint32_t zone);
+static void forget(struct sim_target *target, uint32_t place);
 
 static void on_forgetting(void *context) {
     struct forgetting forgetting = *(struct forgetting *)context;

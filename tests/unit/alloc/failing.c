@@ -36,6 +36,8 @@ static void *counted(void *memory) {
     return memory;
 }
 
+/* Their parameters have names of our own. NOLINTBEGIN(readability-inconsistent-*) */
+
 void *malloc(size_t size_bytes) {
     return fails() ? NULL : counted(__libc_malloc(size_bytes));
 }
@@ -71,6 +73,8 @@ void free(void *memory) {
     live -= memory != NULL;
     __libc_free(memory);
 }
+
+/* NOLINTEND(readability-inconsistent-*) */
 
 uint64_t check_scenario(const char *name, scenario run) {
     left = 0;
