@@ -68,11 +68,15 @@ static void judge_commit(struct sim *sim, uint64_t index, uint64_t term) {
 static void keep_changes(struct judged *judged, const struct sim_disk *disk, uint64_t index) {
     for (uint64_t i = judged->committed + 1; i <= index; i++) {
         const struct disk_entry *entry = disk_entry(disk, i);
+        if (entry == NULL) { /* gone into a snapshot, between two commands that are far apart */
+            judged->change_missed = true;
+        }
         if (entry == NULL || entry->type != RAFT_CHANGE ||
             judged->change_count == CHANGE_KEPT_MAX) {
             continue;
         }
         struct change *change = &judged->changes[judged->change_count++];
+        judged->change_missed = false;
         *change = (struct change){i, malloc(entry->size_bytes), entry->size_bytes};
         if (change->bytes == NULL) {
             abort();
@@ -108,7 +112,8 @@ void judge_members(struct sim_node *node, uint64_t index,
     while (at > 0 && judged->changes[at - 1].index > index) {
         at--;
     }
-    if (at == 0 || index > judged->committed) {
+    bool is_last = at == judged->change_count;
+    if (at == 0 || index > judged->committed || (is_last && judged->change_missed)) {
         return;
     }
     const struct change *change = &judged->changes[at - 1];

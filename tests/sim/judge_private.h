@@ -87,6 +87,7 @@ struct judged {
     struct eids attempted, closed, refused, done;
     struct change changes[CHANGE_KEPT_MAX];
     uint32_t change_count;
+    bool change_missed; /* there may be one behind the last of these */
     struct leader_of_term terms[TERM_KEPT_MAX];
     uint32_t term_count;
     struct holding held[SERVICE_MAX][SIM_NODE_MAX][2];
