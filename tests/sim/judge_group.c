@@ -128,6 +128,29 @@ void judge_members(struct sim_node *node, uint64_t index,
     raft_free(bytes.base);
 }
 
+/* Between events: a change of the members that a node has applied has counted there. Else it would
+ * go back to older ones, and write them into its snapshots. */
+void judge_counted(struct sim *sim) {
+    const struct judged *judged = sim->judged;
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        const struct replica *replica = node_replica(&sim->nodes[i]);
+        uint32_t at = judged->change_count;
+        if (replica == NULL) {
+            continue;
+        }
+        raft_index applied = raft_last_applied((struct raft *)&replica->raft);
+        while (at > 0 && judged->changes[at - 1].index > applied) {
+            at--;
+        }
+        if (at > 0 && replica->raft.configuration_committed_index < judged->changes[at - 1].index) {
+            sim_broken(sim, "an applied change of the members counts", "%s goes by %llu, not %llu",
+                       sim->nodes[i].name,
+                       (unsigned long long)replica->raft.configuration_committed_index,
+                       (unsigned long long)judged->changes[at - 1].index);
+        }
+    }
+}
+
 /* --- leaders --- */
 
 /* Leader completeness: whoever is elected has every committed entry. */

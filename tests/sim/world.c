@@ -296,6 +296,7 @@ uint64_t judge_life(const struct sim_node *node) {
 static void on_look(void *context) {
     struct sim *sim = context;
     judge_leaders(sim);
+    judge_counted(sim);
     judge_leases(sim);
     sim_at(sim, sim->now_us + LOOK_EVERY_US, on_look, sim);
 }

@@ -131,6 +131,7 @@ void judged_destroy(struct judged *judged);
 void judge_applied(struct sim_node *node);
 void judge_leases(struct sim *sim);
 void judge_leaders(struct sim *sim);
+void judge_counted(struct sim *sim);
 void judge_snapshot(struct sim_node *node, uint64_t index, uint64_t term);
 /* A snapshot up to there has these members. */
 void judge_members(struct sim_node *node, uint64_t index, const struct raft_configuration *members);
