@@ -77,7 +77,8 @@ static void keep_changes(struct judged *judged, const struct sim_disk *disk, uin
         }
         struct change *change = &judged->changes[judged->change_count++];
         judged->change_missed = false;
-        *change = (struct change){i, malloc(entry->size_bytes), entry->size_bytes};
+        *change =
+            (struct change){i, malloc(entry->size_bytes), entry->size_bytes, judged->change_missed};
         if (change->bytes == NULL) {
             abort();
         }
@@ -112,8 +113,9 @@ void judge_members(struct sim_node *node, uint64_t index,
     while (at > 0 && judged->changes[at - 1].index > index) {
         at--;
     }
-    bool is_last = at == judged->change_count;
-    if (at == 0 || index > judged->committed || (is_last && judged->change_missed)) {
+    bool missed =
+        at == judged->change_count ? judged->change_missed : judged->changes[at].gap_before;
+    if (at == 0 || index > judged->committed || missed) {
         return;
     }
     const struct change *change = &judged->changes[at - 1];

@@ -41,6 +41,7 @@ struct change {
     uint64_t index;
     void *bytes;
     size_t size_bytes;
+    bool gap_before; /* there may be another between the one before and this */
 };
 
 struct leader_of_term {
