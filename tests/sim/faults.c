@@ -83,6 +83,25 @@ static void cut_one_way(struct sim *sim) {
     }
 }
 
+/* Everybody from everybody, and whole again at once: a new leader, who doesn't know yet how much is
+ * committed, meets those that lag. */
+static void on_shatter(void *context) {
+    struct sim *sim = context;
+    uint64_t until_us = later_us(sim, 1500, 4000);
+    if (!sim->faults_on) {
+        return;
+    }
+    sim_say(sim, "network", "is cut everywhere until %.1f s", (double)until_us / 1e6);
+    sim_count(sim, SIM_CUT);
+    for (uint32_t a = 0; a < sim->node_count; a++) {
+        for (uint32_t b = 0; b < sim->node_count; b++) {
+            if (a != b) {
+                set_cut(sim, a, b, until_us);
+            }
+        }
+    }
+}
+
 static void isolate(struct sim *sim, const struct sim_node *node) {
     uint64_t until_us = later_us(sim, 1000, 20000);
     sim_say(sim, "network", "cuts %s off until %.1f s", node->name, (double)until_us / 1e6);
@@ -118,8 +137,8 @@ void faults_at_change(struct sim *sim, const struct sim_node *leader) {
     if (node != leader && sim->every_us[SIM_CUT] > 0) {
         sim_count(sim, SIM_CUT);
         isolate(sim, node);
-    }
-    if (sim->every_us[SIM_CRASH_INSIDE] > 0) {
+        sim_at(sim, sim->cut_until_us[node->place][leader->place] - 500 * SIM_MS, on_shatter, sim);
+    } else if (sim->every_us[SIM_CRASH_INSIDE] > 0) {
         sim->crash_countdown[leader->place] = (uint32_t)chance_between(&sim->chance, 20, 600);
     }
 }

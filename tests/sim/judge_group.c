@@ -76,9 +76,9 @@ static void keep_changes(struct judged *judged, const struct sim_disk *disk, uin
             continue;
         }
         struct change *change = &judged->changes[judged->change_count++];
-        judged->change_missed = false;
         *change =
             (struct change){i, malloc(entry->size_bytes), entry->size_bytes, judged->change_missed};
+        judged->change_missed = false;
         if (change->bytes == NULL) {
             abort();
         }
