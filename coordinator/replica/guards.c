@@ -136,15 +136,56 @@ static int split_at_change(struct raft_message *message, struct raft_message *re
     return 1;
 }
 
-/* The library keeps one change that isn't committed. A second one, received before the first has
- * counted as committed here, makes it forget the first: what it goes back to if the second is taken
- * back, and what its snapshots hold, are then the members from before both. The leader has
- * committed the first before it made the second, and sends this again. */
-static bool change_must_wait(const struct replica *replica, const struct raft_message *message) {
+/* 0: the entry is not in our log. */
+static raft_term term_of(const struct raft_trail *trail, raft_index index) {
+    unsigned count = trail->front <= trail->back ? trail->back - trail->front
+                                                 : trail->size - trail->front + trail->back;
+    for (unsigned i = 0; i < count && index > trail->offset; i++) {
+        unsigned at = (trail->front + i) % trail->size;
+        if (index <= trail->records[at].index) {
+            return trail->records[at].term;
+        }
+    }
+    return index == trail->snapshot.index ? trail->snapshot.term : 0;
+}
+
+static bool copy_members(const struct raft_configuration *from, struct raft_configuration *to) {
+    raft_configuration_init(to);
+    for (unsigned i = 0; i < from->n; i++) {
+        const struct raft_server *server = &from->servers[i];
+        if (raft_configuration_add(to, server->id, server->address, server->role) != 0) {
+            raft_configuration_close(to);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The library keeps one change that it doesn't know to be committed. A second one makes it forget
+ * the first: what it goes back to if the second is taken back, and what its snapshots hold, are
+ * then the members from before both. But a leader makes a second change only after it has committed
+ * the first (dissertation, 4.1); so where our log is the leader's up to the second, the first
+ * counts as committed, as it does when a log is loaded. It must not wait for the leader's word: a
+ * new leader may need this very node to commit anything. False: no memory. */
+static bool count_first_change(struct replica *replica, const struct raft_message *message) {
     const struct raft_append_entries *args = &message->append_entries;
-    raft_index waits = replica->raft.configuration_uncommitted_index;
-    return message->type == RAFT_APPEND_ENTRIES && args->n_entries > 0 &&
-           args->entries[0].type == RAFT_CHANGE && waits != 0 && waits < args->prev_log_index + 1;
+    struct raft *raft = &replica->raft;
+    struct raft_configuration copy;
+    raft_index first = raft->configuration_uncommitted_index;
+    bool second = message->type == RAFT_APPEND_ENTRIES && args->n_entries > 0 &&
+                  args->entries[0].type == RAFT_CHANGE && first != 0 &&
+                  first <= args->prev_log_index;
+    if (!second || term_of(&raft->trail, args->prev_log_index) != args->prev_log_term) {
+        return true;
+    }
+    if (!copy_members(&raft->configuration, &copy)) {
+        return false;
+    }
+    raft_configuration_close(&raft->configuration_committed);
+    raft->configuration_committed = copy;
+    raft->configuration_committed_index = first;
+    raft->configuration_uncommitted_index = 0;
+    return true;
 }
 
 void replica_deliver(struct replica *replica, struct raft_message *message) {
@@ -153,20 +194,12 @@ void replica_deliver(struct replica *replica, struct raft_message *message) {
     do {
         struct raft_message rest;
         more = split_at_change(message, &rest);
-        if (more < 0 || replica_is_mute(replica)) {
+        if (more < 0 || replica_is_mute(replica) || !count_first_change(replica, message)) {
             wire_release(message); /* the leader sends it again; or we have failed */
             if (more > 0) {
                 wire_release(&rest);
             }
             return;
-        }
-        if (change_must_wait(replica, message)) {
-            /* As a heartbeat it still says how much is committed: what ends the wait. */
-            drop_entries(message);
-            if (more > 0) {
-                wire_release(&rest);
-                more = 0;
-            }
         }
         keep_commit_index(replica, message);
         if (!hold_snapshot(replica, message)) {

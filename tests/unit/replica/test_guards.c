@@ -202,13 +202,15 @@ static void test_change_behind_an_entry(void **state) {
     assert_int_equal(raft_last_index(&follower->raft), last_index + 3);
     assert_int_equal(follower->raft.configuration.n, 4);
     assert_int_equal(follower->raft.configuration_uncommitted_index, last_index + 2);
-    /* And the next one waits until this one has counted as committed. */
+    /* And when the next one comes, this one counts as committed: its leader knew that. */
     message.append_entries.prev_log_index = last_index + 3;
     message.append_entries.entries = entries + 1;
     message.append_entries.n_entries = 1;
     give(&group, leader, follower, &message);
-    assert_int_equal(raft_last_index(&follower->raft), last_index + 3);
-    assert_int_equal(follower->raft.configuration_uncommitted_index, last_index + 2);
+    assert_int_equal(raft_last_index(&follower->raft), last_index + 4);
+    assert_int_equal(follower->raft.configuration_committed_index, last_index + 2);
+    assert_int_equal(follower->raft.configuration_committed.n, 4);
+    assert_int_equal(follower->raft.configuration_uncommitted_index, last_index + 4);
     raft_free(change.base);
     group_finish(&group);
 }
