@@ -7,8 +7,6 @@
 #include <uv.h>
 
 #include "base/text.h"
-#include "io_destroy.h"
-#include "mark.h"
 #include "node.h"
 #include "world.h"
 
@@ -48,7 +46,7 @@ struct disk_io {
     bool started, closing;
 };
 
-static struct sim_disk *own_disk(void) {
+struct sim_disk *disk_own(void) {
     struct sim_node *node = sim_current();
     assert(node != NULL);
     return &node->disk;
@@ -450,10 +448,10 @@ static int io_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io
     }
     kept->index = snapshot->index;
     kept->term = snapshot->term;
-    judge_snapshot(own_disk()->node, kept->index, kept->term);
+    judge_snapshot(disk_own()->node, kept->index, kept->term);
     kept->configuration_index = snapshot->configuration_index;
     copy_configuration(&snapshot->configuration, &kept->configuration);
-    judge_members(own_disk()->node, kept->index, &snapshot->configuration);
+    judge_members(disk_own()->node, kept->index, &snapshot->configuration);
     for (unsigned i = 0; i < snapshot->n_bufs; i++) {
         kept->size_bytes += snapshot->bufs[i].len;
     }
@@ -582,7 +580,7 @@ int raft_uv_init(struct raft_io *io, struct uv_loop_s *loop, const char *directo
     if (own == NULL) {
         return RAFT_NOMEM;
     }
-    own->disk = own_disk();
+    own->disk = disk_own();
     own->io = io;
     (void)uv_timer_init(loop, &own->ticker);
     own->ticker.data = own;
@@ -629,74 +627,4 @@ void raft_uv_set_auto_recovery(struct raft_io *io, bool flag) {
 void raft_uv_set_disk_retry(struct raft_io *io, unsigned ms) {
     (void)io;
     (void)ms;
-}
-
-/* --- replica/storage.h --- */
-
-enum error_code storage_open(struct storage *storage, const char *directory, const char *cluster,
-                             const char *node, uint64_t node_id, struct error *error) {
-    struct sim_disk *disk = own_disk();
-    (void)cluster;
-    (void)node;
-    memset(storage, 0, sizeof *storage);
-    storage->lock_fd = -1;
-    (void)TEXT_COPY(storage->directory, directory);
-    if (!disk->has_meta || disk->meta.node_id != node_id) {
-        return error_set(error, ERROR_NOT_FOUND, "no data directory");
-    }
-    disk->meta.boot++;
-    storage->meta = disk->meta;
-    sim_crash_point();
-    return ERROR_OK;
-}
-
-void storage_close(struct storage *storage) {
-    (void)storage;
-}
-
-enum error_code storage_path(const char *directory, const char *name, char path[PATH_MAX],
-                             struct error *error) {
-    (void)error;
-    (void)snprintf(path, PATH_MAX, "%s/%s", directory, name);
-    return ERROR_OK;
-}
-
-/* --- replica/mark.h, replica/io_destroy.h --- */
-
-enum error_code mark_open(struct mark *mark, const char *directory, struct error *error) {
-    (void)directory;
-    (void)error;
-    memset(mark, 0, sizeof *mark);
-    mark->fd = -1;
-    mark->index = own_disk()->mark;
-    return ERROR_OK;
-}
-
-bool mark_raise(struct mark *mark, uint64_t index) {
-    if (index > mark->index) {
-        mark->index = index;
-        own_disk()->mark = index;
-    }
-    return true;
-}
-
-bool mark_lower(struct mark *mark, uint64_t index) {
-    if (index < mark->index) {
-        mark->index = index;
-        own_disk()->mark = index;
-    }
-    return true;
-}
-
-bool mark_failed(const struct mark *mark) {
-    (void)mark;
-    return false;
-}
-
-void mark_close(struct mark *mark) {
-    (void)mark;
-}
-
-void io_destroy_offload(bool on) {
-    (void)on;
 }

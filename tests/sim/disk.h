@@ -47,6 +47,8 @@ struct sim_disk {
     bool fails; /* from now on every request fails */
 };
 
+/* The disk of the node whose code runs. */
+struct sim_disk *disk_own(void);
 void disk_create(struct sim_disk *disk, struct sim_node *node);
 void disk_destroy(struct sim_disk *disk);
 /* The node has died: decides what of the waiting requests is durable. */

@@ -94,18 +94,26 @@ static void give(struct group *group, uint32_t leader, struct replica *follower,
     buffer_finish(&part.head);
 }
 
+/* A group with so many entries, each of some commands, on all nodes; the leader and a follower. */
+static struct replica *open_group(struct group *group, uint32_t entry_count, uint32_t *ret_leader) {
+    group_init(group, &small_log);
+    group_bootstrap(group);
+    group_start(group);
+    *ret_leader = group_wait_leader(group);
+    for (uint32_t i = 0; i < entry_count; i++) {
+        group_write(group, 10, 1);
+    }
+    group_wait_equal(group);
+    return group->nodes[(*ret_leader + 1) % 3].replica;
+}
+
 /* As to a follower that the leader sends a snapshot: anchored behind what is committed there, with
  * a higher commit index. Without the guard the process ends here. */
 static void test_commit_index_stays(void **state) {
     struct group group;
+    uint32_t leader;
     (void)state;
-    group_init(&group, &small_log);
-    group_bootstrap(&group);
-    group_start(&group);
-    uint32_t leader = group_wait_leader(&group);
-    group_write(&group, 10, 1);
-    group_wait_equal(&group);
-    struct replica *follower = group.nodes[(leader + 1) % 3].replica;
+    struct replica *follower = open_group(&group, 1, &leader);
     raft_index commit_index = raft_commit_index(&follower->raft);
     assert_true(commit_index > 2);
     struct raft_message message = {.type = RAFT_APPEND_ENTRIES};
@@ -125,16 +133,9 @@ static void test_commit_index_stays(void **state) {
  * begins later. Without the guard entry 1 goes in behind the last one, or the process ends. */
 static void test_entries_before_the_log(void **state) {
     struct group group;
+    uint32_t leader;
     (void)state;
-    group_init(&group, &small_log);
-    group_bootstrap(&group);
-    group_start(&group);
-    uint32_t leader = group_wait_leader(&group);
-    for (uint32_t i = 0; i < 20; i++) { /* each an entry of its own */
-        group_write(&group, 10, 1);
-    }
-    group_wait_equal(&group);
-    struct replica *follower = group.nodes[(leader + 1) % 3].replica;
+    struct replica *follower = open_group(&group, 20, &leader);
     raft_index last_index = raft_last_index(&follower->raft);
     assert_true(follower->raft.trail.offset > 3);
     char bytes[8] = "entries";
@@ -161,14 +162,9 @@ static void test_entries_before_the_log(void **state) {
  * other one, which is never committed as a change. */
 static void test_change_behind_an_entry(void **state) {
     struct group group;
+    uint32_t leader;
     (void)state;
-    group_init(&group, &small_log);
-    group_bootstrap(&group);
-    group_start(&group);
-    uint32_t leader = group_wait_leader(&group);
-    group_write(&group, 5, 1);
-    group_wait_equal(&group);
-    struct replica *follower = group.nodes[(leader + 1) % 3].replica;
+    struct replica *follower = open_group(&group, 1, &leader);
     cut_off(&group, (leader + 1) % 3, true); /* from here on its log is its own */
     raft_index last_index = raft_last_index(&follower->raft);
     struct raft_configuration configuration;
