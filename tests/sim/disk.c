@@ -416,6 +416,9 @@ static int io_append(struct raft_io *io, struct raft_io_append *append,
     request->count = count;
     request->first = own->next;
     for (unsigned i = 0; i < count; i++) {
+        if (entries[i].type == RAFT_CHANGE) {
+            judge_change(own->disk->node, own->next + i);
+        }
         request->entries[i] = (struct disk_entry){
             entries[i].term, entries[i].type, copy_bytes(entries[i].buf.base, entries[i].buf.len),
             entries[i].buf.len};

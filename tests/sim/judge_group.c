@@ -130,6 +130,25 @@ void judge_members(struct sim_node *node, uint64_t index,
     raft_free(bytes.base);
 }
 
+/* The last one before `index` that is known to be committed; 0: none. */
+static uint64_t change_before(const struct judged *judged, uint64_t index) {
+    uint32_t at = judged->change_count;
+    while (at > 0 && judged->changes[at - 1].index >= index) {
+        at--;
+    }
+    return at == 0 ? 0 : judged->changes[at - 1].index;
+}
+
+void judge_change(struct sim_node *node, uint64_t index) {
+    const struct replica *replica = node_replica(node);
+    uint64_t before = change_before(node->sim->judged, index);
+    if (replica != NULL && replica->raft.configuration_committed_index < before) {
+        sim_broken(node->sim, "an applied change of the members counts",
+                   "%s has forgotten that of %llu at %llu", node->name, (unsigned long long)before,
+                   (unsigned long long)index);
+    }
+}
+
 /* Between events: a change of the members that a node has applied has counted there. Else it would
  * go back to older ones, and write them into its snapshots. */
 void judge_counted(struct sim *sim) {

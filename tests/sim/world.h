@@ -135,6 +135,8 @@ void judge_counted(struct sim *sim);
 void judge_snapshot(struct sim_node *node, uint64_t index, uint64_t term);
 /* A snapshot up to there has these members. */
 void judge_members(struct sim_node *node, uint64_t index, const struct raft_configuration *members);
+/* A change of the members goes into a log: those before it have counted there. */
+void judge_change(struct sim_node *node, uint64_t index);
 void judge_view(struct sim_node *node);
 /* The last command that anybody has applied. */
 uint64_t judge_last_index(const struct sim *sim);
