@@ -31,10 +31,11 @@ bench: ## durable writes and failover of the log, etcd beside it; some minutes
 	@$(NINJA) -C build/release
 	@tests/bench/run
 
-sim: ## whole groups on virtual time: SEEDS=1000 from SEED=1 on, JOBS=2; SEED=7 TRACE=1 tells one world's story, SHRINK=1 makes it smaller
-	@deploy/bootstrap/configure release
-	@$(NINJA) -C build/release tests/sim/noctua-sim
-	@build/release/tests/sim/noctua-sim $(if $(SEED),--seed $(SEED)) \
+SIM_BUILD = $(if $(filter small,$(LIMITS)),small,release)
+sim: ## whole groups on virtual time: SEEDS=1000 from SEED=1 on, JOBS=2; SEED=7 TRACE=1 tells one world's story, SHRINK=1 makes it smaller; LIMITS=small: tables soon full, more worlds a second
+	@deploy/bootstrap/configure $(SIM_BUILD)
+	@$(NINJA) -C build/$(SIM_BUILD) tests/sim/noctua-sim
+	@build/$(SIM_BUILD)/tests/sim/noctua-sim $(if $(SEED),--seed $(SEED)) \
 	    $(if $(SECONDS),--seconds $(SECONDS)) $(if $(WITHOUT),--without $(WITHOUT)) \
 	    $(if $(SMALL),--small) $(if $(SALT),--salt $(SALT)) \
 	    $(if $(TRACE),--trace,$(if $(SHRINK),--shrink,--seeds $(SEEDS) --jobs $(JOBS)))

@@ -3,21 +3,30 @@
 #ifndef CORE_LIMITS_H
 #define CORE_LIMITS_H
 
+#ifndef NOCTUA_SMALL_LIMITS
+#define SERVICE_MAX 64
+#define EVENT_MAX 4096
+#define MOVE_MAX 256     /* kept rows of history */
+#define OVERRIDE_MAX 128 /* in force at once */
+#define CLIENT_MAX 256   /* remembered for deduplication */
+#else                    /* in worlds and fuzzing (-Dsmall_limits=true): tables that are full */
+#define SERVICE_MAX 4
+#define EVENT_MAX 64
+#define MOVE_MAX 8
+#define OVERRIDE_MAX 8
+#define CLIENT_MAX 8
+#endif
+
 #define NODE_MAX 9
 #define REGION_MAX 16
-#define SERVICE_MAX 64
 #define CHECK_MAX 32    /* a service */
 #define ZONE_MAX 4      /* a service */
 #define RECORD_MAX 16   /* a service, over all its zones */
 #define ZONE_SET_MAX 32 /* record sets of a service in one zone: one batch */
 #define STATUS_RANGE_MAX 4
-#define STEP_MAX 64 /* a plan */
-#define EVENT_MAX 4096
-#define MOVE_MAX 256       /* kept rows of history */
-#define OVERRIDE_MAX 128   /* in force at once */
+#define STEP_MAX 64        /* a plan */
 #define DEBT_MAX 8         /* a service */
 #define RECENT_MOVE_MAX 16 /* ends of moves a service, for max_moves */
-#define CLIENT_MAX 256     /* remembered for deduplication */
 #define BLOB_MAX 64        /* records as read and wanted, of all open steps */
 #define BLOB_SIZE 16384
 #define CHECK_RUN_MAX 20 /* fall, rise */
