@@ -402,6 +402,19 @@ static bool send_parts(struct replica *replica, const struct raft_message *messa
     return true;
 }
 
+/* The library answers a pre-vote in the term that it asks about (libraft 0.22.1,
+ * recv_request_vote.c), also when its own is newer. So a candidate of an older term never hears of
+ * the newer one; and when its log is the longest, nobody of the newer term can be elected either:
+ * such a group has no leader for ever. Told, it goes on in the newer term. */
+static void tell_term(const struct replica *replica, struct raft_message *message) {
+    struct raft_request_vote_result *result = &message->request_vote_result;
+    raft_term term = raft_current_term((struct raft *)&replica->raft);
+    if (message->type == RAFT_REQUEST_VOTE_RESULT && result->pre_vote && !result->vote_granted &&
+        result->term < term) {
+        result->term = term;
+    }
+}
+
 /* Never fails at once but for a snapshot while closing: the library would free the entries twice.
  */
 static int io_send(struct raft_io *io, struct raft_io_send *request,
@@ -424,6 +437,7 @@ static int io_send(struct raft_io *io, struct raft_io_send *request,
         assert(message->install_snapshot.last_index == replica->read_snapshot_index);
         corrected.install_snapshot.last_term = replica->read_snapshot_term;
     }
+    tell_term(replica, &corrected);
     if (message->type == RAFT_INSTALL_SNAPSHOT && peer != NULL) {
         outgoing->snapshot_to = message->server_id;
         peer->snapshot_sent_ms = clock_boottime_ms(replica->clock);

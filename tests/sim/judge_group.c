@@ -174,14 +174,29 @@ void judge_counted(struct sim *sim) {
 
 /* --- leaders --- */
 
-/* Leader completeness: whoever is elected has every committed entry. */
+/* Somebody has led a later term: then there is an entry of it, and what is committed may have been
+ * committed in it. */
+static bool was_deposed(const struct sim *sim, uint64_t term) {
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        const struct sim_disk *disk = &sim->nodes[i].disk;
+        if (disk->count > 0 && disk->entries[disk->count - 1].term > term) {
+            return true;
+        }
+    }
+    for (uint32_t t = 0; t < sim->judged->term_count; t++) {
+        if (sim->judged->terms[t].term > term) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Leader completeness: whoever is elected has every entry that was committed before. */
 static void judge_new_leader(struct sim *sim, const struct sim_node *node, uint64_t term) {
     const struct judged *judged = sim->judged;
     const struct sim_disk *disk = &node->disk;
-    for (uint32_t t = 0; t < judged->term_count; t++) {
-        if (judged->terms[t].term > term) {
-            return; /* deposed before anybody has looked */
-        }
+    if (was_deposed(sim, term)) {
+        return; /* before anybody has looked */
     }
     if (judged->committed == 0 || judged->log_terms[judged->committed] >= term) {
         return;

@@ -385,6 +385,78 @@ static void test_snapshot_goes_with_its_own_term(void **state) {
     group_finish(&group);
 }
 
+struct sent_answer {
+    struct raft_io_send send;
+    uint64_t to;
+    raft_term heard_term; /* 0: not yet */
+    bool over;
+};
+
+static void on_answer_sent(struct raft_io_send *request, int status) {
+    struct sent_answer *sent = request->data;
+    (void)status;
+    sent->over = true;
+}
+
+static bool on_answer_wire(void *context, uint64_t from, uint64_t to, enum peers_message type,
+                           const uint8_t *bytes, size_t size_bytes) {
+    struct sent_answer *sent = context;
+    struct raft_message message;
+    struct error error;
+    (void)from;
+    if (type != PEERS_MESSAGE_RAFT || to != sent->to ||
+        wire_decode(bytes, size_bytes, &message, &error) != ERROR_OK) {
+        return true;
+    }
+    bool ours = message.type == RAFT_REQUEST_VOTE_RESULT && message.request_vote_result.pre_vote;
+    if (ours) {
+        sent->heard_term = message.request_vote_result.term;
+    }
+    wire_release(&message);
+    return !ours;
+}
+
+static bool answer_is_heard(struct group *group, void *context) {
+    const struct sent_answer *sent = context;
+    (void)group;
+    return sent->heard_term != 0 && sent->over;
+}
+
+static raft_term term_of_answer(struct group *group, struct replica *replica, uint64_t to,
+                                raft_term asked_term, bool granted) {
+    struct sent_answer sent = {.to = to};
+    struct raft_message message = {.type = RAFT_REQUEST_VOTE_RESULT, .server_id = to};
+    message.request_vote_result =
+        (struct raft_request_vote_result){.version = 2, /* with pre_vote */
+                                          .term = asked_term,
+                                          .vote_granted = granted,
+                                          .pre_vote = true};
+    sent.send.data = &sent;
+    mesh_set_filter(group->mesh, on_answer_wire, &sent);
+    assert_int_equal(replica->io.send(&replica->io, &sent.send, &message, on_answer_sent), 0);
+    group_wait(group, answer_is_heard, &sent);
+    mesh_set_filter(group->mesh, NULL, NULL);
+    return sent.heard_term;
+}
+
+/* Whoever asks in an older term hears of the newer one. */
+static void test_pre_vote_tells_the_term(void **state) {
+    struct group group;
+    (void)state;
+    group_init(&group, &small_log);
+    group_bootstrap(&group);
+    group_start(&group);
+    uint32_t leader = group_wait_leader(&group);
+    struct replica *replica = group.nodes[leader].replica;
+    uint64_t to = group.nodes[(leader + 1) % 3].id;
+    raft_term term = raft_current_term(&replica->raft);
+    assert_true(term > 1);
+    assert_int_equal(term_of_answer(&group, replica, to, term - 1, false), term);
+    assert_int_equal(term_of_answer(&group, replica, to, term + 1, false), term + 1);
+    assert_int_equal(term_of_answer(&group, replica, to, term + 1, true), term + 1);
+    group_finish(&group);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_snapshot_waits_for_our_own),
@@ -394,6 +466,7 @@ int main(void) {
         cmocka_unit_test(test_change_behind_an_entry),
         cmocka_unit_test(test_no_snapshot_beside_a_change),
         cmocka_unit_test(test_snapshot_goes_with_its_own_term),
+        cmocka_unit_test(test_pre_vote_tells_the_term),
         cmocka_unit_test(test_lone_write_on_an_idle_group),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
