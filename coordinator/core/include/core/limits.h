@@ -29,7 +29,8 @@
 #define RECENT_MOVE_MAX 16 /* ends of moves a service, for max_moves */
 #define BLOB_MAX 64        /* records as read and wanted, of all open steps */
 #define BLOB_SIZE 16384
-#define CHECK_RUN_MAX 20 /* fall, rise */
+#define CHECK_RUN_MAX 20    /* fall, rise */
+#define MONGO_MEMBER_MAX 16 /* of a replica set, in reports and evidence: voters (7) first */
 
 #define NAME_SIZE 64 /* with its NUL: node, region, service, check, step */
 #define ACTOR_SIZE 128
@@ -41,6 +42,9 @@
 #define FENCE_SIZE 256
 #define EID_SIZE 128
 #define CHANGE_ID_SIZE 64
+#define MONGO_URI_SIZE 1024
+#define MONGO_HOST_SIZE 128 /* "name:port" */
+#define MONGO_TROUBLE_SIZE 32
 #define SPEC_TEXT_MAX (256 * 1024)
 #define SPEC_REVISION_MAX 8 /* kept, with the current one */
 

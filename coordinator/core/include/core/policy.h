@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "core/command.h"
+#include "core/mongo.h"
 #include "core/state.h"
 
 #define REPORT_INTERVAL_MS 1000
@@ -46,6 +47,7 @@ struct report {
     uint32_t service_count, region_count; /* of `opinions` used */
     struct report_window windows[SERVICE_MAX];
     struct report_opinion opinions[SERVICE_MAX][REGION_MAX];
+    struct mongo_facts mongo[SERVICE_MAX]; /* of services that have a replica set */
 };
 
 /* The leader's memory of one term; lost with the term. */

@@ -78,6 +78,22 @@ struct spec_policy {
     uint64_t lease_ms; /* 0: none */
 };
 
+enum mongo_lost { MONGO_LOST_ASK, MONGO_LOST_NEVER, MONGO_LOST_COUNT };
+enum mongo_election { MONGO_ELECTION_PAGE, MONGO_ELECTION_FOLLOW, MONGO_ELECTION_COUNT };
+
+/* The replica set of a service, which moves with it; a critical check as well. */
+struct spec_mongo {
+    bool used;
+    char uri[MONGO_URI_SIZE];        /* without user and password */
+    char credentials[URL_SIZE];      /* "file:NAME" or "env:NAME"; "": none */
+    char region_tag[NAME_SIZE];      /* member tag that names the member's region */
+    char write_check[DNS_NAME_SIZE]; /* "database.collection" of the canary; "": none */
+    uint64_t max_lag_ms, max_lag_age_ms;
+    uint32_t interval_ms, timeout_ms, fall, rise; /* as of a check */
+    enum mongo_lost on_majority_lost;
+    enum mongo_election on_own_election;
+};
+
 struct spec_service {
     char name[NAME_SIZE];
     char owner[NAME_SIZE]; /* "": none */
@@ -91,6 +107,7 @@ struct spec_service {
     uint32_t zone_count;
     struct spec_record records[RECORD_MAX];
     uint32_t record_count;
+    struct spec_mongo mongo;
     struct spec_policy policy;
     uint64_t rto_ms; /* 0: none */
 };

@@ -1,0 +1,84 @@
+/* A MongoDB replica set as a node sees it: facts with their age, and nothing that is made of them.
+ * A node tells them in its report; the leader puts those of all nodes together.
+ *
+ * Source: replSetGetStatus, replSetGetConfig and hello (isMaster before 4.4.2) of MongoDB 3.6 to
+ * 8.0. What a server doesn't say, or says in a form that isn't known, is unknown: never guessed. */
+#ifndef CORE_MONGO_H
+#define CORE_MONGO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/limits.h"
+
+#define MONGO_AGE_NEVER UINT32_MAX
+
+/* As the server's own word for it (replSetGetStatus, myState). */
+enum mongo_state {
+    MONGO_UNKNOWN, /* nobody could ask it */
+    MONGO_STARTUP,
+    MONGO_PRIMARY, /* not yet writable for some seconds: see `writable` */
+    MONGO_SECONDARY,
+    MONGO_RECOVERING,
+    MONGO_STARTUP2,
+    MONGO_ARBITER,
+    MONGO_DOWN,
+    MONGO_ROLLBACK,
+    MONGO_REMOVED,
+    MONGO_UNINITIATED,
+    MONGO_STATE_COUNT
+};
+
+/* A place in the oplog. Ordered by term, then time, then count (MongoDB's OpTime, protocol version
+ * 1). seconds 0: not known. */
+struct mongo_optime {
+    uint64_t term;
+    uint32_t seconds, count;
+    uint64_t wall_ms; /* of the same entry, by the primary that wrote it; 0: the server is too old
+                         to say (before 4.2): only whole seconds are known */
+};
+
+struct mongo_member {
+    uint32_t id; /* `_id` of the config */
+    char host[MONGO_HOST_SIZE];
+    /* As configured. */
+    uint32_t region; /* place in the spec, by the member's tag; NONE_INDEX: no tag, or another */
+    uint32_t priority_milli;
+    bool votes, hidden, arbiter;
+    uint32_t delay_s;
+    /* As it was found. */
+    bool answers;               /* to the last question, in time */
+    bool writable;              /* says itself that it is the writable primary (not `state`) */
+    enum mongo_state state;     /* in its own words; UNKNOWN while it doesn't answer */
+    uint32_t age_ms;            /* since its last answer was asked for, or MONGO_AGE_NEVER */
+    uint64_t term;              /* its own election term */
+    struct mongo_optime optime; /* last applied: by itself, else as another member knows it */
+    uint32_t optime_age_ms;     /* since that was asked for, or heard there; MONGO_AGE_NEVER */
+    uint64_t config_version, config_term; /* of the config that it has; 0: not known, or forced */
+    uint32_t sync_source;                 /* `_id`; NONE_INDEX: none, or not known */
+    uint32_t version;                     /* major * 100 + minor; 0: not known */
+    char trouble[MONGO_TROUBLE_SIZE]; /* why the last question failed: "timeout"; "": it didn't */
+};
+
+/* What one node knows of one set. */
+struct mongo_facts {
+    uint32_t member_count; /* told: voters first, by `_id` */
+    uint32_t member_total; /* in the config; 0: no config was read yet */
+    char set_name[NAME_SIZE];
+    uint64_t config_version, config_term; /* of the newest config read; term 0: forced, or 3.6 */
+    bool config_committed;                /* a majority of the voters was seen to have it */
+    uint32_t election_timeout_ms, heartbeat_ms;
+    uint32_t oplog_window_s; /* of the primary's oplog; 0: not known */
+    /* The canary, when the spec has one: the last write that a majority acknowledged. */
+    uint32_t write_age_ms; /* MONGO_AGE_NEVER: none yet, or none is configured */
+    uint32_t write_took_ms;
+    char write_trouble[MONGO_TROUBLE_SIZE]; /* of the last try; "": it went well */
+    struct mongo_member members[MONGO_MEMBER_MAX];
+};
+
+const char *mongo_state_text(enum mongo_state state); /* "SECONDARY", as the server writes it */
+
+/* -1, 0, 1. Unknown ones come first. */
+int mongo_optime_compare(const struct mongo_optime *a, const struct mongo_optime *b);
+
+#endif
