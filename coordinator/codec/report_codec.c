@@ -52,6 +52,57 @@ static const struct bind_row opinion_rows[] = {
 const struct bind_table report_opinion_table =
     BIND_TABLE(struct report_opinion, noctua__observed_opinion__descriptor, opinion_rows);
 
+static const struct bind_row mongo_optime_rows[] = {
+    ROW_INDEX(struct mongo_optime, term),
+    ROW_ANY(struct mongo_optime, seconds),
+    ROW_ANY(struct mongo_optime, count),
+    ROW_TIME(struct mongo_optime, wall_ms),
+};
+const struct bind_table mongo_optime_table =
+    BIND_TABLE(struct mongo_optime, noctua__mongo_optime__descriptor, mongo_optime_rows);
+
+static const struct bind_row mongo_member_rows[] = {
+    ROW_ANY(struct mongo_member, id),
+    ROW_TEXT(struct mongo_member, host),
+    ROW_PLACE(struct mongo_member, region, REGION_MAX),
+    ROW_ANY(struct mongo_member, priority_milli),
+    ROW_BOOL(struct mongo_member, votes),
+    ROW_BOOL(struct mongo_member, hidden),
+    ROW_BOOL(struct mongo_member, arbiter),
+    ROW_ANY(struct mongo_member, delay_s),
+    ROW_BOOL(struct mongo_member, answers),
+    ROW_BOOL(struct mongo_member, writable),
+    ROW_ENUM(struct mongo_member, state, MONGO_STATE_COUNT),
+    ROW_ANY(struct mongo_member, age_ms),
+    ROW_INDEX(struct mongo_member, term),
+    ROW_MESSAGE(struct mongo_member, optime, mongo_optime_table),
+    ROW_ANY(struct mongo_member, optime_age_ms),
+    ROW_INDEX(struct mongo_member, config_version),
+    ROW_INDEX(struct mongo_member, config_term),
+    ROW_ANY(struct mongo_member, sync_source),
+    ROW_ANY(struct mongo_member, version),
+    ROW_TEXT(struct mongo_member, trouble),
+};
+const struct bind_table mongo_member_table =
+    BIND_TABLE(struct mongo_member, noctua__mongo_member__descriptor, mongo_member_rows);
+
+static const struct bind_row mongo_facts_rows[] = {
+    ROW_ANY(struct mongo_facts, member_total),
+    ROW_TEXT(struct mongo_facts, set_name),
+    ROW_INDEX(struct mongo_facts, config_version),
+    ROW_INDEX(struct mongo_facts, config_term),
+    ROW_BOOL(struct mongo_facts, config_committed),
+    ROW_ANY(struct mongo_facts, election_timeout_ms),
+    ROW_ANY(struct mongo_facts, heartbeat_ms),
+    ROW_ANY(struct mongo_facts, oplog_window_s),
+    ROW_ANY(struct mongo_facts, write_age_ms),
+    ROW_ANY(struct mongo_facts, write_took_ms),
+    ROW_TEXT(struct mongo_facts, write_trouble),
+    ROW_COUNTED(struct mongo_facts, members, member_count, mongo_member_table),
+};
+const struct bind_table mongo_facts_table =
+    BIND_TABLE(struct mongo_facts, noctua__mongo_facts__descriptor, mongo_facts_rows);
+
 static enum error_code add_windows(const struct report *report, struct arena *arena,
                                    Noctua__NodeReport *wire, struct error *error) {
     wire->windows = arena_alloc(arena, report->service_count * sizeof(void *));
@@ -121,6 +172,35 @@ static enum error_code add_opinions(const struct report *report, struct arena *a
     return code;
 }
 
+static enum error_code add_mongo(const struct report *report, struct arena *arena,
+                                 Noctua__NodeReport *wire, struct error *error) {
+    wire->mongo = arena_alloc(arena, report->service_count * sizeof(void *));
+    if (wire->mongo == NULL) {
+        return error_set(error, ERROR_NO_MEMORY, "no memory to encode");
+    }
+    for (uint32_t s = 0; s < report->service_count; s++) {
+        if (bind_is_default(&mongo_facts_table, &report->mongo[s])) {
+            continue;
+        }
+        Noctua__ReportMongo *mongo = arena_alloc(arena, sizeof *mongo);
+        if (mongo == NULL) {
+            return error_set(error, ERROR_NO_MEMORY, "no memory to encode");
+        }
+        noctua__report_mongo__init(mongo);
+        mongo->service = s;
+        ProtobufCMessage *content = NULL;
+        enum error_code code =
+            bind_to_wire(&mongo_facts_table, arena, &report->mongo[s], true, &content, error);
+        if (code != ERROR_OK) {
+            error_prefix(error, "mongo[%" PRIu32 "]", s);
+            return code;
+        }
+        mongo->mongo = (Noctua__MongoFacts *)content;
+        wire->mongo[wire->n_mongo++] = mongo;
+    }
+    return ERROR_OK;
+}
+
 static enum error_code make_report(const struct report *report, struct arena *arena,
                                    const ProtobufCMessage **ret, struct error *error) {
     Noctua__NodeReport *wire = arena_alloc(arena, sizeof *wire);
@@ -138,6 +218,7 @@ static enum error_code make_report(const struct report *report, struct arena *ar
     wire->head = (Noctua__ReportHead *)head;
     code = add_windows(report, arena, wire, error);
     code = code == ERROR_OK ? add_opinions(report, arena, wire, error) : code;
+    code = code == ERROR_OK ? add_mongo(report, arena, wire, error) : code;
     *ret = &wire->base;
     return code;
 }
@@ -193,6 +274,17 @@ static enum error_code read_opinion(const Noctua__ReportOpinion *wire, struct re
                             : code;
 }
 
+static enum error_code read_mongo_facts(const Noctua__ReportMongo *wire, struct report *ret,
+                                        struct error *error) {
+    enum error_code code = bind_check_known(&wire->base, error);
+    if (code == ERROR_OK && (wire->service >= ret->service_count || wire->mongo == NULL)) {
+        code = error_set(error, ERROR_INVALID, "a replica set of no service");
+    }
+    return code == ERROR_OK ? bind_from_wire(&mongo_facts_table, &wire->mongo->base,
+                                             &ret->mongo[wire->service], error)
+                            : code;
+}
+
 static enum error_code read_report(const void *bytes, size_t size_bytes, struct arena *arena,
                                    struct report *ret, struct error *error) {
     const ProtobufCMessage *message = NULL;
@@ -205,6 +297,9 @@ static enum error_code read_report(const void *bytes, size_t size_bytes, struct 
     }
     for (size_t i = 0; code == ERROR_OK && i < wire->n_opinions; i++) {
         code = read_opinion(wire->opinions[i], ret, error);
+    }
+    for (size_t i = 0; code == ERROR_OK && i < wire->n_mongo; i++) {
+        code = read_mongo_facts(wire->mongo[i], ret, error);
     }
     /* Finds, with all else, places that came twice or out of order. */
     if (code == ERROR_OK) {

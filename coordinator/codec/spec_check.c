@@ -79,7 +79,8 @@ static void take_url(struct url_reader *u, uint32_t region, const struct yaml_no
     if (wrong != NULL) {
         find_error(findings, node, "url: %.120s %s", text, wrong);
     } else if (text_equal(url.scheme, "mongodb") || text_equal(url.scheme, "mongodb+srv")) {
-        find_error(findings, node, "url: mongo checks are not in this version of Noctua");
+        find_error(findings, node,
+                   "url: a replica set is watched by the service's own `mongo:`, beside `checks`");
     } else if (!find_type(url.scheme, &type)) {
         find_error(findings, node, "url: '%s' can't be probed; there are http, https and tcp",
                    url.scheme);
@@ -265,6 +266,10 @@ static void read_check(const struct service_reader *s, const struct yaml_node *n
         find_error_at_key(findings, node, "'%.64s' is not a check's name: a-z, 0-9, inside - _ .",
                           node->key->text);
     }
+    if (s->service->mongo.used && text_equal(check->name, MONGO_CHECK_NAME)) {
+        find_error_at_key(findings, node, "'%s' is the name of the replica set's own check",
+                          check->name);
+    }
     uint32_t errors_before = findings->error_count;
     if (!value_table_read(&spec_check_keys, node, node, check, findings)) {
         check->critical = true; /* for all we know */
@@ -288,14 +293,20 @@ static void read_check(const struct service_reader *s, const struct yaml_node *n
 
 void read_checks(const struct service_reader *s, const struct yaml_node *node) {
     struct spec_findings *findings = s->reader->findings;
+    bool has_set = s->service->mongo.used;
+    if (node == NULL && !has_set) {
+        find_error_at_key(findings, s->places->node,
+                          "a service needs `checks`: at least one that is critical, or `mongo`");
+        return;
+    }
     if (node == NULL) {
-        return; /* told as a missing key */
+        return;
     }
     if (node->kind != YAML_MAPPING || node->first == NULL) {
         find_error_at_key(findings, node, "checks: at least one is needed, as NAME: {url: ...}");
         return;
     }
-    bool critical = false;
+    bool critical = has_set;
     for (const struct yaml_node *check = node->first; check != NULL; check = check->next) {
         read_check(s, check);
     }

@@ -196,6 +196,10 @@ static void check_critical_path(const struct spec_reader *reader, uint32_t servi
         uint64_t ms = (uint64_t)check->fall * check->interval_ms + check->timeout_ms;
         notice_ms = check->critical && ms > notice_ms ? ms : notice_ms;
     }
+    if (s->mongo.used) {
+        uint64_t ms = (uint64_t)s->mongo.fall * s->mongo.interval_ms + s->mongo.timeout_ms;
+        notice_ms = ms > notice_ms ? ms : notice_ms;
+    }
     for (uint32_t i = 0; i < s->record_count; i++) {
         uint64_t ms = s->records[i].kind == RECORD_ALIAS ? 60000 : s->records[i].ttl_s * 1000ull;
         ttl_ms = ms > ttl_ms ? ms : ttl_ms; /* an alias to a load balancer has 60 s */

@@ -13,7 +13,7 @@
 
 /* What each mapping of a spec may hold. */
 extern const struct value_table spec_keys, spec_region_keys, spec_service_keys, spec_check_keys,
-    spec_zone_keys, spec_record_keys, spec_policy_keys, spec_objective_keys;
+    spec_mongo_keys, spec_zone_keys, spec_record_keys, spec_policy_keys, spec_objective_keys;
 
 struct service_places {
     const struct yaml_node *node;
@@ -23,6 +23,7 @@ struct service_places {
     const struct yaml_node *records[RECORD_MAX];
     const struct yaml_node *confirm, *rto; /* NULL: not given */
     bool has_home;
+    bool mongo_x509;
 };
 
 struct spec_reader {
@@ -93,8 +94,10 @@ struct url {
 /* NULL, or what is wrong with the URL. */
 const char *url_parse(const char *text, struct url *ret);
 
-/* spec_check.c, spec_dns.c, spec_policy.c: the value of the service's key; NULL: not given. */
+/* spec_check.c, spec_mongo.c, spec_dns.c, spec_policy.c: the value of the service's key; NULL: not
+ * given. */
 void read_checks(const struct service_reader *s, const struct yaml_node *node);
+void read_mongo(const struct service_reader *s, const struct yaml_node *node);
 void read_dns(const struct service_reader *s, const struct yaml_node *node);
 void read_policy(const struct service_reader *s, const struct yaml_node *node);
 void read_objectives(const struct service_reader *s, const struct yaml_node *node);

@@ -84,6 +84,24 @@ static const struct bind_row spec_policy_rows[] = {
 const struct bind_table spec_policy_table =
     BIND_TABLE(struct spec_policy, noctua__spec_policy__descriptor, spec_policy_rows);
 
+static const struct bind_row spec_mongo_rows[] = {
+    ROW_BOOL(struct spec_mongo, used),
+    ROW_TEXT(struct spec_mongo, uri),
+    ROW_TEXT(struct spec_mongo, credentials),
+    ROW_TEXT(struct spec_mongo, region_tag),
+    ROW_TEXT(struct spec_mongo, write_check),
+    ROW_TIME(struct spec_mongo, max_lag_ms),
+    ROW_TIME(struct spec_mongo, max_lag_age_ms),
+    ROW_ANY(struct spec_mongo, interval_ms),
+    ROW_ANY(struct spec_mongo, timeout_ms),
+    ROW_NUMBER(struct spec_mongo, fall, CHECK_RUN_MAX),
+    ROW_NUMBER(struct spec_mongo, rise, CHECK_RUN_MAX),
+    ROW_ENUM(struct spec_mongo, on_majority_lost, MONGO_LOST_COUNT),
+    ROW_ENUM(struct spec_mongo, on_own_election, MONGO_ELECTION_COUNT),
+};
+const struct bind_table spec_mongo_table =
+    BIND_TABLE(struct spec_mongo, noctua__spec_mongo__descriptor, spec_mongo_rows);
+
 static const struct bind_row spec_service_rows[] = {
     ROW_NAME(struct spec_service, name),
     ROW_NAME_OR_NONE(struct spec_service, owner),
@@ -95,6 +113,7 @@ static const struct bind_row spec_service_rows[] = {
     ROW_COUNTED(struct spec_service, records, record_count, spec_record_table),
     ROW_MESSAGE(struct spec_service, policy, spec_policy_table),
     ROW_TIME(struct spec_service, rto_ms),
+    ROW_MESSAGE(struct spec_service, mongo, spec_mongo_table),
 };
 const struct bind_table spec_service_table =
     BIND_TABLE(struct spec_service, noctua__spec_service__descriptor, spec_service_rows);

@@ -36,6 +36,7 @@ void spec_print_reference(struct buffer *out) {
         {"`regions: NAME:`", &spec_region_keys},
         {"`services: NAME:`", &spec_service_keys},
         {"`checks: NAME:`", &spec_check_keys},
+        {"`mongo:`", &spec_mongo_keys},
         {"`dns:`", &spec_zone_keys},
         {"`dns: records: NAME:`", &spec_record_keys},
         {"`policy:`", &spec_policy_keys},
@@ -79,8 +80,10 @@ static const struct value_row service_rows[] = {
      .schema = SCHEMA_NAME},
     {"targets", VALUE_OTHER, .doc = "regions it may move to, in order; else all that serve",
      .schema = "{\"type\": \"array\", \"items\": " SCHEMA_NAME "}"},
-    {"checks", VALUE_OTHER, .required = true, .doc = "at least one that is critical",
+    {"checks", VALUE_OTHER, .doc = "at least one that is critical, or `mongo`",
      .table = &spec_check_keys, .by_name = true},
+    {"mongo", VALUE_OTHER, .doc = "the replica set that moves with it; a critical check as well",
+     .table = &spec_mongo_keys},
     {"dns", VALUE_OTHER, .doc = "zone and records; a list of several zones; or none",
      .table = &spec_zone_keys, .or_list = true},
     {"policy", VALUE_OTHER, .doc = "when to move", .table = &spec_policy_keys},
@@ -88,7 +91,6 @@ static const struct value_row service_rows[] = {
      .table = &spec_objective_keys},
     {"plan", VALUE_OTHER, .doc = "derived from the above; may be written as it is derived",
      .schema = "{\"type\": [\"object\", \"null\"]}"},
-    {"mongo", VALUE_LATER, .doc = "take it out"},
     {"capacity", VALUE_LATER, .doc = "take it out"},
 };
 const struct value_table spec_service_keys = {service_rows, ARRAY_LENGTH(service_rows),
@@ -219,6 +221,7 @@ static void read_service(struct spec_reader *reader, const struct yaml_node *nod
     }
     read_home(&s, yaml_find(node, "home"));
     read_targets(&s, yaml_find(node, "targets"));
+    read_mongo(&s, yaml_find(node, "mongo"));
     read_checks(&s, yaml_find(node, "checks"));
     read_dns(&s, yaml_find(node, "dns"));
     read_policy(&s, yaml_find(node, "policy"));

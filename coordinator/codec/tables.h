@@ -12,6 +12,7 @@ extern const struct bind_table spec_zone_table;
 extern const struct bind_table spec_record_value_table;
 extern const struct bind_table spec_record_table;
 extern const struct bind_table spec_policy_table;
+extern const struct bind_table spec_mongo_table;
 extern const struct bind_table spec_service_table;
 extern const struct bind_table spec_table;
 
@@ -47,6 +48,9 @@ extern const struct bind_table state_table;
 extern const struct bind_table report_head_table;
 extern const struct bind_table report_window_table;
 extern const struct bind_table report_opinion_table;
+extern const struct bind_table mongo_optime_table;
+extern const struct bind_table mongo_member_table;
+extern const struct bind_table mongo_facts_table;
 
 /* lease_codec.c */
 extern const struct bind_table lease_grant_table;

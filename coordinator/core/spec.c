@@ -153,6 +153,39 @@ static const char *policy_rule(const struct spec_policy *policy) {
     return NULL;
 }
 
+static const char *mongo_rule(const struct spec_service *service) {
+    const struct spec_mongo *mongo = &service->mongo;
+    if ((unsigned)mongo->on_majority_lost >= MONGO_LOST_COUNT ||
+        (unsigned)mongo->on_own_election >= MONGO_ELECTION_COUNT) {
+        return "a replica set's on_majority_lost or on_own_election is unknown";
+    }
+    if (!mongo->used) {
+        return NULL;
+    }
+    if (mongo->uri[0] == '\0' || mongo->region_tag[0] == '\0') {
+        return "a replica set has no uri or no region_tag";
+    }
+    if (mongo->max_lag_ms > TIME_MAX_MS || mongo->max_lag_age_ms > TIME_MAX_MS) {
+        return "a replica set's max_lag or max_lag_age is over its limit";
+    }
+    if (mongo->fall == 0 || mongo->rise == 0 || mongo->fall > CHECK_RUN_MAX ||
+        mongo->rise > CHECK_RUN_MAX) {
+        return "a replica set's fall or rise is out of range";
+    }
+    if (mongo->timeout_ms == 0 || mongo->interval_ms <= mongo->timeout_ms) {
+        return "a replica set's timeout is zero, or not below its interval";
+    }
+    if (service->mode != MODE_OBSERVE && mongo->interval_ms > CRITICAL_INTERVAL_MAX_MS) {
+        return "a replica set is asked too rarely to decide on: its interval is over 5s";
+    }
+    for (uint32_t i = 0; i < service->check_count; i++) {
+        if (text_equal(service->checks[i].name, MONGO_CHECK_NAME)) {
+            return "a check has the name of the replica set's own";
+        }
+    }
+    return NULL;
+}
+
 /* One fence for each service and zone: two services would take each other's for a foreign one. */
 static bool fences_are_shared(const struct spec_service *a, const struct spec_service *b) {
     for (uint32_t i = 0; i < a->zone_count; i++) {
@@ -176,7 +209,7 @@ static const char *service_rule(const struct spec *spec, const struct spec_servi
     if (service->check_count > CHECK_MAX) {
         return "a service has too many checks";
     }
-    bool critical = false;
+    bool critical = service->mongo.used;
     for (uint32_t i = 0; i < service->check_count; i++) {
         const char *broken = check_rule(&service->checks[i]);
         if (broken != NULL) {
@@ -198,6 +231,7 @@ static const char *service_rule(const struct spec *spec, const struct spec_servi
     }
     const char *broken = targets_rule(spec, service);
     broken = broken != NULL ? broken : dns_rule(spec, service);
+    broken = broken != NULL ? broken : mongo_rule(service);
     return broken != NULL ? broken : policy_rule(&service->policy);
 }
 

@@ -64,6 +64,15 @@ static bool policy_is_equal(const struct spec_policy *a, const struct spec_polic
            a->lease_ms == b->lease_ms;
 }
 
+static bool mongo_is_equal(const struct spec_mongo *a, const struct spec_mongo *b) {
+    return a->used == b->used && text_equal(a->uri, b->uri) &&
+           text_equal(a->credentials, b->credentials) && text_equal(a->region_tag, b->region_tag) &&
+           text_equal(a->write_check, b->write_check) && a->max_lag_ms == b->max_lag_ms &&
+           a->max_lag_age_ms == b->max_lag_age_ms && a->interval_ms == b->interval_ms &&
+           a->timeout_ms == b->timeout_ms && a->fall == b->fall && a->rise == b->rise &&
+           a->on_majority_lost == b->on_majority_lost && a->on_own_election == b->on_own_election;
+}
+
 bool spec_service_is_unchanged(const struct spec *a, uint32_t ai, const struct spec *b,
                                uint32_t bi) {
     const struct spec_service *x = &a->services[ai];
@@ -72,7 +81,8 @@ bool spec_service_is_unchanged(const struct spec *a, uint32_t ai, const struct s
                  text_equal(x->owner, y->owner) && x->mode == y->mode && x->home == y->home &&
                  x->target_count == y->target_count && x->check_count == y->check_count &&
                  x->zone_count == y->zone_count && x->record_count == y->record_count &&
-                 policy_is_equal(&x->policy, &y->policy) && x->rto_ms == y->rto_ms;
+                 policy_is_equal(&x->policy, &y->policy) && x->rto_ms == y->rto_ms &&
+                 mongo_is_equal(&x->mongo, &y->mongo);
     for (uint32_t i = 0; equal && i < x->target_count; i++) {
         equal = x->targets[i] == y->targets[i];
     }

@@ -206,6 +206,7 @@ static void write_reports(void) {
         for (uint32_t s = 0; s < i; s++) {
             fill_struct(&report_window_table, &report->windows[s], 2, &seed);
             fill_struct(&report_opinion_table, &report->opinions[s][i - 1], 2, &seed);
+            fill_struct(&mongo_facts_table, &report->mongo[s], 2, &seed);
         }
         buffer_init(&bytes, 0);
         enum error_code code = codec_encode_report(report, &bytes, &error);

@@ -22,6 +22,9 @@ static struct report *make_report(uint64_t seed) {
         if (random_below(&seed, 3) == 0) {
             fill_struct(&report_window_table, &report->windows[s], 3, &seed);
         }
+        if (random_below(&seed, 3) == 0) {
+            fill_struct(&mongo_facts_table, &report->mongo[s], 3, &seed);
+        }
         for (uint32_t r = 0; r < report->region_count; r++) {
             if (random_below(&seed, 3) == 0) {
                 fill_struct(&report_opinion_table, &report->opinions[s][r], 3, &seed);
@@ -68,19 +71,24 @@ static void unused_places_are_not_sent(void **state) {
     report->region_count = 2;
     memset(report->windows, 0x5a, sizeof report->windows);
     memset(report->opinions, 0x5a, sizeof report->opinions);
+    memset(report->mongo, 0x5a, sizeof report->mongo);
     for (uint32_t s = 0; s < 2; s++) {
         report->windows[s] = (struct report_window){0};
+        memset(&report->mongo[s], 0, sizeof report->mongo[s]);
         for (uint32_t r = 0; r < 2; r++) {
             report->opinions[s][r] = (struct report_opinion){0};
         }
     }
     report->opinions[1][0].value = OPINION_DOWN;
     report->windows[1].suspect_index = 9;
+    report->mongo[1].member_total = 3;
     struct buffer bytes;
     encode(report, &bytes);
     assert_int_equal(codec_decode_report(bytes.data, bytes.size_bytes, into, NULL), ERROR_OK);
     assert_int_equal(into->opinions[1][0].value, OPINION_DOWN);
     assert_int_equal(into->windows[1].suspect_index, 9);
+    assert_int_equal(into->mongo[1].member_total, 3);
+    assert_int_equal(into->mongo[2].member_total, 0);
     assert_int_equal(into->opinions[2][0].value, OPINION_UNKNOWN);
     assert_int_equal(into->opinions[0][2].first_index, 0);
     buffer_finish(&bytes);
@@ -144,6 +152,33 @@ static void nothing_else_is_read(void **state) {
     free(into);
 }
 
+/* The largest that a node can have to tell must get through. */
+static void the_largest_report_fits(void **state) {
+    (void)state;
+    struct report *report = calloc(1, sizeof *report);
+    assert_non_null(report);
+    report->service_count = SERVICE_MAX;
+    report->region_count = REGION_MAX;
+    for (uint32_t s = 0; s < SERVICE_MAX; s++) {
+        struct mongo_facts *mongo = &report->mongo[s];
+        uint64_t seed = s;
+        fill_struct(&mongo_facts_table, mongo, 0, &seed);
+        mongo->member_count = MONGO_MEMBER_MAX;
+        for (uint32_t m = 0; m < MONGO_MEMBER_MAX; m++) {
+            fill_struct(&mongo_member_table, &mongo->members[m], 0, &seed);
+        }
+        for (uint32_t r = 0; r < REGION_MAX; r++) {
+            fill_struct(&report_opinion_table, &report->opinions[s][r], 0, &seed);
+        }
+    }
+    struct buffer bytes;
+    encode(report, &bytes);
+    print_message("%zu bytes\n", bytes.size_bytes);
+    assert_true(bytes.size_bytes <= CODEC_REPORT_SIZE_MAX);
+    buffer_finish(&bytes);
+    free(report);
+}
+
 static void damaged_reports_never_crash(void **state) {
     (void)state;
     struct report *into = calloc(1, sizeof *into);
@@ -182,9 +217,8 @@ static void damaged_reports_never_crash(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reports_come_back),
-        cmocka_unit_test(unused_places_are_not_sent),
-        cmocka_unit_test(nothing_else_is_read),
+        cmocka_unit_test(reports_come_back),           cmocka_unit_test(unused_places_are_not_sent),
+        cmocka_unit_test(nothing_else_is_read),        cmocka_unit_test(the_largest_report_fits),
         cmocka_unit_test(damaged_reports_never_crash),
     };
     return cmocka_run_group_tests_name("report codec", tests, NULL, NULL);

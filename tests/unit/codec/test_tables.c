@@ -27,6 +27,7 @@ static const struct bind_table *const all_tables[] = {
     &spec_zone_table,
     &spec_record_table,
     &spec_policy_table,
+    &spec_mongo_table,
     &spec_service_table,
     &spec_record_value_table,
     &gate_reading_table,
@@ -54,6 +55,9 @@ static const struct bind_table *const all_tables[] = {
     &report_head_table,
     &report_opinion_table,
     &report_window_table,
+    &mongo_optime_table,
+    &mongo_member_table,
+    &mongo_facts_table,
     &spec_table,
     &state_table,
 };
@@ -210,6 +214,7 @@ static void every_byte_of_core_is_bound(void **state) {
     ASSERT_COVERS(struct spec_record_value, &spec_record_value_table);
     ASSERT_COVERS(struct spec_record, &spec_record_table);
     ASSERT_COVERS(struct spec_policy, &spec_policy_table);
+    ASSERT_COVERS(struct spec_mongo, &spec_mongo_table);
     ASSERT_COVERS(struct spec_service, &spec_service_table);
     ASSERT_COVERS_LARGE(struct spec, &spec_table);
     ASSERT_COVERS(struct gate_reading, &gate_reading_table);
@@ -234,6 +239,9 @@ static void every_byte_of_core_is_bound(void **state) {
     ASSERT_COVERS_LARGE(struct state, &state_table);
     ASSERT_COVERS(struct report_opinion, &report_opinion_table);
     ASSERT_COVERS(struct report_window, &report_window_table);
+    ASSERT_COVERS(struct mongo_optime, &mongo_optime_table);
+    ASSERT_COVERS(struct mongo_member, &mongo_member_table);
+    ASSERT_COVERS_LARGE(struct mongo_facts, &mongo_facts_table);
     ASSERT_COVERS_LARGE(struct command_nodes, command_table(COMMAND_NODES));
     ASSERT_COVERS(COMMAND_BODY(leader), command_table(COMMAND_LEADER));
     ASSERT_COVERS(COMMAND_BODY(feature), command_table(COMMAND_FEATURE));

@@ -71,6 +71,52 @@ static void twin_checks(struct spec *s) {
 static void nothing_critical(struct spec *s) {
     s->services[0].checks[0].critical = false;
 }
+/* One that keeps every rule. */
+static struct spec_mongo *add_set(struct spec *s) {
+    struct spec_mongo *mongo = &s->services[0].mongo;
+    mongo->used = true;
+    (void)TEXT_COPY(mongo->uri, "mongodb://a/?replicaSet=rs0");
+    (void)TEXT_COPY(mongo->region_tag, "region");
+    mongo->interval_ms = 2000;
+    mongo->timeout_ms = 1000;
+    mongo->fall = 3;
+    mongo->rise = 2;
+    return mongo;
+}
+static void set_without_uri(struct spec *s) {
+    add_set(s)->uri[0] = '\0';
+}
+static void set_without_tag(struct spec *s) {
+    add_set(s)->region_tag[0] = '\0';
+}
+static void set_lags_forever(struct spec *s) {
+    add_set(s)->max_lag_ms = TIME_MAX_MS + 1;
+}
+static void set_without_fall(struct spec *s) {
+    add_set(s)->fall = 0;
+}
+static void set_long_rise(struct spec *s) {
+    add_set(s)->rise = CHECK_RUN_MAX + 1;
+}
+static void set_without_timeout(struct spec *s) {
+    add_set(s)->timeout_ms = 0;
+}
+static void set_busy(struct spec *s) {
+    add_set(s)->timeout_ms = 2000;
+}
+static void set_slow(struct spec *s) {
+    add_set(s)->interval_ms = CRITICAL_INTERVAL_MAX_MS + 1;
+}
+static void set_bad_word(struct spec *s) {
+    add_set(s)->on_majority_lost = MONGO_LOST_COUNT;
+}
+static void set_bad_election(struct spec *s) {
+    add_set(s)->on_own_election = MONGO_ELECTION_COUNT;
+}
+static void set_name_taken(struct spec *s) {
+    (void)add_set(s);
+    (void)TEXT_COPY(s->services[0].checks[0].name, MONGO_CHECK_NAME);
+}
 static void home_nowhere(struct spec *s) {
     s->services[0].home = 3;
 }
@@ -136,15 +182,17 @@ static void long_window(struct spec *s) {
 
 static void test_each_rule(void **state) {
     static void (*const breaks[])(struct spec *) = {
-        bad_region_name, bad_role,         twin_regions,       no_regions,      bad_service_name,
-        bad_mode,        twin_services,    shared_fence,       bad_check_name,  bad_check_type,
-        bad_standby,     many_ranges,      empty_range,        no_fall,         no_rise,
-        long_fall,       long_rise,        no_interval,        no_timeout,      slow_check,
-        twin_checks,     nothing_critical, home_nowhere,       home_witness,    target_home,
-        target_witness,  target_nowhere,   target_twice,       nameless_zone,   fenceless_zone,
-        twin_zones,      record_nowhere,   nameless_record,    bad_record_kind, bad_routing,
-        no_value,        bad_failback,     bad_foreign_change, many_moves,      long_confirm,
-        long_cooldown,   long_window};
+        bad_region_name,  bad_role,         twin_regions,        no_regions,      bad_service_name,
+        bad_mode,         twin_services,    shared_fence,        bad_check_name,  bad_check_type,
+        bad_standby,      many_ranges,      empty_range,         no_fall,         no_rise,
+        long_fall,        long_rise,        no_interval,         no_timeout,      slow_check,
+        twin_checks,      nothing_critical, home_nowhere,        home_witness,    target_home,
+        target_witness,   target_nowhere,   target_twice,        nameless_zone,   fenceless_zone,
+        twin_zones,       record_nowhere,   nameless_record,     bad_record_kind, bad_routing,
+        no_value,         bad_failback,     bad_foreign_change,  many_moves,      long_confirm,
+        long_cooldown,    long_window,      set_without_uri,     set_without_tag, set_lags_forever,
+        set_without_fall, set_long_rise,    set_without_timeout, set_busy,        set_slow,
+        set_bad_word,     set_bad_election, set_name_taken};
     const char *last = NULL;
     for (size_t i = 0; i < ARRAY_LENGTH(breaks); i++) {
         struct spec *spec = spec_example();
@@ -161,6 +209,11 @@ static void test_each_rule(void **state) {
     struct spec *spec = spec_example(); /* observing may be slow */
     slow_check(spec);
     spec->services[0].mode = MODE_OBSERVE;
+    assert_null(spec_broken_rule(spec));
+    free(spec);
+    spec = spec_example(); /* the set may be the only critical check */
+    nothing_critical(spec);
+    (void)add_set(spec);
     assert_null(spec_broken_rule(spec));
     free(spec);
     (void)state;
@@ -340,6 +393,9 @@ static void fill(struct spec *spec) {
         }
     }
     END(service->name), END(service->owner);
+    service->mongo.used = true;
+    END(service->mongo.uri), END(service->mongo.credentials);
+    END(service->mongo.region_tag), END(service->mongo.write_check);
 }
 
 /* Bytes of a struct that the comparison looks at, of those that `at` has. Each is flipped alone. */
@@ -384,6 +440,13 @@ static void test_each_field_is_compared(void **state) {
     assert_int_equal(count_felt(a, b, s, offsetof(struct spec_service, checks)), head);
     assert_int_equal(count_felt(a, b, &s->policy, sizeof s->policy), sizeof s->policy - 4);
     assert_int_equal(count_felt(a, b, &s->rto_ms, sizeof s->rto_ms), sizeof s->rto_ms);
+    const struct spec_mongo *mongo = &s->mongo;
+    size_t texts = sizeof mongo->uri + sizeof mongo->credentials + sizeof mongo->region_tag +
+                   sizeof mongo->write_check;
+    size_t numbers = 2 * sizeof mongo->max_lag_ms + 4 * sizeof mongo->fall +
+                     sizeof mongo->on_majority_lost + sizeof mongo->on_own_election;
+    assert_int_equal(count_felt(a, b, &s->mongo, sizeof s->mongo),
+                     sizeof mongo->used + texts + numbers);
     size_t counts = sizeof s->check_count + sizeof s->zone_count + sizeof s->record_count;
     assert_int_equal(count_felt(a, b, &s->check_count, sizeof s->check_count) +
                          count_felt(a, b, &s->zone_count, sizeof s->zone_count) +

@@ -11,7 +11,7 @@
 #include "core/policy.h"
 
 #define CODEC_REPORT_VERSION 1
-#define CODEC_REPORT_SIZE_MAX (256 * 1024) /* bytes */
+#define CODEC_REPORT_SIZE_MAX (512 * 1024) /* bytes */
 
 /* Appends a report to `out`. Of `opinions` and `windows` only the first service_count (and
  * region_count) places are read. Refuses what no node could read; then `out` is as it was. */

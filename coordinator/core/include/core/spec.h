@@ -81,6 +81,8 @@ struct spec_policy {
 enum mongo_lost { MONGO_LOST_ASK, MONGO_LOST_NEVER, MONGO_LOST_COUNT };
 enum mongo_election { MONGO_ELECTION_PAGE, MONGO_ELECTION_FOLLOW, MONGO_ELECTION_COUNT };
 
+#define MONGO_CHECK_NAME "mongo" /* of the replica set's own check */
+
 /* The replica set of a service, which moves with it; a critical check as well. */
 struct spec_mongo {
     bool used;

@@ -21,7 +21,7 @@ enum {
     FRAME_VERSION = 0xA1,
     FRAME_HEADER_BYTES = 8,
     FRAME_CONTROL_MAX_BYTES = 4 * 1024,
-    FRAME_REPORT_MAX_BYTES = 64 * 1024,
+    FRAME_REPORT_MAX_BYTES = 512 * 1024,
     FRAME_RAFT_MAX_BYTES = 8 * 1024 * 1024 + 64 * 1024, /* 8 MiB of entries and their heads */
     FRAME_SNAPSHOT_MAX_BYTES = 64 * 1024 * 1024,        /* default; see frame_parser_init */
     FRAME_REQUEST_MAX_BYTES = 2 * 1024 * 1024,          /* a spec and what goes with it */
