@@ -186,6 +186,21 @@ static void unit_text(enum gate gate, uint64_t amount, char text[GATE_TEXT_SIZE]
     }
 }
 
+/* "94s (51s old)" */
+static void aged_text(enum gate gate, uint64_t amount, uint64_t age_ms, const char *word,
+                      char text[GATE_TEXT_SIZE]) {
+    char value[GATE_TEXT_SIZE];
+    char age[GATE_TEXT_SIZE];
+    if (age_ms == UINT64_MAX) {
+        unit_text(gate, amount, text);
+        return;
+    }
+    unit_text(gate, amount, value);
+    unit_text(gate, age_ms, age);
+    (void)snprintf(text, GATE_TEXT_SIZE, "%.*s (%.*s%s)", GATE_TEXT_SIZE / 3, value,
+                   GATE_TEXT_SIZE / 3, age, word);
+}
+
 void document_gate_value(enum gate gate, const struct gate_reading *reading,
                          char text[GATE_TEXT_SIZE]) {
     bool pass = reading->result == GATE_PASS;
@@ -217,11 +232,29 @@ void document_gate_value(enum gate gate, const struct gate_reading *reading,
     case GATE_TARGET_HEALTHY:
         count_text(pass ? "up, votes" : "votes", reading->value, text);
         return;
-    default:
-        unit_text(gate, reading->value, text);
+    case GATE_REPLICATION_LAG:
+        aged_text(gate, reading->value, reading->age_ms, " old", text);
         return;
+    case GATE_MONGO_MEMBER:
+        word = pass ? "one" : "none";
+        break;
+    case GATE_MONGO_ELECTION:
+        word = reading->value == 0 ? "has a primary" : NULL;
+        break;
+    case GATE_MONGO_CONFIG:
+        word = pass ? "committed" : "not committed";
+        break;
+    case GATE_MONGO_VERSIONS:
+        word = pass ? "of one kind" : "some before 4.4, some not";
+        break;
+    default:
+        break;
     }
-    (void)text_copy(text, GATE_TEXT_SIZE, word);
+    if (word == NULL) {
+        unit_text(gate, reading->value, text);
+    } else {
+        (void)text_copy(text, GATE_TEXT_SIZE, word);
+    }
 }
 
 void document_gate_limit(enum gate gate, const struct gate_reading *reading,
@@ -245,11 +278,29 @@ void document_gate_limit(enum gate gate, const struct gate_reading *reading,
     case GATE_TARGET_READY:
         word = "ready";
         break;
+    case GATE_REPLICATION_LAG:
+        aged_text(gate, reading->limit, reading->age_limit_ms, "", text);
+        return;
+    case GATE_MONGO_MEMBER:
+        word = "one";
+        break;
+    case GATE_MONGO_CONFIG:
+        word = "committed";
+        break;
+    case GATE_MONGO_VERSIONS:
+        word = "of one kind";
+        break;
     default:
         unit_text(gate, reading->limit, text);
         return;
     }
     (void)text_copy(text, GATE_TEXT_SIZE, word);
+}
+
+/* Gates of a replica set that the service doesn't have are no news. */
+static bool is_shown(enum gate gate, const struct gate_reading *reading) {
+    return reading->result != GATE_NOT_APPLICABLE || gate < GATE_MONGO_MEMBER ||
+           gate > GATE_MONGO_VERSIONS;
 }
 
 json_t *document_gates(const struct gate_reading gates[GATE_COUNT], uint32_t *ret_passing,
@@ -262,6 +313,9 @@ json_t *document_gates(const struct gate_reading gates[GATE_COUNT], uint32_t *re
         char value[GATE_TEXT_SIZE] = "-";
         char limit[GATE_TEXT_SIZE] = "-";
         bool applies = gates[i].result != GATE_NOT_APPLICABLE;
+        if (!is_shown(gate, &gates[i])) {
+            continue;
+        }
         if (applies) {
             document_gate_value(gate, &gates[i], value);
             document_gate_limit(gate, &gates[i], limit);

@@ -12,6 +12,8 @@ static const struct bind_row gate_reading_rows[] = {
     ROW_ENUM(struct gate_reading, result, GATE_RESULT_COUNT),
     ROW_ANY(struct gate_reading, value),
     ROW_ANY(struct gate_reading, limit),
+    ROW_ANY(struct gate_reading, age_ms),
+    ROW_ANY(struct gate_reading, age_limit_ms),
 };
 const struct bind_table gate_reading_table =
     BIND_TABLE(struct gate_reading, noctua__gate_reading__descriptor, gate_reading_rows);

@@ -3,6 +3,7 @@
 
 #include "apply.h"
 #include "base/text.h"
+#include "mongo_judge.h"
 #include "plan_rules.h"
 #include "policy_private.h"
 #include "spec_rules.h"
@@ -38,7 +39,8 @@ bool target_has_room(const struct state *state, uint32_t service, uint32_t regio
 }
 
 /* The first gate that a region fails as a target; GATE_COUNT: none. */
-static enum gate target_fails(const struct state *state, uint32_t service, uint32_t region) {
+static enum gate target_fails(const struct state *state, uint32_t service,
+                              const struct mongo_view *view, uint32_t region) {
     struct votes votes;
     votes_count(state, service, region, &votes);
     enum opinion_value verdict = votes_verdict(&votes);
@@ -48,9 +50,15 @@ static enum gate target_fails(const struct state *state, uint32_t service, uint3
     if (under_maintenance(state, service, region)) {
         return GATE_TARGET_MAINTENANCE;
     }
-    bool ready =
-        target_has_values(state, service, region) && target_has_room(state, service, region);
-    return ready ? GATE_COUNT : GATE_TARGET_READY;
+    if (!target_has_values(state, service, region) || !target_has_room(state, service, region)) {
+        return GATE_TARGET_READY;
+    }
+    struct gate_reading gates[GATE_COUNT];
+    mongo_read_gates(&state->spec.services[service].mongo, view, region, gates);
+    if (gates[GATE_MONGO_MEMBER].result == GATE_FAIL) {
+        return GATE_MONGO_MEMBER;
+    }
+    return gates[GATE_REPLICATION_LAG].result == GATE_FAIL ? GATE_REPLICATION_LAG : GATE_COUNT;
 }
 
 static bool shares_risk(const struct spec *spec, uint32_t a, uint32_t b) {
@@ -60,8 +68,9 @@ static bool shares_risk(const struct spec *spec, uint32_t a, uint32_t b) {
 
 uint32_t policy_choose_target(const struct state *state, const struct policy_input *input,
                               uint32_t service, enum gate why_not[REGION_MAX]) {
-    (void)input;
     const struct spec_service *spec = &state->spec.services[service];
+    struct mongo_view view;
+    mongo_view_make(state, input, service, &view);
     uint32_t active = state->services[service].active;
     uint32_t order[REGION_MAX + 2];
     uint32_t count = 0;
@@ -82,7 +91,7 @@ uint32_t policy_choose_target(const struct state *state, const struct policy_inp
         if (region == active) {
             continue;
         }
-        why_not[region] = target_fails(state, service, region);
+        why_not[region] = target_fails(state, service, &view, region);
         if (why_not[region] != GATE_COUNT) {
             continue;
         }
@@ -98,7 +107,8 @@ uint32_t policy_choose_target(const struct state *state, const struct policy_inp
 }
 
 static struct gate_reading reading(bool pass, uint64_t value, uint64_t limit) {
-    return (struct gate_reading){pass ? GATE_PASS : GATE_FAIL, value, limit};
+    return (struct gate_reading){
+        .result = pass ? GATE_PASS : GATE_FAIL, .value = value, .limit = limit};
 }
 
 static struct gate_reading read_cooldown(const struct state *state, uint32_t service) {
@@ -211,7 +221,9 @@ uint32_t policy_read_gates(const struct state *state, const struct policy_input 
     gates[GATE_COOLDOWN] = read_cooldown(state, service);
     gates[GATE_FLAPPING] = read_flapping(state, service);
     read_target(state, service, to, gates);
-    gates[GATE_REPLICATION_LAG].result = GATE_NOT_APPLICABLE;
+    struct mongo_view view;
+    mongo_view_make(state, input, service, &view);
+    mongo_read_gates(&spec->mongo, &view, to, gates);
     gates[GATE_DEBTS] = reading(s->debt_count < DEBT_MAX, s->debt_count, DEBT_MAX - 1);
     gates[GATE_CLOCK] = read_clock(state, input);
     uint32_t failing = 0;

@@ -108,6 +108,8 @@ enum gate_unit gate_unit(enum gate gate) {
     case GATE_CONFIRMED:
     case GATE_COOLDOWN:
     case GATE_REPLICATION_LAG:
+    case GATE_MONGO_ELECTION:
+    case GATE_MONGO_OPLOG:
     case GATE_CLOCK:
         return GATE_UNIT_MS;
     case GATE_VERDICT:
@@ -115,6 +117,10 @@ enum gate_unit gate_unit(enum gate gate) {
     case GATE_TARGET_HEALTHY:
         return GATE_UNIT_VOTES;
     case GATE_FLAPPING:
+    case GATE_MONGO_MEMBER:
+    case GATE_MONGO_MAJORITY:
+    case GATE_MONGO_DATA:
+    case GATE_MONGO_ROLLBACK:
     case GATE_DEBTS:
         return GATE_UNIT_COUNT;
     default:

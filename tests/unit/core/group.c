@@ -293,6 +293,64 @@ void group_close(struct group *group) {
     free(group->state);
 }
 
+void group_add_set(struct group *group) {
+    struct spec_mongo *mongo = &group->state->spec.services[0].mongo;
+    *mongo = (struct spec_mongo){.used = true,
+                                 .uri = "mongodb://e1,w1,x1/?replicaSet=rs0",
+                                 .region_tag = "region",
+                                 .max_lag_ms = 10000,
+                                 .max_lag_age_ms = 30000,
+                                 .interval_ms = 2000,
+                                 .timeout_ms = 1000,
+                                 .fall = 3,
+                                 .rise = 2};
+}
+
+struct mongo_facts mongo_example(void) {
+    static const struct {
+        const char *host;
+        uint32_t region, priority_milli;
+    } members[] = {{"e1:27017", EAST, 2000},
+                   {"e2:27017", EAST, 1000},
+                   {"w1:27017", WEST, 1000},
+                   {"w2:27017", WEST, 1000},
+                   {"x1:27017", EU, 500}};
+    struct mongo_facts facts = {.member_count = ARRAY_LENGTH(members),
+                                .member_total = ARRAY_LENGTH(members),
+                                .set_name = "rs0",
+                                .config_version = 3,
+                                .config_term = 7,
+                                .config_committed = true,
+                                .election_timeout_ms = 10000,
+                                .heartbeat_ms = 2000,
+                                .oplog_window_s = 86400,
+                                .primary = 0,
+                                .primary_age_ms = 500,
+                                .primary_term = 7,
+                                .write_age_ms = 1000,
+                                .write_took_ms = 3};
+    for (uint32_t i = 0; i < facts.member_count; i++) {
+        struct mongo_member *member = &facts.members[i];
+        *member = (struct mongo_member){.id = i,
+                                        .region = members[i].region,
+                                        .priority_milli = members[i].priority_milli,
+                                        .votes = true,
+                                        .answers = true,
+                                        .writable = i == 0,
+                                        .state = i == 0 ? MONGO_PRIMARY : MONGO_SECONDARY,
+                                        .age_ms = 500,
+                                        .term = 7,
+                                        .optime = {7, 1000, 5, 1000400},
+                                        .optime_age_ms = 500,
+                                        .config_version = 3,
+                                        .config_term = 7,
+                                        .sync_source = i == 0 ? NONE_INDEX : 0,
+                                        .version = 404};
+        (void)TEXT_COPY(member->host, members[i].host);
+    }
+    return facts;
+}
+
 void group_report(struct group *group, uint32_t living, const enum opinion_value seen[REGION_MAX]) {
     for (uint32_t n = 0; n < group->state->node_count; n++) {
         if ((living >> n & 1) == 0) {
@@ -324,6 +382,9 @@ void group_report(struct group *group, uint32_t living, const enum opinion_value
             }
             report->windows[s].suspect_index = group->suspect_seen_index[s];
             report->windows[s].age_ms = group->now_ms - group->suspect_seen_ms[s];
+        }
+        if (group->mongo != NULL) {
+            report->mongo[0] = *group->mongo;
         }
         group->input.reports[n] = report;
         group->input.received_ms[n] = group->now_ms;

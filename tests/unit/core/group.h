@@ -23,6 +23,7 @@ struct group {
     uint64_t wall_ms; /* everybody's wall clock */
     uint64_t client_sequence;
     struct report *reports[NODE_MAX];
+    const struct mongo_facts *mongo; /* what every node reports of service 0's set; NULL: nothing */
     struct policy_input input;
     uint64_t suspect_seen_ms[SERVICE_MAX];    /* now_ms when SUSPECT was applied */
     uint64_t suspect_seen_index[SERVICE_MAX]; /* which */
@@ -41,6 +42,10 @@ void group_adopt_all(struct group *group);
 void group_close(struct group *group);
 
 struct spec *spec_example(void);
+/* A replica set for service 0, of five members: two in the east, of which e1 is the primary, two in
+ * the west, one in the eu. All are well; version 4.4. */
+void group_add_set(struct group *group);
+struct mongo_facts mongo_example(void);
 /* A copy of service 0 under another name, with a fence of its own; returns its place. */
 uint32_t spec_add_service(struct spec *spec, const char *name);
 /* Another region that serves, also as the last target of service 0. */

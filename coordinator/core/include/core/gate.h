@@ -24,6 +24,14 @@
     X(TARGET_READY, "target_ready", true,                                                          \
       "the target can be written: adopted, values in the spec")                                    \
     X(REPLICATION_LAG, "replication_lag", true, "data of the target is fresh enough")              \
+    X(MONGO_MEMBER, "mongo_member", true, "the target has a member that can be promoted")          \
+    X(MONGO_MAJORITY, "mongo_majority", true, "a majority of the set's voters answers")            \
+    X(MONGO_DATA, "mongo_data", true, "enough members with data for a majority write")             \
+    X(MONGO_ELECTION, "mongo_election", true, "the set has a primary, or had time to elect one")   \
+    X(MONGO_ROLLBACK, "mongo_rollback", true, "no member is rolling back")                         \
+    X(MONGO_CONFIG, "mongo_config", true, "a majority of the set has its newest config")           \
+    X(MONGO_OPLOG, "mongo_oplog", true, "no member is further behind than the oplog reaches")      \
+    X(MONGO_VERSIONS, "mongo_versions", true, "members agree on how configs are ordered (4.4)")    \
     X(DEBTS, "debts", true, "room for another debt; older ones are settled first")                 \
     X(CLOCK, "clock", false, "the clocks of a majority agree within a limit")
 
@@ -43,6 +51,7 @@ enum gate_result { GATE_PASS, GATE_FAIL, GATE_SKIPPED, GATE_NOT_APPLICABLE, GATE
 struct gate_reading {
     enum gate_result result;
     uint64_t value, limit;
+    uint64_t age_ms, age_limit_ms; /* of the value, where that counts (replication_lag); else 0 */
 };
 
 enum gate_unit { GATE_UNIT_NONE, GATE_UNIT_MS, GATE_UNIT_COUNT, GATE_UNIT_VOTES };

@@ -69,6 +69,10 @@ struct mongo_facts {
     bool config_committed;                /* a majority of the voters was seen to have it */
     uint32_t election_timeout_ms, heartbeat_ms;
     uint32_t oplog_window_s; /* of the primary's oplog; 0: not known */
+    /* The last member that was seen to be the writable primary, also when it is gone. */
+    uint32_t primary;        /* its `_id`; NONE_INDEX: none was seen */
+    uint32_t primary_age_ms; /* since it was last asked and said so; MONGO_AGE_NEVER */
+    uint64_t primary_term;
     /* The canary, when the spec has one: the last write that a majority acknowledged. */
     uint32_t write_age_ms; /* MONGO_AGE_NEVER: none yet, or none is configured */
     uint32_t write_took_ms;
@@ -76,6 +80,43 @@ struct mongo_facts {
     struct mongo_member members[MONGO_MEMBER_MAX];
 };
 
+/* The knowledge of all nodes, as of one moment: what a decision rests on. */
+struct mongo_view {
+    struct mongo_facts facts; /* of each member what the node knew that had asked it last */
+    uint32_t primary; /* place of the writable primary, by fresh answers; NONE_INDEX: none */
+    /* The newest place in the oplog that a primary is known to have had. */
+    struct mongo_optime head;
+    uint32_t head_age_ms; /* since a primary was asked and had it; MONGO_AGE_NEVER: unknown */
+};
+
+/* What a promotion in a region comes to. */
+enum mongo_case {
+    MONGO_CASE_NONE,     /* the service has no replica set */
+    MONGO_CASE_THERE,    /* its writable primary is in that region already */
+    MONGO_CASE_HANDOVER, /* the primary is well, elsewhere: it hands over */
+    MONGO_CASE_ELECTION, /* no primary, but a majority of the voters: the set elects one */
+    MONGO_CASE_FORCED,   /* the majority is lost: only a forced reconfiguration makes a primary */
+    MONGO_CASE_NOBODY,   /* no member of that region could be promoted */
+    MONGO_CASE_COUNT
+};
+
+struct mongo_verdict {
+    enum mongo_case kind;
+    uint32_t member;         /* place in the view of the one to promote; NONE_INDEX: nobody */
+    uint64_t lag_ms, age_ms; /* of it, behind the head; of the evidence. UINT64_MAX: unknown */
+    uint32_t voters, need;   /* configured; a majority of them */
+    uint32_t voters_alive;   /* that answer, in a state in which they vote */
+    uint32_t data_voters;    /* voters that are no arbiters */
+    uint32_t data_need;      /* of these, for a write that a majority acknowledges */
+    uint32_t data_alive;     /* of these, those that can acknowledge one */
+    uint32_t leaderless_ms;  /* since a writable primary was seen; 0: there is one */
+    uint32_t electable;      /* members of the region that could be elected, were they well */
+    uint32_t rolling_back;   /* members that are rolling back */
+    uint32_t oldest, newest; /* server versions of those that answer; 0: unknown */
+    uint64_t worst_lag_ms;   /* of all that have data and answer, behind the head */
+};
+
+const char *mongo_case_text(enum mongo_case kind);    /* "handover" */
 const char *mongo_state_text(enum mongo_state state); /* "SECONDARY", as the server writes it */
 
 /* -1, 0, 1. Unknown ones come first. */

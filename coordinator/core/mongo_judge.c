@@ -1,0 +1,187 @@
+#include "mongo_judge.h"
+
+#include <string.h>
+
+/* From here on the order of configs is (term, version), and one voter changes at a time. */
+#define SAFE_RECONFIG_VERSION 404
+
+const char *mongo_case_text(enum mongo_case kind) {
+    static const char *const texts[] = {"none",     "there",  "handover",
+                                        "election", "forced", "nobody"};
+    _Static_assert(sizeof texts / sizeof texts[0] == MONGO_CASE_COUNT, "one text a case");
+    return (unsigned)kind < MONGO_CASE_COUNT ? texts[kind] : "?";
+}
+
+/* Replication lag in ms. Whole seconds are all that servers before 4.2 tell: then it is the most
+ * that it can be. */
+static uint64_t lag_ms(const struct mongo_optime *head, const struct mongo_optime *optime) {
+    if (head->seconds == 0 || optime->seconds == 0) {
+        return UINT64_MAX;
+    }
+    if (mongo_optime_compare(optime, head) >= 0) {
+        return 0;
+    }
+    if (head->wall_ms != 0 && optime->wall_ms != 0) {
+        return head->wall_ms > optime->wall_ms ? head->wall_ms - optime->wall_ms : 0;
+    }
+    uint64_t seconds = head->seconds > optime->seconds ? head->seconds - optime->seconds : 0;
+    return (seconds + 1) * 1000;
+}
+
+static bool votes_in(enum mongo_state state) {
+    switch (state) {
+    case MONGO_PRIMARY:
+    case MONGO_SECONDARY:
+    case MONGO_RECOVERING:
+    case MONGO_STARTUP2:
+    case MONGO_ROLLBACK:
+    case MONGO_ARBITER:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool has_data(const struct mongo_member *member) {
+    return member->answers && (member->state == MONGO_PRIMARY || member->state == MONGO_SECONDARY);
+}
+
+static bool is_electable(const struct mongo_member *member, uint32_t region) {
+    return member->region == region && member->votes && member->priority_milli > 0 &&
+           !member->hidden && !member->arbiter && member->delay_s == 0;
+}
+
+static bool is_better(const struct mongo_member *a, const struct mongo_member *b) {
+    int order = mongo_optime_compare(&a->optime, &b->optime);
+    if (order == 0 && a->priority_milli != b->priority_milli) {
+        order = a->priority_milli > b->priority_milli ? 1 : -1;
+    }
+    return order != 0 ? order > 0 : a->id < b->id;
+}
+
+static void count_member(const struct mongo_view *view, const struct mongo_member *member,
+                         struct mongo_verdict *ret) {
+    bool alive = member->answers && votes_in(member->state);
+    ret->voters += member->votes;
+    ret->data_voters += member->votes && !member->arbiter;
+    ret->voters_alive += member->votes && alive;
+    ret->data_alive += member->votes && !member->arbiter && has_data(member);
+    ret->rolling_back += member->answers && member->state == MONGO_ROLLBACK;
+    if (member->answers && member->version != 0) {
+        bool first = ret->newest == 0;
+        ret->oldest = first || member->version < ret->oldest ? member->version : ret->oldest;
+        ret->newest = member->version > ret->newest ? member->version : ret->newest;
+    }
+    if (has_data(member) && member->delay_s == 0) {
+        uint64_t lag = lag_ms(&view->head, &member->optime);
+        ret->worst_lag_ms = lag > ret->worst_lag_ms ? lag : ret->worst_lag_ms;
+    }
+}
+
+static enum mongo_case case_of(const struct mongo_view *view, uint32_t to,
+                               const struct mongo_verdict *verdict) {
+    if (view->primary != NONE_INDEX && view->facts.members[view->primary].region == to) {
+        return MONGO_CASE_THERE;
+    }
+    if (verdict->member == NONE_INDEX) {
+        return MONGO_CASE_NOBODY;
+    }
+    if (verdict->voters_alive < verdict->need) {
+        return MONGO_CASE_FORCED;
+    }
+    return view->primary != NONE_INDEX ? MONGO_CASE_HANDOVER : MONGO_CASE_ELECTION;
+}
+
+void mongo_judge(const struct spec_mongo *mongo, const struct mongo_view *view, uint32_t to,
+                 struct mongo_verdict *ret) {
+    memset(ret, 0, sizeof *ret);
+    ret->member = NONE_INDEX;
+    ret->lag_ms = UINT64_MAX;
+    ret->age_ms = UINT64_MAX;
+    if (!mongo->used) {
+        return;
+    }
+    for (uint32_t i = 0; i < view->facts.member_count; i++) {
+        const struct mongo_member *member = &view->facts.members[i];
+        count_member(view, member, ret);
+        bool electable = is_electable(member, to);
+        ret->electable += electable;
+        if (electable && has_data(member) &&
+            (ret->member == NONE_INDEX || is_better(member, &view->facts.members[ret->member]))) {
+            ret->member = i;
+        }
+    }
+    ret->need = ret->voters / 2 + 1;
+    ret->data_need = ret->data_voters < ret->need ? ret->data_voters : ret->need;
+    ret->leaderless_ms = view->primary != NONE_INDEX ? 0 : view->facts.primary_age_ms;
+    ret->kind = case_of(view, to, ret);
+    if (ret->kind == MONGO_CASE_THERE) {
+        ret->member = view->primary;
+    }
+    if (ret->member != NONE_INDEX) {
+        const struct mongo_member *member = &view->facts.members[ret->member];
+        uint32_t age = view->head_age_ms;
+        age = member->optime_age_ms > age ? member->optime_age_ms : age;
+        ret->lag_ms = lag_ms(&view->head, &member->optime);
+        ret->age_ms = age == MONGO_AGE_NEVER ? UINT64_MAX : age;
+    }
+}
+
+static struct gate_reading at_least(uint64_t value, uint64_t limit) {
+    return (struct gate_reading){
+        .result = value >= limit ? GATE_PASS : GATE_FAIL, .value = value, .limit = limit};
+}
+
+static struct gate_reading at_most(uint64_t value, uint64_t limit) {
+    return (struct gate_reading){
+        .result = value <= limit ? GATE_PASS : GATE_FAIL, .value = value, .limit = limit};
+}
+
+static struct gate_reading read_lag(const struct spec_mongo *mongo,
+                                    const struct mongo_verdict *verdict) {
+    bool pass = verdict->lag_ms <= mongo->max_lag_ms && verdict->age_ms <= mongo->max_lag_age_ms;
+    return (struct gate_reading){.result = pass ? GATE_PASS : GATE_FAIL,
+                                 .value = verdict->lag_ms,
+                                 .limit = mongo->max_lag_ms,
+                                 .age_ms = verdict->age_ms,
+                                 .age_limit_ms = mongo->max_lag_age_ms};
+}
+
+void mongo_read_gates(const struct spec_mongo *mongo, const struct mongo_view *view, uint32_t to,
+                      struct gate_reading gates[GATE_COUNT]) {
+    static const enum gate own[] = {
+        GATE_REPLICATION_LAG, GATE_MONGO_MEMBER,   GATE_MONGO_MAJORITY,
+        GATE_MONGO_DATA,      GATE_MONGO_ELECTION, GATE_MONGO_ROLLBACK,
+        GATE_MONGO_CONFIG,    GATE_MONGO_OPLOG,    GATE_MONGO_VERSIONS,
+    };
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        gates[own[i]] = (struct gate_reading){.result = GATE_NOT_APPLICABLE};
+    }
+    if (!mongo->used) {
+        return;
+    }
+    struct mongo_verdict verdict;
+    mongo_judge(mongo, view, to, &verdict);
+    gates[GATE_REPLICATION_LAG] = read_lag(mongo, &verdict);
+    gates[GATE_MONGO_MEMBER] = at_least(verdict.member != NONE_INDEX, 1);
+    gates[GATE_MONGO_MAJORITY] = at_least(verdict.voters_alive, verdict.need);
+    gates[GATE_MONGO_DATA] = at_least(verdict.data_alive, verdict.data_need);
+    gates[GATE_MONGO_ROLLBACK] = at_most(verdict.rolling_back, 0);
+    bool two_rules =
+        verdict.oldest < SAFE_RECONFIG_VERSION && verdict.newest >= SAFE_RECONFIG_VERSION;
+    gates[GATE_MONGO_VERSIONS] =
+        at_most(verdict.newest, two_rules ? SAFE_RECONFIG_VERSION - 1 : verdict.newest);
+    if (view->facts.oplog_window_s != 0) {
+        gates[GATE_MONGO_OPLOG] =
+            at_most(verdict.worst_lag_ms, UINT64_C(1000) * view->facts.oplog_window_s);
+    }
+    if (verdict.voters_alive >= verdict.need) {
+        gates[GATE_MONGO_CONFIG] = at_least(view->facts.config_committed, 1);
+        /* The set is at it by itself; after twice its time-out it needs help. */
+        uint64_t bound_ms = 2 * (uint64_t)view->facts.election_timeout_ms;
+        gates[GATE_MONGO_ELECTION] = at_least(verdict.leaderless_ms, bound_ms);
+        if (view->primary != NONE_INDEX) {
+            gates[GATE_MONGO_ELECTION].result = GATE_PASS;
+        }
+    }
+}

@@ -1,0 +1,432 @@
+/* What the facts about a replica set come to: one view from all reports, the case, the member, and
+ * each gate both ways. */
+#include "core_test.h"
+#include "mongo_judge.h"
+
+enum { E1, E2, W1, W2, X1 };
+
+struct scene {
+    struct group *group;
+    struct mongo_facts facts;
+    struct mongo_view view;
+    struct mongo_verdict verdict;
+};
+
+static struct mongo_member *member(struct scene *scene, uint32_t i) {
+    return &scene->facts.members[i];
+}
+
+static void gone(struct scene *scene, uint32_t i, uint32_t age_ms) {
+    struct mongo_member *m = member(scene, i);
+    m->answers = false;
+    m->writable = false;
+    m->state = MONGO_UNKNOWN;
+    m->age_ms = age_ms;
+    m->optime_age_ms = age_ms;
+    if (scene->facts.primary == m->id) {
+        scene->facts.primary_age_ms = age_ms;
+    }
+}
+
+static void elected(struct scene *scene, uint32_t i) {
+    struct mongo_member *m = member(scene, i);
+    m->state = MONGO_PRIMARY;
+    m->writable = true;
+    scene->facts.primary = m->id;
+    scene->facts.primary_age_ms = 500;
+    scene->facts.primary_term = 8;
+    for (uint32_t j = 0; j < scene->facts.member_count; j++) {
+        scene->facts.members[j].term = scene->facts.members[j].answers ? 8 : 7;
+    }
+    m->optime.term = 8;
+}
+
+/* Every node says the same. */
+static void look(struct scene *scene) {
+    struct group *group = scene->group;
+    group->mongo = &scene->facts;
+    group_report(group, EVERYBODY, all_up);
+    group->input.now_ms = group->now_ms;
+    mongo_view_make(group->state, &group->input, 0, &scene->view);
+    mongo_judge(&group->state->spec.services[0].mongo, &scene->view, WEST, &scene->verdict);
+}
+
+static struct scene scene_of(void **state) {
+    struct scene scene = {.group = *state, .facts = mongo_example()};
+    group_add_set(scene.group);
+    return scene;
+}
+
+static void test_all_is_well(void **state) {
+    struct scene scene = scene_of(state);
+    look(&scene);
+    assert_int_equal(scene.view.primary, E1);
+    assert_int_equal(scene.view.head_age_ms, 500);
+    assert_int_equal(scene.verdict.kind, MONGO_CASE_HANDOVER);
+    assert_int_equal(scene.verdict.member, W1);
+    assert_int_equal(scene.verdict.lag_ms, 0);
+    assert_int_equal(scene.verdict.age_ms, 500);
+    assert_int_equal(scene.verdict.voters, 5);
+    assert_int_equal(scene.verdict.need, 3);
+    assert_int_equal(scene.verdict.voters_alive, 5);
+    assert_int_equal(scene.verdict.electable, 2);
+    assert_int_equal(scene.verdict.leaderless_ms, 0);
+}
+
+static void test_cases(void **state) {
+    struct scene scene = scene_of(state);
+    gone(&scene, E1, 9000);
+    gone(&scene, E2, 9000);
+    look(&scene);
+    assert_int_equal(scene.verdict.kind, MONGO_CASE_ELECTION);
+    assert_int_equal(scene.verdict.leaderless_ms, 9000);
+    assert_int_equal(scene.verdict.age_ms, 9000);
+    elected(&scene, X1);
+    look(&scene);
+    assert_int_equal(scene.verdict.kind, MONGO_CASE_HANDOVER);
+    assert_int_equal(scene.verdict.age_ms, 500);
+    scene.facts = mongo_example();
+    gone(&scene, E1, 9000);
+    elected(&scene, W2);
+    look(&scene);
+    assert_int_equal(scene.verdict.kind, MONGO_CASE_THERE);
+    assert_int_equal(scene.verdict.member, W2);
+    scene.facts = mongo_example();
+    gone(&scene, E1, 9000);
+    gone(&scene, E2, 9000);
+    gone(&scene, X1, 9000);
+    look(&scene);
+    assert_int_equal(scene.verdict.kind, MONGO_CASE_FORCED);
+    assert_int_equal(scene.verdict.voters_alive, 2);
+    gone(&scene, W1, 9000);
+    gone(&scene, W2, 9000);
+    look(&scene);
+    assert_int_equal(scene.verdict.kind, MONGO_CASE_NOBODY);
+    assert_int_equal(scene.verdict.member, NONE_INDEX);
+    assert_true(scene.verdict.lag_ms == UINT64_MAX);
+}
+
+static void test_the_best_member(void **state) {
+    struct scene scene = scene_of(state);
+    member(&scene, W1)->optime.count = 4;
+    look(&scene);
+    assert_int_equal(scene.verdict.member, W2);
+    member(&scene, W2)->optime.count = 4;
+    member(&scene, W2)->priority_milli = 1001;
+    look(&scene);
+    assert_int_equal(scene.verdict.member, W2);
+    member(&scene, W1)->priority_milli = 1001;
+    look(&scene);
+    assert_int_equal(scene.verdict.member, W1); /* the lower id */
+    /* An older term is behind, whatever its time. */
+    member(&scene, W1)->optime = (struct mongo_optime){6, 2000, 1, 2000000};
+    look(&scene);
+    assert_int_equal(scene.verdict.member, W2);
+}
+
+static void hide(struct mongo_member *m) {
+    m->hidden = true;
+}
+static void delay(struct mongo_member *m) {
+    m->delay_s = 3600;
+}
+static void no_priority(struct mongo_member *m) {
+    m->priority_milli = 0;
+}
+static void no_vote(struct mongo_member *m) {
+    m->votes = false;
+}
+static void make_arbiter(struct mongo_member *m) {
+    m->arbiter = true;
+    m->state = MONGO_ARBITER;
+}
+static void elsewhere(struct mongo_member *m) {
+    m->region = NONE_INDEX;
+}
+static void recovering(struct mongo_member *m) {
+    m->state = MONGO_RECOVERING;
+}
+static void rolling_back(struct mongo_member *m) {
+    m->state = MONGO_ROLLBACK;
+}
+static void old_answer(struct mongo_member *m) {
+    m->age_ms = 6001;
+}
+
+static void test_who_is_never_promoted(void **state) {
+    static void (*const spoil[])(struct mongo_member *) = {hide,       delay,        no_priority,
+                                                           no_vote,    make_arbiter, elsewhere,
+                                                           recovering, rolling_back, old_answer};
+    for (size_t i = 0; i < ARRAY_LENGTH(spoil); i++) {
+        struct scene scene = scene_of(state);
+        spoil[i](member(&scene, W1));
+        look(&scene);
+        assert_int_equal(scene.verdict.member, W2);
+        spoil[i](member(&scene, W2));
+        look(&scene);
+        assert_int_equal(scene.verdict.kind, MONGO_CASE_NOBODY);
+    }
+}
+
+static void test_lag(void **state) {
+    struct scene scene = scene_of(state);
+    /* Written a second and a half ago by the primary's clock. */
+    for (uint32_t i = W1; i <= W2; i++) {
+        member(&scene, i)->optime = (struct mongo_optime){7, 998, 9, 998900};
+    }
+    look(&scene);
+    assert_int_equal(scene.verdict.lag_ms, 1500);
+    /* A server that tells whole seconds only: the most that it can be. */
+    member(&scene, W1)->optime.wall_ms = 0;
+    member(&scene, W2)->answers = false;
+    look(&scene);
+    assert_int_equal(scene.verdict.lag_ms, 3000);
+    member(&scene, W1)->optime = (struct mongo_optime){0, 0, 0, 0};
+    look(&scene);
+    assert_true(scene.verdict.lag_ms == UINT64_MAX);
+    member(&scene, W1)->optime = (struct mongo_optime){8, 1, 1, 0}; /* a newer term: ahead */
+    look(&scene);
+    assert_int_equal(scene.verdict.lag_ms, 0);
+}
+
+static void test_age(void **state) {
+    struct scene scene = scene_of(state);
+    gone(&scene, E1, 31000);
+    look(&scene);
+    assert_int_equal(scene.verdict.age_ms, 31000); /* what e1 wrote since, nobody knows */
+    scene.facts.primary_age_ms = MONGO_AGE_NEVER;
+    look(&scene);
+    assert_true(scene.verdict.age_ms == UINT64_MAX);
+}
+
+/* A primary that slept through an election says that it is one still. */
+static void test_a_stale_primary(void **state) {
+    struct scene scene = scene_of(state);
+    elected(&scene, X1);
+    member(&scene, E1)->term = 7;
+    look(&scene);
+    assert_int_equal(scene.view.primary, X1);
+    member(&scene, X1)->state = MONGO_SECONDARY;
+    member(&scene, X1)->writable = false;
+    look(&scene);
+    assert_int_equal(scene.view.primary, NONE_INDEX);
+    /* PRIMARY that isn't writable yet is none either. */
+    struct scene other = scene_of(state);
+    member(&other, E1)->writable = false;
+    look(&other);
+    assert_int_equal(other.view.primary, NONE_INDEX);
+}
+
+/* Each node sees its own part; of each member whoever asked it last is believed. */
+static void test_many_views(void **state) {
+    struct scene scene = scene_of(state);
+    struct group *group = scene.group;
+    look(&scene);
+    struct mongo_facts *east = &group->reports[EAST]->mongo[0];
+    struct mongo_facts *eu = &group->reports[EU]->mongo[0];
+    east->members[W1].answers = false;
+    east->members[W1].state = MONGO_UNKNOWN;
+    east->members[W1].age_ms = 400000;
+    eu->members[W1].optime.count = 9;
+    eu->members[W1].age_ms = 100;
+    mongo_view_make(group->state, &group->input, 0, &scene.view);
+    assert_int_equal(scene.view.facts.members[W1].optime.count, 9);
+    assert_int_equal(scene.view.facts.members[W1].age_ms, 100);
+    /* An age goes on while a report lies here. */
+    group->input.now_ms = group->now_ms + 3000;
+    mongo_view_make(group->state, &group->input, 0, &scene.view);
+    assert_int_equal(scene.view.facts.members[W1].age_ms, 3100);
+    assert_true(scene.view.facts.members[W1].answers);
+    /* One whose report is too old, or about another spec, says nothing. */
+    group->input.received_ms[EU] = group->now_ms - 3000;
+    mongo_view_make(group->state, &group->input, 0, &scene.view);
+    assert_int_equal(scene.view.facts.members[W1].optime.count, 5);
+    for (uint32_t n = 0; n < 3; n++) {
+        group->reports[n]->spec_index++;
+    }
+    mongo_view_make(group->state, &group->input, 0, &scene.view);
+    assert_int_equal(scene.view.facts.member_total, 0);
+    mongo_judge(&group->state->spec.services[0].mongo, &scene.view, WEST, &scene.verdict);
+    assert_int_equal(scene.verdict.kind, MONGO_CASE_NOBODY);
+}
+
+/* The newest config says who is a member: by term and version; a forced one has no term. */
+static void test_configs(void **state) {
+    static const struct {
+        uint64_t version, term;
+        bool is_newer;
+    } rows[] = {{3, 7, false}, {4, 7, true},  {2, 8, true},
+                {9, 6, false}, {2, 0, false}, {40000, 0, true}};
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct scene scene = scene_of(state);
+        look(&scene);
+        struct mongo_facts *eu = &scene.group->reports[EU]->mongo[0];
+        eu->config_version = rows[i].version;
+        eu->config_term = rows[i].term;
+        eu->members[W1].priority_milli = 77000;
+        mongo_view_make(scene.group->state, &scene.group->input, 0, &scene.view);
+        assert_int_equal(scene.view.facts.members[W1].priority_milli,
+                         rows[i].is_newer ? 77000 : 1000);
+    }
+}
+
+/* --- gates --- */
+
+static void lag(struct scene *scene) {
+    for (uint32_t i = W1; i <= W2; i++) {
+        member(scene, i)->optime = (struct mongo_optime){7, 990, 9, 990399};
+    }
+}
+static void unknown_lag(struct scene *scene) {
+    for (uint32_t i = W1; i <= W2; i++) {
+        member(scene, i)->optime.seconds = 0;
+    }
+}
+static void old_evidence(struct scene *scene) {
+    gone(scene, E1, 30001);
+}
+static void nobody(struct scene *scene) {
+    no_priority(member(scene, W1));
+    hide(member(scene, W2));
+}
+static void lost(struct scene *scene) {
+    gone(scene, E1, 25000);
+    gone(scene, E2, 25000);
+    gone(scene, X1, 25000);
+}
+static void arbiters(struct scene *scene) {
+    make_arbiter(member(scene, X1));
+    make_arbiter(member(scene, W2));
+    gone(scene, E1, 25000);
+}
+static void election(struct scene *scene) {
+    gone(scene, E1, 19999);
+}
+static void rollback(struct scene *scene) {
+    rolling_back(member(scene, E2));
+}
+static void config(struct scene *scene) {
+    scene->facts.config_committed = false;
+}
+static void oplog(struct scene *scene) {
+    scene->facts.oplog_window_s = 60;
+    member(scene, E2)->optime = (struct mongo_optime){7, 930, 9, 930000};
+}
+static void versions(struct scene *scene) {
+    member(scene, E2)->version = 402;
+}
+
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): columns as one reads them */
+static const struct row {
+    enum gate gate;
+    void (*break_it)(struct scene *);
+    uint64_t value, limit;
+    uint32_t others; /* that fail as well */
+} rows[] = {
+    {GATE_REPLICATION_LAG, lag, 10001, 10000, 0},
+    {GATE_REPLICATION_LAG, unknown_lag, UINT64_MAX, 10000, GATE_BIT(GATE_MONGO_OPLOG)},
+    {GATE_REPLICATION_LAG, old_evidence, 0, 10000, 0},
+    {GATE_MONGO_MEMBER, nobody, 0, 1, GATE_BIT(GATE_REPLICATION_LAG)},
+    {GATE_MONGO_MAJORITY, lost, 2, 3, GATE_BIT(GATE_MONGO_DATA)},
+    {GATE_MONGO_DATA, arbiters, 2, 3, 0},
+    {GATE_MONGO_ELECTION, election, 19999, 20000, 0},
+    {GATE_MONGO_ROLLBACK, rollback, 1, 0, 0},
+    {GATE_MONGO_CONFIG, config, 0, 1, 0},
+    {GATE_MONGO_OPLOG, oplog, 70400, 60000, 0},
+    {GATE_MONGO_VERSIONS, versions, 404, 403, 0},
+};
+
+static uint32_t read_gates(struct scene *scene, bool automatic, uint32_t skip,
+                           struct gate_reading gates[GATE_COUNT]) {
+    struct group *group = scene->group;
+    look(scene);
+    return policy_read_gates(group->state, &group->input, 0, WEST, automatic, skip, gates);
+}
+
+static void test_each_gate(void **state) {
+    struct gate_reading gates[GATE_COUNT];
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct scene scene = scene_of(state);
+        uint32_t bit = GATE_BIT(rows[i].gate);
+        assert_int_equal(read_gates(&scene, false, 0, gates), 0);
+        assert_int_equal(gates[rows[i].gate].result, GATE_PASS);
+        rows[i].break_it(&scene);
+        uint32_t failing = read_gates(&scene, false, 0, gates);
+        if (failing != (bit | rows[i].others)) {
+            fail_msg("row %zu, %s: failing %x", i, gate_word(rows[i].gate), failing);
+        }
+        assert_true(gates[rows[i].gate].value == rows[i].value);
+        assert_true(gates[rows[i].gate].limit == rows[i].limit);
+        assert_int_equal(read_gates(&scene, false, failing, gates), 0);
+        assert_int_equal(gates[rows[i].gate].result, GATE_SKIPPED);
+        assert_int_equal(read_gates(&scene, true, 0, gates) & failing, failing);
+    }
+}
+
+static void test_no_set_no_gates(void **state) {
+    struct scene scene = scene_of(state);
+    struct gate_reading gates[GATE_COUNT];
+    scene.group->state->spec.services[0].mongo.used = false;
+    assert_int_equal(read_gates(&scene, false, 0, gates), 0);
+    assert_int_equal(gates[GATE_REPLICATION_LAG].result, GATE_NOT_APPLICABLE);
+    assert_int_equal(gates[GATE_MONGO_MEMBER].result, GATE_NOT_APPLICABLE);
+    assert_int_equal(scene.verdict.kind, MONGO_CASE_NONE);
+}
+
+/* What the server doesn't tell holds nothing up. */
+static void test_unknown_oplog_and_versions(void **state) {
+    struct scene scene = scene_of(state);
+    struct gate_reading gates[GATE_COUNT];
+    scene.facts.oplog_window_s = 0;
+    for (uint32_t i = 0; i < scene.facts.member_count; i++) {
+        member(&scene, i)->version = 0;
+    }
+    assert_int_equal(read_gates(&scene, false, 0, gates), 0);
+    assert_int_equal(gates[GATE_MONGO_OPLOG].result, GATE_NOT_APPLICABLE);
+    assert_int_equal(gates[GATE_MONGO_VERSIONS].result, GATE_PASS);
+}
+
+/* A region without a member that could be promoted is passed over. */
+static void test_choice_of_the_target(void **state) {
+    struct scene scene = scene_of(state);
+    struct group *group = scene.group;
+    enum gate why_not[REGION_MAX];
+    look(&scene);
+    assert_int_equal(policy_choose_target(group->state, &group->input, 0, why_not), WEST);
+    lag(&scene);
+    look(&scene);
+    assert_int_equal(policy_choose_target(group->state, &group->input, 0, why_not), NONE_INDEX);
+    assert_int_equal(why_not[WEST], GATE_REPLICATION_LAG);
+    nobody(&scene);
+    look(&scene);
+    assert_int_equal(policy_choose_target(group->state, &group->input, 0, why_not), NONE_INDEX);
+    assert_int_equal(why_not[WEST], GATE_MONGO_MEMBER);
+}
+
+static void test_texts(void **state) {
+    (void)state;
+    assert_string_equal(mongo_state_text(MONGO_SECONDARY), "SECONDARY");
+    assert_string_equal(mongo_state_text(MONGO_STATE_COUNT), "?");
+    assert_string_equal(mongo_case_text(MONGO_CASE_FORCED), "forced");
+    assert_string_equal(mongo_case_text(MONGO_CASE_COUNT), "?");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        ADOPTED(test_all_is_well),
+        ADOPTED(test_cases),
+        ADOPTED(test_the_best_member),
+        ADOPTED(test_who_is_never_promoted),
+        ADOPTED(test_lag),
+        ADOPTED(test_age),
+        ADOPTED(test_a_stale_primary),
+        ADOPTED(test_many_views),
+        ADOPTED(test_configs),
+        ADOPTED(test_each_gate),
+        ADOPTED(test_no_set_no_gates),
+        ADOPTED(test_unknown_oplog_and_versions),
+        ADOPTED(test_choice_of_the_target),
+        cmocka_unit_test(test_texts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
