@@ -299,8 +299,8 @@ void document_gate_limit(enum gate gate, const struct gate_reading *reading,
 
 /* Gates of a replica set that the service doesn't have are no news. */
 static bool is_shown(enum gate gate, const struct gate_reading *reading) {
-    return reading->result != GATE_NOT_APPLICABLE || gate < GATE_MONGO_MEMBER ||
-           gate > GATE_MONGO_VERSIONS;
+    return reading->result != GATE_NOT_APPLICABLE || !gate_is_of_set(gate) ||
+           gate == GATE_REPLICATION_LAG;
 }
 
 json_t *document_gates(const struct gate_reading gates[GATE_COUNT], uint32_t *ret_passing,
@@ -343,19 +343,49 @@ json_t *document_gate_words(uint32_t bits) {
     return words;
 }
 
+static json_t *set_target(const struct spec_service *spec, enum step_kind kind,
+                          const struct mongo_view *view, uint32_t to) {
+    struct mongo_verdict verdict;
+    mongo_judge(&spec->mongo, view, to, &verdict);
+    const char *name = view->facts.set_name[0] != '\0' ? view->facts.set_name : "replica set";
+    switch (kind) {
+    case STEP_PROMOTE:
+        return verdict.member == NONE_INDEX
+                   ? document_text(name)
+                   : document_format("%s %s", name, view->facts.members[verdict.member].host);
+    case STEP_PREFER:
+        return document_format("%s (reconfig)", name);
+    case STEP_WRITE:
+        return document_text(spec->mongo.write_check[0] != '\0' ? spec->mongo.write_check : name);
+    default:
+        return document_format("%s (tags)", name);
+    }
+}
+
 json_t *document_step_target(const struct state *state, uint32_t service, enum step_kind kind,
-                             uint32_t zone, uint32_t debt) {
+                             uint32_t zone, uint32_t debt, const struct mongo_view *view,
+                             uint32_t to) {
     const struct spec_service *spec = &state->spec.services[service];
     switch (kind) {
     case STEP_SWITCH:
     case STEP_LEASE:
         return document_text(spec->name);
     case STEP_SETTLE:
-        return debt < state->services[service].debt_count
-                   ? document_text(state->services[service].debts[debt].zone.fence_name)
-                   : json_null();
+        if (debt >= state->services[service].debt_count) {
+            return json_null();
+        }
+        return state->services[service].debts[debt].of_set
+                   ? set_target(spec, kind, view, to)
+                   : document_text(state->services[service].debts[debt].zone.fence_name);
+    case STEP_PREFER:
+    case STEP_PROMOTE:
+    case STEP_WRITE:
+        return set_target(spec, kind, view, to);
     case STEP_ADOPT:
     case STEP_UNMARK:
+        if (zone == PLACE_OF_SET) {
+            return set_target(spec, kind, view, to);
+        }
         return zone < spec->zone_count ? document_text(spec->zones[zone].fence_name) : json_null();
     case STEP_DNS:
     case STEP_KIND_COUNT:

@@ -54,8 +54,10 @@ json_t *document_gates(const struct gate_reading gates[GATE_COUNT], uint32_t *re
 /* The words of gates given as bits. */
 json_t *document_gate_words(uint32_t bits);
 
-/* Where a step works: "nocturnal.com", "nocturnal.com and 2 more", the fence, the service. */
+/* Where a step works: "nocturnal.com", "nocturnal.com and 2 more", the fence, the service; "rs0",
+ * and for a promotion in region `to` the member, by the view. */
 json_t *document_step_target(const struct state *state, uint32_t service, enum step_kind kind,
-                             uint32_t zone, uint32_t debt);
+                             uint32_t zone, uint32_t debt, const struct mongo_view *view,
+                             uint32_t to);
 
 #endif

@@ -34,6 +34,15 @@ static void set_change(json_t *row, const struct api_facts *facts,
         document_set(row, "now", document_format("held by %s", from));
         document_set(row, "then", document_text("run out"));
         break;
+    case STEP_PROMOTE:
+        document_set(row, "now", document_text("SECONDARY"));
+        document_set(row, "then", document_text("PRIMARY"));
+        break;
+    case STEP_WRITE:
+        document_set(row, "now", document_text("-"));
+        document_set(row, "then", document_text("w:majority"));
+        break;
+    case STEP_PREFER:
     case STEP_SWITCH:
     case STEP_DNS:
     case STEP_KIND_COUNT:
@@ -60,7 +69,8 @@ static json_t *plan_steps(const struct api_facts *facts, const struct move_previ
         document_set(row, "kind", document_text(step_kind_text(plan->steps[i].kind)));
         document_set(row, "target",
                      document_step_target(facts->state, preview->service, plan->steps[i].kind,
-                                          plan->steps[i].zone, plan->steps[i].debt));
+                                          plan->steps[i].zone, plan->steps[i].debt, &preview->mongo,
+                                          preview->to));
         set_change(row, facts, preview, i);
         document_set(row, "needs", needs);
         document_append(rows, row);

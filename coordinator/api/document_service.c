@@ -272,7 +272,8 @@ static json_t *step_row(const struct api_facts *facts, uint32_t service, uint32_
     document_set(row, "name", document_text(step->name));
     document_set(row, "kind", document_text(step_kind_text(step->kind)));
     document_set(row, "target",
-                 document_step_target(state, service, step->kind, step->zone, step->debt));
+                 document_step_target(state, service, step->kind, step->zone, step->debt,
+                                      &execution->mongo, execution->to));
     document_set(row, "phase", document_text(step_phase_text(step->phase)));
     document_set(row, "attempts", document_number(step->attempts));
     document_set(row, "needs", step_names(execution, step->needs));

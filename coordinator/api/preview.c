@@ -68,6 +68,15 @@ static bool may_move_to(const struct state *state, uint32_t service, enum execut
             (execution_kind_moves(kind) ? to != s->active || s->half_moved : to == s->active));
 }
 
+static void spare_the_set(struct move_preview *ret) {
+    for (unsigned gate = 0; gate < GATE_COUNT; gate++) {
+        if (gate_is_of_set((enum gate)gate)) {
+            ret->gates[gate].result = GATE_NOT_APPLICABLE;
+            ret->failing &= ~GATE_BIT(gate);
+        }
+    }
+}
+
 enum core_error preview_move(const struct api_facts *facts, uint32_t service,
                              enum execution_kind kind, uint32_t to, uint32_t skipped_gates,
                              struct move_preview *ret) {
@@ -91,12 +100,16 @@ enum core_error preview_move(const struct api_facts *facts, uint32_t service,
          * matter. */
         ret->gates[GATE_TARGET_HEALTHY].result = GATE_NOT_APPLICABLE;
         ret->failing &= ~GATE_BIT(GATE_TARGET_HEALTHY);
+        spare_the_set(ret);
     }
-    enum core_error error = policy_plan(state, service, kind, to, skipped_gates, &ret->plan);
+    policy_view_set(state, document_policy(facts, &nothing), service, &ret->mongo);
+    enum core_error error =
+        policy_plan(state, service, kind, to, skipped_gates, &ret->mongo, &ret->plan);
     if (error == CORE_OK) {
         hash_plan(facts, ret);
     }
-    return error;
+    /* What no plan can do, the gates tell. */
+    return error == CORE_GATE && ret->failing != 0 ? CORE_OK : error;
 }
 
 void preview_automatic(const struct api_facts *facts, uint32_t service, struct move_preview *ret) {
@@ -106,8 +119,9 @@ void preview_automatic(const struct api_facts *facts, uint32_t service, struct m
     ret->automatic = true;
     ret->failing = policy_read_gates(facts->state, document_policy(facts, &nothing), service, to,
                                      true, 0, ret->gates);
-    if (to != NONE_INDEX &&
-        policy_plan(facts->state, service, EXECUTION_FAILOVER, to, 0, &ret->plan) == CORE_OK) {
+    policy_view_set(facts->state, document_policy(facts, &nothing), service, &ret->mongo);
+    if (to != NONE_INDEX && policy_plan(facts->state, service, EXECUTION_FAILOVER, to, 0,
+                                        &ret->mongo, &ret->plan) == CORE_OK) {
         hash_plan(facts, ret);
     }
 }

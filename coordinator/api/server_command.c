@@ -138,6 +138,11 @@ static bool take_skips(struct api_request *request, uint32_t *ret_skip) {
                              gate_word(gate));
             return false;
         }
+        if (!gate_is_skippable(gate)) {
+            api_request_fail(request, EXIT_CODE_USAGE, "MALFORMED",
+                             "gate '%s' can't be skipped: %s", gate_word(gate), gate_doc(gate));
+            return false;
+        }
         *ret_skip |= GATE_BIT(gate);
     }
     return true;
@@ -317,6 +322,7 @@ static void begin_move(struct api_request *request, const struct api_facts *fact
     c->epoch = preview->epoch;
     c->skipped_gates = preview->skipped_gates;
     memcpy(c->gates, preview->gates, sizeof c->gates);
+    c->mongo = preview->mongo;
     c->plan = preview->plan;
     propose(request);
 }

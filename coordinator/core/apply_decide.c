@@ -4,6 +4,7 @@
 
 #include "apply.h"
 #include "base/text.h"
+#include "mongo_judge.h"
 #include "plan_rules.h"
 #include "spec_rules.h"
 
@@ -145,6 +146,21 @@ static bool target_is_healthy(const struct state *state, uint32_t service, uint3
     return verdict == OPINION_UP || verdict == OPINION_DEGRADED;
 }
 
+/* By the facts that the command carries: what no move may do, whoever asked for it (invariants 6
+ * and 7). */
+static bool set_may_move(const struct state *state, uint32_t service, uint32_t to, uint32_t skip,
+                         const struct mongo_view *view) {
+    struct gate_reading gates[GATE_COUNT];
+    mongo_read_gates(&state->spec.services[service].mongo, view, to, gates);
+    for (unsigned gate = 0; gate < GATE_COUNT; gate++) {
+        bool skipped = (skip & GATE_BIT(gate)) != 0 && gate_is_skippable((enum gate)gate);
+        if (gate_is_of_set((enum gate)gate) && gates[gate].result == GATE_FAIL && !skipped) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static enum core_error check_automatic_gates(const struct apply *a) {
     const struct command_decide *c = &a->command->decide;
     const struct state *state = a->state;
@@ -175,6 +191,9 @@ static enum core_error check_automatic_gates(const struct apply *a) {
         if (result != GATE_PASS && result != GATE_NOT_APPLICABLE) {
             return CORE_GATE;
         }
+    }
+    if (!set_may_move(state, c->service, c->to, 0, &c->mongo)) {
+        return CORE_GATE;
     }
     return check_overrides(state, c->service, c->to, 0);
 }
@@ -260,7 +279,7 @@ enum core_error apply_decide(struct apply *a) {
         error = check_automatic_gates(a);
     }
     if (error == CORE_OK &&
-        !plan_is_sound(a->state, c->service, EXECUTION_FAILOVER, c->to, 0, &c->plan)) {
+        !plan_is_sound(a->state, c->service, EXECUTION_FAILOVER, c->to, 0, &c->mongo, &c->plan)) {
         error = CORE_PLAN;
     }
     if (error != CORE_OK) {
@@ -273,6 +292,7 @@ enum core_error apply_decide(struct apply *a) {
     execution->tick_index = c->tick_index;
     (void)TEXT_COPY(execution->actor, "auto");
     memcpy(execution->gates, c->gates, sizeof execution->gates);
+    execution->mongo = c->mongo;
     memcpy(execution->cited, c->cited, c->cited_count * sizeof c->cited[0]);
     execution->cited_count = c->cited_count;
     return CORE_OK;
@@ -313,8 +333,7 @@ static enum core_error check_move(const struct apply *a, uint32_t service, uint3
     const struct state *state = a->state;
     const struct service *s = &state->services[service];
     bool adopt = c->kind == EXECUTION_ADOPT;
-    bool of_marks = adopt || c->kind == EXECUTION_RELEASE;
-    if (of_marks != (a->command->kind == COMMAND_ADOPT) ||
+    if (execution_kind_marks(c->kind) != (a->command->kind == COMMAND_ADOPT) ||
         (unsigned)c->kind >= EXECUTION_KIND_COUNT) {
         return CORE_MALFORMED;
     }
@@ -331,15 +350,16 @@ static enum core_error check_move(const struct apply *a, uint32_t service, uint3
         return CORE_NO_REGION;
     }
     if (execution_kind_moves(c->kind) &&
-        !operator_gates_pass(state, service, to, c->skipped_gates)) {
+        (!operator_gates_pass(state, service, to, c->skipped_gates) ||
+         !set_may_move(state, service, to, c->skipped_gates, &c->mongo))) {
         return CORE_GATE;
     }
     enum core_error error = check_overrides(state, service, to, c->skipped_gates);
     if (error != CORE_OK) {
         return error;
     }
-    return plan_is_sound(state, service, c->kind, to, c->skipped_gates, &c->plan) ? CORE_OK
-                                                                                  : CORE_PLAN;
+    bool sound = plan_is_sound(state, service, c->kind, to, c->skipped_gates, &c->mongo, &c->plan);
+    return sound ? CORE_OK : CORE_PLAN;
 }
 
 enum core_error apply_move(struct apply *a) {
@@ -361,6 +381,7 @@ enum core_error apply_move(struct apply *a) {
     struct execution *execution = open_execution(a, service, to, c->kind, &c->plan);
     execution->skipped_gates = c->skipped_gates;
     memcpy(execution->gates, c->gates, sizeof execution->gates);
+    execution->mongo = c->mongo;
     memcpy(execution->actor, a->command->origin.actor, sizeof execution->actor);
     memcpy(execution->reason, a->command->origin.reason, sizeof execution->reason);
     return CORE_OK;

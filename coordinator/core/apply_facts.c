@@ -426,7 +426,7 @@ static void keep_would_have(struct apply *a, const struct event *event) {
     (void)TEXT_COPY(move->actor, "auto");
     memcpy(move->gates, c->gates, sizeof move->gates);
     struct plan plan;
-    if (policy_plan(state, c->service, EXECUTION_FAILOVER, c->to, 0, &plan) == CORE_OK) {
+    if (policy_plan(state, c->service, EXECUTION_FAILOVER, c->to, 0, &c->mongo, &plan) == CORE_OK) {
         for (uint32_t i = 0; i < plan.count; i++) {
             move_name_step(move, plan.steps[i].name);
         }

@@ -315,7 +315,10 @@ static enum core_error add_debt(struct apply *a, uint32_t service, uint32_t step
     debt->epoch = s->execution.epoch;
     debt->step = step_index;
     eid_format(debt->eid, s->name, a->state->incarnation, s->execution.epoch, step_index);
-    debt->zone = a->state->spec.services[service].zones[step->zone];
+    debt->of_set = step->zone == PLACE_OF_SET;
+    if (!debt->of_set) {
+        debt->zone = a->state->spec.services[service].zones[step->zone];
+    }
     return CORE_OK;
 }
 
@@ -339,7 +342,7 @@ enum core_error apply_release(struct apply *a) {
     if (row == NULL || execution->begun_index == 0) {
         return CORE_PHASE;
     }
-    if (step->kind != STEP_SETTLE && step->attempts > 0) {
+    if (step->kind != STEP_SETTLE && !step_is_unfenced(step->kind) && step->attempts > 0) {
         error = add_debt(a, service, i);
         if (error != CORE_OK) {
             return error;

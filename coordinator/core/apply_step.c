@@ -143,7 +143,7 @@ static enum core_error check_intent(const struct apply *a, const struct service 
     if (step_transition_find(step, ON_INTENT) == NULL) {
         return CORE_PHASE;
     }
-    if (step->kind == STEP_LEASE) {
+    if (step->kind == STEP_LEASE || step_is_unfenced(step->kind)) {
         bool bare = c->fence[0] == '\0' && c->before.size_bytes == 0 && c->after.size_bytes == 0;
         return bare ? check_start(a, service, step) : CORE_MALFORMED;
     }
@@ -153,10 +153,10 @@ static enum core_error check_intent(const struct apply *a, const struct service 
     }
     bool has_state = c->before.size_bytes > 0 && c->after.size_bytes > 0;
     if (c->before.size_bytes > BLOB_SIZE || c->after.size_bytes > BLOB_SIZE ||
-        (step->kind == STEP_DNS && !has_state)) {
+        (step_has_states(step->kind) && !has_state)) {
         return CORE_MALFORMED;
     }
-    if (step->kind == STEP_DNS && blobs_free(a->state) < 2) {
+    if (step_has_states(step->kind) && blobs_free(a->state) < 2) {
         return CORE_LIMIT;
     }
     return check_start(a, service, step);
@@ -177,7 +177,7 @@ enum core_error apply_intent(struct apply *a) {
     step->phase = step_transition_find(step, ON_INTENT)->to;
     step->started_wall_ms = a->command->wall_ms;
     memcpy(step->fence_before, c->fence, sizeof step->fence_before);
-    if (step->kind == STEP_DNS) {
+    if (step_has_states(step->kind)) {
         step->state_before = blob_take(a->state, &c->before);
         step->state_after = blob_take(a->state, &c->after);
     }
@@ -269,7 +269,7 @@ static bool outcome_is_proved(const struct state *state, uint32_t service_index,
                               uint32_t step_index, const struct command_step *c) {
     const struct execution *execution = &state->services[service_index].execution;
     const struct step *step = &execution->steps[step_index];
-    bool of_marks = execution->kind == EXECUTION_ADOPT || execution->kind == EXECUTION_RELEASE;
+    bool of_marks = execution_kind_marks(execution->kind);
     char eid[EID_SIZE];
     char fence[FENCE_SIZE];
     char burnt[FENCE_SIZE];
@@ -285,8 +285,9 @@ static bool outcome_is_proved(const struct state *state, uint32_t service_index,
         if (step->kind == STEP_UNMARK) {
             return c->fence[0] == '\0';
         }
-        /* How long a grant may still be held, only its leader's stopwatch knows: core/lease.h. */
-        return landed || step->kind == STEP_LEASE ||
+        /* How long a grant may still be held, only its leader's stopwatch knows: core/lease.h. Who
+         * is primary, and what a majority holds, only a read shows. */
+        return landed || step->kind == STEP_LEASE || step_is_unfenced(step->kind) ||
                (step->kind == STEP_SETTLE &&
                 (void_there || overtaken || (of_marks && c->fence[0] == '\0')));
     case STEP_REFUSED:
@@ -400,7 +401,9 @@ static enum execution_result result_of(const struct execution *execution) {
         released += step->phase == STEP_RELEASED;
         failed += (step->phase == STEP_REFUSED || step->phase == STEP_UNKNOWN) &&
                   !step->continue_on_failure;
-        stands = stands || (is_done && (step->kind == STEP_SWITCH || step->kind == STEP_DNS));
+        stands = stands || (is_done && (step->kind == STEP_SWITCH || step_has_states(step->kind)));
+        /* A request to step up may still be under way. */
+        stands = stands || (step->kind == STEP_PROMOTE && step->attempts > 0);
     }
     if (failed == 0) {
         return released > 0 ? RESULT_RELEASED : RESULT_DONE;

@@ -19,7 +19,16 @@ static bool is_no_switch(const struct step *step) {
 }
 
 static bool is_effect(const struct step *step) {
-    return step->kind == STEP_DNS || step->kind == STEP_ADOPT || step->kind == STEP_UNMARK;
+    return step_has_states(step->kind) || step_is_of_marks(step->kind) ||
+           step_is_unfenced(step->kind);
+}
+
+static bool is_unfenced(const struct step *step) {
+    return step_is_unfenced(step->kind);
+}
+
+static bool is_fenced(const struct step *step) {
+    return !step_is_unfenced(step->kind);
 }
 
 static bool is_lease(const struct step *step) {
@@ -42,7 +51,7 @@ static bool is_switch(const struct step *step) {
 /* DESIGN, "Exactly once": a request once sent may land at any later time, so a step that has been
  * attempted leaves only by a proof read at the target, or by an operator's release (a debt). */
 const struct step_transition step_transitions[] = {
-    {STEP_WAITING, ON_INTENT, STEP_INTENDED, is_effect, "dns, adopt, unmark",
+    {STEP_WAITING, ON_INTENT, STEP_INTENDED, is_effect, "not settle, switch, lease",
      "what it will change is recorded"},
     {STEP_WAITING, ON_INTENT, STEP_INTENDED, is_lease, "lease",
      "the old region gets no grant any more; the last one runs out"},
@@ -57,6 +66,8 @@ const struct step_transition step_transitions[] = {
     {STEP_INTENDED, ON_DONE, STEP_DONE, is_lease, "lease", "no grant can be held any more"},
     {STEP_INTENDED, ON_DONE, STEP_DONE, is_unmarked, "unmark, no fence",
      "nothing is to be deleted"},
+    {STEP_INTENDED, ON_DONE, STEP_DONE, is_unfenced, "promote, write",
+     "a read shows that it is so already"},
     {STEP_INTENDED, ON_REFUSED, STEP_REFUSED, nothing_sent, "nothing sent", "it can't be sent"},
     {STEP_INTENDED, ON_CANCEL, STEP_REFUSED, nothing_sent, "nothing sent",
      "cancelled; nothing was sent"},
@@ -64,9 +75,15 @@ const struct step_transition step_transitions[] = {
      "let go; nothing was sent"},
     {STEP_ATTEMPTED, ON_ATTEMPT, STEP_ATTEMPTED, NULL, "",
      "a read shows all as before: one more request"},
-    {STEP_ATTEMPTED, ON_ACCEPTED, STEP_ACCEPTED, NULL, "", "the target said yes"},
-    {STEP_ATTEMPTED, ON_CLOSING, STEP_CLOSING, NULL, "", "no further attempt: burn its fence"},
+    {STEP_ATTEMPTED, ON_ACCEPTED, STEP_ACCEPTED, is_fenced, "not promote, write",
+     "the target said yes"},
+    {STEP_ATTEMPTED, ON_CLOSING, STEP_CLOSING, is_fenced, "not promote, write",
+     "no further attempt: burn its fence"},
+    {STEP_ATTEMPTED, ON_DONE, STEP_DONE, is_unfenced, "promote, write",
+     "a read shows that it is so"},
     {STEP_ATTEMPTED, ON_DONE, STEP_DONE, NULL, "", "its fence is there and in sync (unmark: gone)"},
+    {STEP_ATTEMPTED, ON_UNKNOWN, STEP_UNKNOWN, is_unfenced, "promote, write",
+     "cancelled: a request of it may still land, which does no harm to data"},
     {STEP_ATTEMPTED, ON_UNKNOWN, STEP_UNKNOWN, NULL, "", "the fence is gone: a person must look"},
     {STEP_ATTEMPTED, ON_RELEASE, STEP_RELEASED, NULL, "", "let go by name: a debt"},
     {STEP_ACCEPTED, ON_ACCEPTED, STEP_ACCEPTED, NULL, "", "a newer change proves it"},

@@ -70,7 +70,7 @@ uint32_t policy_choose_target(const struct state *state, const struct policy_inp
                               uint32_t service, enum gate why_not[REGION_MAX]) {
     const struct spec_service *spec = &state->spec.services[service];
     struct mongo_view view;
-    mongo_view_make(state, input, service, &view);
+    policy_view_set(state, input, service, &view);
     uint32_t active = state->services[service].active;
     uint32_t order[REGION_MAX + 2];
     uint32_t count = 0;
@@ -222,7 +222,7 @@ uint32_t policy_read_gates(const struct state *state, const struct policy_input 
     gates[GATE_FLAPPING] = read_flapping(state, service);
     read_target(state, service, to, gates);
     struct mongo_view view;
-    mongo_view_make(state, input, service, &view);
+    policy_view_set(state, input, service, &view);
     mongo_read_gates(&spec->mongo, &view, to, gates);
     gates[GATE_DEBTS] = reading(s->debt_count < DEBT_MAX, s->debt_count, DEBT_MAX - 1);
     gates[GATE_CLOCK] = read_clock(state, input);
@@ -231,7 +231,8 @@ uint32_t policy_read_gates(const struct state *state, const struct policy_input 
         if (!automatic && !gate_is_manual((enum gate)gate)) {
             gates[gate].result = GATE_NOT_APPLICABLE;
         }
-        if (gates[gate].result == GATE_FAIL && (skip & GATE_BIT(gate)) != 0) {
+        if (gates[gate].result == GATE_FAIL && (skip & GATE_BIT(gate)) != 0 &&
+            gate_is_skippable((enum gate)gate)) {
             gates[gate].result = GATE_SKIPPED;
         }
         failing |= gates[gate].result == GATE_FAIL ? GATE_BIT(gate) : 0;

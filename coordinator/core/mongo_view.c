@@ -135,12 +135,15 @@ static void find_head(struct mongo_view *view) {
     }
 }
 
-void mongo_view_make(const struct state *state, const struct policy_input *input, uint32_t service,
+void policy_view_set(const struct state *state, const struct policy_input *input, uint32_t service,
                      struct mongo_view *ret) {
     const struct mongo_facts *newest = NULL;
     uint64_t newest_late_ms = 0;
     uint64_t late_ms = 0;
     memset(ret, 0, sizeof *ret);
+    if (!state->spec.services[service].mongo.used) {
+        return;
+    }
     ret->primary = NONE_INDEX;
     ret->head_age_ms = MONGO_AGE_NEVER;
     ret->facts.primary = NONE_INDEX;

@@ -58,7 +58,8 @@ const char *execution_result_text(enum execution_result result) {
 }
 
 const char *step_kind_text(enum step_kind kind) {
-    static const char *const words[] = {"settle", "adopt", "switch", "dns", "lease", "unmark"};
+    static const char *const words[] = {"settle", "adopt",  "switch",  "dns",  "lease",
+                                        "unmark", "prefer", "promote", "write"};
     return WORD(words, kind);
 }
 
@@ -101,6 +102,15 @@ enum gate gate_from_word(const char *text) {
 const char *gate_result_text(enum gate_result result) {
     static const char *const words[] = {"pass", "FAIL", "skipped", "n/a"};
     return WORD(words, result);
+}
+
+bool gate_is_skippable(enum gate gate) {
+    return gate != GATE_MONGO_MEMBER && gate != GATE_MONGO_MAJORITY;
+}
+
+bool gate_is_of_set(enum gate gate) {
+    return gate == GATE_REPLICATION_LAG ||
+           (gate >= GATE_MONGO_MEMBER && gate <= GATE_MONGO_VERSIONS);
 }
 
 enum gate_unit gate_unit(enum gate gate) {

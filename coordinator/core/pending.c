@@ -24,8 +24,10 @@ static enum effect_kind effect_of(const struct state *state, const struct servic
         if (step->kind == STEP_LEASE) {
             return EFFECT_OUTLAST;
         }
-        return step->kind == STEP_UNMARK && step->fence_before[0] == '\0' ? EFFECT_RESOLVE
-                                                                          : EFFECT_ATTEMPT;
+        return step_is_unfenced(step->kind) ||
+                       (step->kind == STEP_UNMARK && step->fence_before[0] == '\0')
+                   ? EFFECT_RESOLVE
+                   : EFFECT_ATTEMPT;
     case STEP_ATTEMPTED:
     case STEP_ACCEPTED:
     case STEP_CLOSING:
@@ -64,18 +66,32 @@ void step_eid(const struct state *state, uint32_t service, uint32_t step, char e
     }
 }
 
+/* NULL: settled meanwhile. */
+static const struct debt *find_debt(const struct service *service, const char *eid) {
+    for (uint32_t i = 0; i < service->debt_count; i++) {
+        if (text_equal(service->debts[i].eid, eid)) {
+            return &service->debts[i];
+        }
+    }
+    return NULL;
+}
+
 const struct spec_zone *step_zone(const struct state *state, uint32_t service, uint32_t step) {
     const struct service *s = &state->services[service];
     const struct step *at = &s->execution.steps[step];
     if (at->kind != STEP_SETTLE) {
-        return &state->spec.services[service].zones[at->zone];
+        bool of_zone = at->zone < state->spec.services[service].zone_count;
+        return of_zone ? &state->spec.services[service].zones[at->zone] : NULL;
     }
-    for (uint32_t i = 0; i < s->debt_count; i++) {
-        if (text_equal(s->debts[i].eid, at->debt_eid)) {
-            return &s->debts[i].zone;
-        }
-    }
-    return NULL; /* settled meanwhile */
+    const struct debt *debt = find_debt(s, at->debt_eid);
+    return debt != NULL && !debt->of_set ? &debt->zone : NULL;
+}
+
+bool step_is_of_set(const struct state *state, uint32_t service, uint32_t step) {
+    const struct service *s = &state->services[service];
+    const struct step *at = &s->execution.steps[step];
+    const struct debt *debt = at->kind == STEP_SETTLE ? find_debt(s, at->debt_eid) : NULL;
+    return debt != NULL ? debt->of_set : at->zone == PLACE_OF_SET;
 }
 
 /* The wanted fence is there. It must also be durable: a change that the target accepted can still
@@ -111,6 +127,22 @@ bool step_is_overtaken(const struct state *state, uint32_t service, uint32_t ste
     return is_overtaken(state, fence, eid);
 }
 
+enum step_action step_after_look(const struct state *state, uint32_t service, uint32_t step,
+                                 bool holds, const char **why) {
+    const struct execution *execution = &state->services[service].execution;
+    bool attempted = execution->steps[step].phase == STEP_ATTEMPTED;
+    if (holds) {
+        *why = "it is so already";
+        return ACTION_DONE;
+    }
+    if (execution->phase == EXECUTION_CANCELLING) {
+        *why = "cancelled: a late request of it may still land";
+        return attempted ? ACTION_UNKNOWN : ACTION_REFUSED;
+    }
+    *why = "it isn't so yet";
+    return ACTION_ATTEMPT;
+}
+
 enum step_action step_after_read(const struct state *state, uint32_t service, uint32_t step,
                                  const struct target_reading *reading, const char **why) {
     const struct execution *execution = &state->services[service].execution;
@@ -136,7 +168,7 @@ enum step_action step_after_read(const struct state *state, uint32_t service, ui
     if (text_equal(fence, wanted) && at->kind != STEP_UNMARK) {
         return by_sync(reading->sync, ACTION_DONE, why);
     }
-    bool of_marks = execution->kind == EXECUTION_ADOPT || execution->kind == EXECUTION_RELEASE;
+    bool of_marks = execution_kind_marks(execution->kind);
     if (at->kind == STEP_SETTLE && !reading->fence_present && of_marks) {
         /* Else nothing could ever pay it, and no plan of the service get past it. */
         *why =
@@ -158,7 +190,7 @@ enum step_action step_after_read(const struct state *state, uint32_t service, ui
     }
     /* An adoption changes the fence alone, as unmarking does: the records may be edited beside it.
      */
-    bool fence_alone = at->kind == STEP_ADOPT || at->kind == STEP_UNMARK;
+    bool fence_alone = step_is_of_marks(at->kind);
     bool as_before =
         text_equal(fence, at->fence_before) && (reading->state_as_before || fence_alone);
     if (!closing && !cancelled && as_before) {

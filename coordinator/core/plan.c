@@ -3,6 +3,7 @@
 #include "apply.h"
 #include "base/text.h"
 #include "core/lease.h"
+#include "mongo_judge.h"
 #include "plan_rules.h"
 
 static uint32_t add_step(struct plan *plan, const char *name, enum step_kind kind) {
@@ -30,10 +31,72 @@ static uint32_t add_numbered(struct plan *plan, const char *word, enum step_kind
 }
 
 _Static_assert(ZONE_MAX < 9 && DEBT_MAX < 9, "one digit is enough for a step's name");
-_Static_assert(1 + DEBT_MAX + ZONE_MAX + 1 <= STEP_MAX, "every derived plan fits");
+_Static_assert(1 + DEBT_MAX + ZONE_MAX + 1 + 4 <= STEP_MAX, "every derived plan fits");
+
+static uint64_t bit_of(uint32_t step) {
+    return UINT64_C(1) << step;
+}
+
+/* Fences beside every zone and the replica set, or out again. Returns their bits. */
+static uint64_t add_marks(const struct spec_service *spec, bool adopts, uint64_t before,
+                          struct plan *plan) {
+    enum step_kind kind = adopts ? STEP_ADOPT : STEP_UNMARK;
+    const char *word = adopts ? "adopt" : "unmark";
+    uint64_t marks = 0;
+    for (uint32_t i = 0; i < spec->zone_count; i++) {
+        uint32_t step = add_numbered(plan, word, kind, i);
+        plan->steps[step].zone = i;
+        plan->steps[step].needs = before;
+        marks |= bit_of(step);
+    }
+    if (spec->mongo.used) {
+        uint32_t step = add_step(plan, adopts ? "adopt-set" : "unmark-set", kind);
+        plan->steps[step].zone = PLACE_OF_SET;
+        plan->steps[step].needs = before;
+        marks |= bit_of(step);
+    }
+    return marks;
+}
+
+static uint32_t add_on_set(struct plan *plan, const char *name, enum step_kind kind,
+                           uint64_t needs) {
+    uint32_t step = add_step(plan, name, kind);
+    plan->steps[step].zone = PLACE_OF_SET;
+    plan->steps[step].needs = needs;
+    return step;
+}
+
+/* A reconfiguration needs a primary, so without one the promotion comes first. With one it comes
+ * second: whatever becomes of it then, the set itself moves to the member of the highest priority.
+ * Returns the last step's bit. */
+static uint64_t add_promotion(enum mongo_case at_hand, uint64_t before, struct plan *plan) {
+    if (at_hand == MONGO_CASE_ELECTION) {
+        before |= bit_of(add_on_set(plan, "promote", STEP_PROMOTE, before));
+    }
+    before |= bit_of(add_on_set(plan, "prefer", STEP_PREFER, before));
+    if (at_hand == MONGO_CASE_HANDOVER) {
+        before |= bit_of(add_on_set(plan, "promote", STEP_PROMOTE, before));
+    }
+    return before | bit_of(add_on_set(plan, "write", STEP_WRITE, before));
+}
+
+/* The case that a plan is made for; false: none that a plan can do anything about. */
+static bool case_at_hand(const struct spec_service *spec, enum execution_kind kind, uint32_t to,
+                         const struct mongo_view *view, enum mongo_case *ret) {
+    struct mongo_verdict verdict = {.kind = MONGO_CASE_NONE};
+    if (spec->mongo.used && execution_kind_moves(kind)) {
+        if (view == NULL) {
+            return false;
+        }
+        mongo_judge(&spec->mongo, view, to, &verdict);
+    }
+    *ret = verdict.kind;
+    return verdict.kind != MONGO_CASE_FORCED && verdict.kind != MONGO_CASE_NOBODY;
+}
 
 enum core_error policy_plan(const struct state *state, uint32_t service, enum execution_kind kind,
-                            uint32_t to, uint32_t skipped_gates, struct plan *ret) {
+                            uint32_t to, uint32_t skipped_gates, const struct mongo_view *view,
+                            struct plan *ret) {
     if (service >= state->spec.service_count) {
         return CORE_NO_SERVICE;
     }
@@ -42,52 +105,58 @@ enum core_error policy_plan(const struct state *state, uint32_t service, enum ex
     }
     ret->count = 0;
     const struct spec_service *spec = &state->spec.services[service];
+    enum mongo_case at_hand;
+    if (!case_at_hand(spec, kind, to, view, &at_hand)) {
+        return CORE_GATE;
+    }
     uint64_t before = 0; /* steps that everything behind them needs */
     bool waits = lease_must_run_out(state, service, to);
-    uint32_t lease = waits ? add_step(ret, "lease", STEP_LEASE) : 0;
+    uint64_t lease = waits ? bit_of(add_step(ret, "lease", STEP_LEASE)) : 0;
     bool waived = (skipped_gates & GATE_BIT(GATE_DEBTS)) != 0;
     for (uint32_t i = 0; i < state->services[service].debt_count && !waived; i++) {
         uint32_t step = add_numbered(ret, "settle", STEP_SETTLE, i);
         ret->steps[step].debt = i;
-        before |= UINT64_C(1) << step;
+        before |= bit_of(step);
     }
-    bool adopts = kind == EXECUTION_ADOPT;
-    bool of_marks = adopts || kind == EXECUTION_RELEASE;
+    bool of_marks = execution_kind_marks(kind);
     if (of_marks) {
-        uint64_t marked = before;
-        for (uint32_t i = 0; i < spec->zone_count; i++) {
-            uint32_t step = add_numbered(ret, adopts ? "adopt" : "unmark",
-                                         adopts ? STEP_ADOPT : STEP_UNMARK, i);
-            ret->steps[step].zone = i;
-            ret->steps[step].needs = before;
-            marked |= UINT64_C(1) << step;
-        }
-        before = marked;
+        before |= add_marks(spec, kind == EXECUTION_ADOPT, before, ret);
+    }
+    if (at_hand != MONGO_CASE_NONE) {
+        before = add_promotion(at_hand, before | lease, ret);
     }
     if (kind != EXECUTION_REPAIR) {
         uint32_t change = add_step(ret, "switch", STEP_SWITCH);
-        ret->steps[change].needs = before | (waits ? UINT64_C(1) << lease : 0);
-        before |= UINT64_C(1) << change;
+        ret->steps[change].needs = before | lease;
+        before |= bit_of(change);
     }
     for (uint32_t i = 0; !of_marks && i < spec->zone_count; i++) {
         uint32_t step = add_numbered(ret, "dns", STEP_DNS, i);
         ret->steps[step].zone = i;
-        ret->steps[step].needs = before;
+        ret->steps[step].needs = before & ~lease;
     }
     return ret->count > 0 ? CORE_OK : CORE_PLAN;
 }
 
 struct plan_facts {
     uint64_t settles, marks, switches, dns, leases;       /* bits of steps */
+    uint64_t prefers, promotes, writes;                   /* likewise */
     uint32_t zones_dns, zones_adopt, zones_unmark, debts; /* bits of zones and debts */
 };
 
-static bool read_step(const struct plan *plan, uint32_t i, uint32_t zone_count, uint32_t debt_count,
-                      struct plan_facts *facts) {
-    uint64_t bit = UINT64_C(1) << i;
+/* False: of another place, or the second one of its kind. */
+static bool read_only_one(uint64_t *kind, uint64_t bit, bool place_right) {
+    *kind |= bit;
+    return *kind == bit && place_right;
+}
+
+static bool read_step(const struct plan *plan, uint32_t i, const struct spec_service *spec,
+                      uint32_t debt_count, struct plan_facts *facts) {
+    uint64_t bit = bit_of(i);
     uint32_t zone = plan->steps[i].zone;
     uint32_t debt = plan->steps[i].debt;
-    bool zone_right = zone < zone_count;
+    bool zone_right = zone < spec->zone_count;
+    bool of_set = zone == PLACE_OF_SET && spec->mongo.used;
     switch (plan->steps[i].kind) {
     case STEP_SETTLE:
         if (debt >= debt_count || (facts->debts >> debt & 1) != 0) {
@@ -100,7 +169,7 @@ static bool read_step(const struct plan *plan, uint32_t i, uint32_t zone_count, 
     case STEP_UNMARK: {
         bool adopts = plan->steps[i].kind == STEP_ADOPT;
         uint32_t *zones = adopts ? &facts->zones_adopt : &facts->zones_unmark;
-        if (!zone_right || (*zones >> zone & 1) != 0) {
+        if ((!zone_right && !of_set) || (*zones >> zone & 1) != 0) {
             return false;
         }
         *zones |= UINT32_C(1) << zone;
@@ -108,8 +177,13 @@ static bool read_step(const struct plan *plan, uint32_t i, uint32_t zone_count, 
         return true;
     }
     case STEP_SWITCH:
-        facts->switches |= bit;
-        return facts->switches == bit;
+        return read_only_one(&facts->switches, bit, true);
+    case STEP_PREFER:
+        return read_only_one(&facts->prefers, bit, of_set);
+    case STEP_PROMOTE:
+        return read_only_one(&facts->promotes, bit, of_set);
+    case STEP_WRITE:
+        return read_only_one(&facts->writes, bit, of_set);
     case STEP_DNS:
         if (!zone_right || (facts->zones_dns >> zone & 1) != 0) {
             return false;
@@ -118,8 +192,7 @@ static bool read_step(const struct plan *plan, uint32_t i, uint32_t zone_count, 
         facts->dns |= bit;
         return true;
     case STEP_LEASE:
-        facts->leases |= bit;
-        return facts->leases == bit;
+        return read_only_one(&facts->leases, bit, true);
     case STEP_KIND_COUNT:
         break;
     }
@@ -128,7 +201,7 @@ static bool read_step(const struct plan *plan, uint32_t i, uint32_t zone_count, 
 
 static bool needs_are_sound(const struct plan *plan, const struct plan_facts *facts) {
     for (uint32_t i = 0; i < plan->count; i++) {
-        uint64_t bit = UINT64_C(1) << i;
+        uint64_t bit = bit_of(i);
         uint64_t needs = plan->steps[i].needs;
         if (needs >= bit) {
             return false; /* only earlier steps: no circle is possible */
@@ -137,8 +210,15 @@ static bool needs_are_sound(const struct plan *plan, const struct plan_facts *fa
         if ((bit & (facts->settles | facts->leases)) == 0 && !settled) {
             return false;
         }
-        uint64_t first = facts->marks | facts->leases;
+        uint64_t first = facts->marks | facts->leases | facts->writes;
         if ((bit & facts->switches) != 0 && (needs & first) != first) {
+            return false; /* traffic before writes, or while the old region may be written to */
+        }
+        uint64_t promotion = facts->prefers | facts->promotes;
+        if ((bit & promotion) != 0 && (needs & facts->leases) != facts->leases) {
+            return false;
+        }
+        if ((bit & facts->writes) != 0 && (needs & promotion) != promotion) {
             return false;
         }
         if (plan->steps[i].continue_on_failure && (bit & facts->dns) == 0) {
@@ -151,18 +231,40 @@ static bool needs_are_sound(const struct plan *plan, const struct plan_facts *fa
     return true;
 }
 
-bool plan_is_sound(const struct state *state, uint32_t service, enum execution_kind kind,
-                   uint32_t to, uint32_t skipped_gates, const struct plan *plan) {
-    if (plan->count == 0 || plan->count > STEP_MAX) {
+/* Promotes where the case asks for it, in its order, and writes afterwards. */
+static bool promotion_is_sound(const struct plan *plan, const struct plan_facts *facts,
+                               enum mongo_case at_hand) {
+    bool promotes = at_hand == MONGO_CASE_HANDOVER || at_hand == MONGO_CASE_ELECTION;
+    bool writes = at_hand != MONGO_CASE_NONE;
+    if ((facts->promotes != 0) != promotes || (facts->prefers != 0) != writes ||
+        (facts->writes != 0) != writes) {
         return false;
     }
-    uint32_t zone_count = state->spec.services[service].zone_count;
+    uint64_t first = at_hand == MONGO_CASE_ELECTION ? facts->promotes : facts->prefers;
+    uint64_t second = at_hand == MONGO_CASE_ELECTION ? facts->prefers : facts->promotes;
+    for (uint32_t i = 0; i < plan->count; i++) {
+        if (bit_of(i) == second && (plan->steps[i].needs & first) != first) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool plan_is_sound(const struct state *state, uint32_t service, enum execution_kind kind,
+                   uint32_t to, uint32_t skipped_gates, const struct mongo_view *view,
+                   const struct plan *plan) {
+    const struct spec_service *spec = &state->spec.services[service];
+    enum mongo_case at_hand;
+    if (plan->count == 0 || plan->count > STEP_MAX ||
+        !case_at_hand(spec, kind, to, view, &at_hand)) {
+        return false;
+    }
     uint32_t debt_count = state->services[service].debt_count;
     struct plan_facts facts;
     memset(&facts, 0, sizeof facts);
     for (uint32_t i = 0; i < plan->count; i++) {
         if (!text_is_name(plan->steps[i].name, NAME_SIZE - 1) ||
-            !read_step(plan, i, zone_count, debt_count, &facts)) {
+            !read_step(plan, i, spec, debt_count, &facts)) {
             return false;
         }
         for (uint32_t j = 0; j < i; j++) {
@@ -171,16 +273,17 @@ bool plan_is_sound(const struct state *state, uint32_t service, enum execution_k
             }
         }
     }
-    uint32_t all_zones = (UINT32_C(1) << zone_count) - 1;
+    uint32_t all_zones = (UINT32_C(1) << spec->zone_count) - 1;
+    uint32_t all_marks = all_zones | (spec->mongo.used ? UINT32_C(1) << PLACE_OF_SET : 0);
     uint32_t all_debts = (UINT32_C(1) << debt_count) - 1;
     bool waived = (skipped_gates & GATE_BIT(GATE_DEBTS)) != 0;
     bool writes = execution_kind_moves(kind) || kind == EXECUTION_REPAIR;
     return (facts.switches != 0) == (kind != EXECUTION_REPAIR) &&
            (facts.leases != 0) == lease_must_run_out(state, service, to) &&
            (waived || facts.debts == all_debts) && facts.zones_dns == (writes ? all_zones : 0) &&
-           facts.zones_adopt == (kind == EXECUTION_ADOPT ? all_zones : 0) &&
-           facts.zones_unmark == (kind == EXECUTION_RELEASE ? all_zones : 0) &&
-           needs_are_sound(plan, &facts);
+           facts.zones_adopt == (kind == EXECUTION_ADOPT ? all_marks : 0) &&
+           facts.zones_unmark == (kind == EXECUTION_RELEASE ? all_marks : 0) &&
+           promotion_is_sound(plan, &facts, at_hand) && needs_are_sound(plan, &facts);
 }
 
 uint32_t service_recent_moves(const struct state *state, uint32_t service) {

@@ -6,10 +6,12 @@
 
 /* Whether a plan is one that may run: settles every debt first (unless waived by name), outlasts a
  * lease where the active region may hold one, switches exactly once, writes DNS after the switch,
- * each zone exactly once; an adoption fences each zone exactly once, then switches; a release takes
- * each fence out, then "switches" to being left alone; a repair writes DNS only. */
+ * each zone exactly once; where the service has a replica set, a move writes to the promoted
+ * primary before it switches; an adoption fences each zone exactly once, then switches; a release
+ * takes each fence out, then "switches" to being left alone; a repair writes DNS only. */
 bool plan_is_sound(const struct state *state, uint32_t service, enum execution_kind kind,
-                   uint32_t to, uint32_t skipped_gates, const struct plan *plan);
+                   uint32_t to, uint32_t skipped_gates, const struct mongo_view *view,
+                   const struct plan *plan);
 
 /* Services that serve from a region, or are moving there; and whether it can carry this one too
  * (max_active). */

@@ -390,6 +390,7 @@ static void propose_note(struct round *r, uint32_t s, enum suspect_note note, ui
                                               .to = to,
                                               .failing_gates = failing};
         memcpy(command->note.gates, gates, sizeof command->note.gates);
+        policy_view_set(r->state, r->input, s, &command->note.mongo);
     }
 }
 
@@ -412,7 +413,8 @@ static void propose_decide(struct round *r, uint32_t s, uint32_t to,
     memcpy(c->cited, citations->cited, sizeof c->cited);
     c->cited_count = citations->count;
     memcpy(c->gates, gates, sizeof c->gates);
-    if (policy_plan(r->state, s, EXECUTION_FAILOVER, to, 0, &c->plan) != CORE_OK) {
+    policy_view_set(r->state, r->input, s, &c->mongo);
+    if (policy_plan(r->state, s, EXECUTION_FAILOVER, to, 0, &c->mongo, &c->plan) != CORE_OK) {
         r->out->count--;
     }
 }

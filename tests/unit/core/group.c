@@ -164,8 +164,7 @@ enum core_error group_override(struct group *group, enum override_kind kind, con
 
 enum core_error group_move(struct group *group, const char *to, enum execution_kind kind,
                            uint32_t skip) {
-    struct command *command = group_new(
-        kind == EXECUTION_ADOPT || kind == EXECUTION_RELEASE ? COMMAND_ADOPT : COMMAND_MOVE);
+    struct command *command = group_new(execution_kind_marks(kind) ? COMMAND_ADOPT : COMMAND_MOVE);
     struct command_move *move = &command->move;
     (void)TEXT_COPY(move->service, "nocturnal");
     (void)TEXT_COPY(move->to, to);
@@ -174,7 +173,9 @@ enum core_error group_move(struct group *group, const char *to, enum execution_k
     move->epoch = group->state->services[0].epoch + 1;
     move->skipped_gates = skip;
     uint32_t region = spec_find_region(&group->state->spec, to);
-    (void)policy_plan(group->state, 0, kind, region, 0, &move->plan);
+    group->input.now_ms = group->now_ms;
+    policy_view_set(group->state, &group->input, 0, &move->mongo);
+    (void)policy_plan(group->state, 0, kind, region, 0, &move->mongo, &move->plan);
     return group_do(group, command);
 }
 
@@ -266,7 +267,7 @@ void group_adopt_all(struct group *group) {
         command->move.kind = EXECUTION_ADOPT;
         command->move.spec_index = state->spec_index;
         command->move.epoch = state->services[s].epoch + 1;
-        (void)policy_plan(state, s, EXECUTION_ADOPT, home, 0, &command->move.plan);
+        (void)policy_plan(state, s, EXECUTION_ADOPT, home, 0, NULL, &command->move.plan);
         enum core_error error = group_do(group, command);
         assert(error == CORE_OK);
         (void)error;
@@ -490,8 +491,14 @@ struct command *group_next_step(const struct group *group, uint32_t service) {
     step_eid(state, service, s, eid);
     if (one.effect.kind == EFFECT_INTEND && step->kind == STEP_SETTLE) {
         command->kind = COMMAND_CLOSING;
-    } else if (one.effect.kind == EFFECT_INTEND && step->kind == STEP_LEASE) {
+    } else if (one.effect.kind == EFFECT_INTEND &&
+               (step->kind == STEP_LEASE || step_is_unfenced(step->kind))) {
         command->kind = COMMAND_INTENT;
+    } else if (one.effect.kind == EFFECT_RESOLVE && step_is_unfenced(step->kind)) {
+        bool sent = step->phase == STEP_ATTEMPTED;
+        command->kind = sent ? COMMAND_OUTCOME : COMMAND_ATTEMPT;
+        fields->outcome = sent ? STEP_DONE : STEP_WAITING;
+        fields->attempt = sent ? 0 : step->attempts + 1;
     } else if (one.effect.kind == EFFECT_OUTLAST) {
         command->kind = COMMAND_OUTCOME;
         fields->outcome = STEP_DONE;

@@ -205,8 +205,8 @@ static void test_debts(void **state) {
     (void)TEXT_COPY(move->move.to, "us-west-2");
     move->move.spec_index = group->state->spec_index;
     move->move.epoch = 2;
-    assert_int_equal(policy_plan(group->state, 0, EXECUTION_FAILOVER, WEST, 0, &move->move.plan),
-                     CORE_OK);
+    assert_int_equal(
+        policy_plan(group->state, 0, EXECUTION_FAILOVER, WEST, 0, NULL, &move->move.plan), CORE_OK);
     assert_int_equal(move->move.plan.count, DEBT_MAX - 1 + 2);
     assert_int_equal(group_do(group, move), CORE_OK);
     for (uint32_t i = 0; i < DEBT_MAX - 1; i++) {

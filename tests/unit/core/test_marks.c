@@ -135,7 +135,7 @@ static void test_only_an_admin_releases(void **state) {
     command->move.kind = EXECUTION_RELEASE;
     command->move.spec_index = group->state->spec_index;
     command->move.epoch = 2;
-    (void)policy_plan(group->state, 0, EXECUTION_RELEASE, EAST, 0, &command->move.plan);
+    (void)policy_plan(group->state, 0, EXECUTION_RELEASE, EAST, 0, NULL, &command->move.plan);
     assert_int_equal(group_do(group, command), CORE_MALFORMED);
     assert_int_equal(command_least_role(COMMAND_ADOPT), ROLE_ADMIN);
 }
@@ -182,8 +182,10 @@ static void test_nothing_to_repair(void **state) {
     struct plan plan;
     group->state->spec.services[0].zone_count = 0;
     group->state->spec.services[0].record_count = 0;
-    assert_int_equal(policy_plan(group->state, 0, EXECUTION_REPAIR, EAST, 0, &plan), CORE_PLAN);
-    assert_int_equal(policy_plan(group->state, 0, EXECUTION_RELEASE, EAST, 0, &plan), CORE_OK);
+    assert_int_equal(policy_plan(group->state, 0, EXECUTION_REPAIR, EAST, 0, NULL, &plan),
+                     CORE_PLAN);
+    assert_int_equal(policy_plan(group->state, 0, EXECUTION_RELEASE, EAST, 0, NULL, &plan),
+                     CORE_OK);
     release(group); /* without zones there is nothing to unmark */
     assert_true(group_service(group)->released);
 }
@@ -194,21 +196,21 @@ static void test_unsound_plans(void **state) {
     struct state *s = group->state;
     struct plan plan;
     group_service(group)->debt_count = 1;
-    assert_int_equal(policy_plan(s, 0, EXECUTION_RELEASE, EAST, 0, &plan), CORE_OK);
+    assert_int_equal(policy_plan(s, 0, EXECUTION_RELEASE, EAST, 0, NULL, &plan), CORE_OK);
     assert_true(
-        plan_is_sound(s, 0, EXECUTION_RELEASE, EAST, 0, &plan)); /* settle, unmark, switch */
+        plan_is_sound(s, 0, EXECUTION_RELEASE, EAST, 0, NULL, &plan)); /* settle, unmark, switch */
     assert_int_equal(plan.steps[1].needs, 1);
-    assert_false(plan_is_sound(s, 0, EXECUTION_ADOPT, EAST, 0, &plan));
+    assert_false(plan_is_sound(s, 0, EXECUTION_ADOPT, EAST, 0, NULL, &plan));
     plan.steps[2].needs = 1;
-    assert_false(plan_is_sound(s, 0, EXECUTION_RELEASE, EAST, 0, &plan));
+    assert_false(plan_is_sound(s, 0, EXECUTION_RELEASE, EAST, 0, NULL, &plan));
     plan.steps[2].needs = 3;
     plan.steps[1].needs = 0;
-    assert_false(plan_is_sound(s, 0, EXECUTION_RELEASE, EAST, 0, &plan));
-    assert_int_equal(policy_plan(s, 0, EXECUTION_REPAIR, EAST, 0, &plan), CORE_OK);
-    assert_true(plan_is_sound(s, 0, EXECUTION_REPAIR, EAST, 0, &plan));
-    assert_false(plan_is_sound(s, 0, EXECUTION_FAILOVER, EAST, 0, &plan));
-    assert_int_equal(policy_plan(s, 0, EXECUTION_FAILOVER, WEST, 0, &plan), CORE_OK);
-    assert_false(plan_is_sound(s, 0, EXECUTION_REPAIR, WEST, 0, &plan));
+    assert_false(plan_is_sound(s, 0, EXECUTION_RELEASE, EAST, 0, NULL, &plan));
+    assert_int_equal(policy_plan(s, 0, EXECUTION_REPAIR, EAST, 0, NULL, &plan), CORE_OK);
+    assert_true(plan_is_sound(s, 0, EXECUTION_REPAIR, EAST, 0, NULL, &plan));
+    assert_false(plan_is_sound(s, 0, EXECUTION_FAILOVER, EAST, 0, NULL, &plan));
+    assert_int_equal(policy_plan(s, 0, EXECUTION_FAILOVER, WEST, 0, NULL, &plan), CORE_OK);
+    assert_false(plan_is_sound(s, 0, EXECUTION_REPAIR, WEST, 0, NULL, &plan));
     group_service(group)->debt_count = 0;
 }
 

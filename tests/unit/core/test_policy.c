@@ -106,17 +106,19 @@ static void test_full_output(void **state) {
 static void test_plans(void **state) {
     struct group *group = *state;
     struct plan plan;
-    assert_int_equal(policy_plan(group->state, 1, EXECUTION_FAILOVER, WEST, 0, &plan),
+    assert_int_equal(policy_plan(group->state, 1, EXECUTION_FAILOVER, WEST, 0, NULL, &plan),
                      CORE_NO_SERVICE);
-    assert_int_equal(policy_plan(group->state, 0, EXECUTION_FAILOVER, 3, 0, &plan), CORE_NO_REGION);
+    assert_int_equal(policy_plan(group->state, 0, EXECUTION_FAILOVER, 3, 0, NULL, &plan),
+                     CORE_NO_REGION);
     struct spec_service *spec = &group->state->spec.services[0];
     spec->zones[1] = spec->zones[0];
     spec->zone_count = 2;
-    assert_int_equal(policy_plan(group->state, 0, EXECUTION_ADOPT, EAST, 0, &plan), CORE_OK);
+    assert_int_equal(policy_plan(group->state, 0, EXECUTION_ADOPT, EAST, 0, NULL, &plan), CORE_OK);
     assert_int_equal(plan.count, 3);
     assert_string_equal(plan.steps[1].name, "adopt-2");
     assert_int_equal(plan.steps[2].needs, 3); /* the switch needs both fences */
-    assert_int_equal(policy_plan(group->state, 0, EXECUTION_FAILOVER, WEST, 0, &plan), CORE_OK);
+    assert_int_equal(policy_plan(group->state, 0, EXECUTION_FAILOVER, WEST, 0, NULL, &plan),
+                     CORE_OK);
     assert_string_equal(plan.steps[2].name, "dns-2");
     assert_int_equal(plan.steps[2].needs, 1);
 }
@@ -128,8 +130,9 @@ static void test_unsound_plans(void **state) {
     struct service *service = group_service(group);
     service->debt_count = 2;
     struct plan plan;
-#define SOUND(kind) plan_is_sound(s, 0, kind, (kind) == EXECUTION_ADOPT ? EAST : WEST, 0, &plan)
-    assert_int_equal(policy_plan(s, 0, EXECUTION_FAILOVER, WEST, 0, &plan), CORE_OK);
+#define SOUND(kind)                                                                                \
+    plan_is_sound(s, 0, kind, (kind) == EXECUTION_ADOPT ? EAST : WEST, 0, NULL, &plan)
+    assert_int_equal(policy_plan(s, 0, EXECUTION_FAILOVER, WEST, 0, NULL, &plan), CORE_OK);
     assert_true(SOUND(EXECUTION_FAILOVER)); /* settle, settle-2, switch, dns */
     assert_false(SOUND(EXECUTION_ADOPT));
     plan.steps[1].debt = 0;
@@ -144,7 +147,7 @@ static void test_unsound_plans(void **state) {
     assert_true(SOUND(EXECUTION_FAILOVER));
     plan.count = 3;
     assert_false(SOUND(EXECUTION_FAILOVER)); /* a zone is left out */
-    assert_int_equal(policy_plan(s, 0, EXECUTION_ADOPT, EAST, 0, &plan), CORE_OK);
+    assert_int_equal(policy_plan(s, 0, EXECUTION_ADOPT, EAST, 0, NULL, &plan), CORE_OK);
     assert_true(SOUND(EXECUTION_ADOPT)); /* settle, settle-2, adopt, switch */
     plan.steps[3].needs = 3;
     assert_false(SOUND(EXECUTION_ADOPT)); /* a switch without its fence */

@@ -128,7 +128,7 @@ static void any_decide(struct world *w, struct command *c) {
             .knows_suspect = true,
             .suspect_age_ms = near(w, 40000)};
     }
-    (void)policy_plan(s, place, EXECUTION_FAILOVER, WEST, 0, &d->plan);
+    (void)policy_plan(s, place, EXECUTION_FAILOVER, WEST, 0, NULL, &d->plan);
     if (chance(w, 10)) {
         d->plan.steps[below(w, STEP_MAX)].kind = (enum step_kind)below(w, STEP_KIND_COUNT + 1);
         d->plan.count = near32(w, d->plan.count);
@@ -205,7 +205,7 @@ static void any_move(struct world *w, struct command *c) {
     m->spec_index = near(w, s->spec_index);
     m->epoch = near(w, s->services[service].epoch + 1);
     m->skipped_gates = chance(w, 50) ? UINT32_MAX : (uint32_t)next(w);
-    (void)policy_plan(s, service, m->kind, WEST, 0, &m->plan);
+    (void)policy_plan(s, service, m->kind, WEST, 0, NULL, &m->plan);
 }
 
 static void any_spec(struct world *w, struct command *c, struct spec *spec) {

@@ -49,7 +49,8 @@ static struct command *command_of(struct bench *bench, uint32_t at, enum step_ev
     fields->after = (struct blob){.used = true, .size_bytes = 4, .bytes = "west"};
     char eid[EID_SIZE];
     step_eid(bench->group->state, 0, at, eid);
-    if (step->kind == STEP_LEASE && event == ON_INTENT) {
+    bool bare = step->kind == STEP_LEASE || step_is_unfenced(step->kind);
+    if (bare && event == ON_INTENT) {
         fields->before.size_bytes = 0;
         fields->after.size_bytes = 0;
     } else if (event == ON_INTENT) {
@@ -72,7 +73,8 @@ static void forget_blobs(struct state *state) {
     memset(state->blobs, 0, sizeof state->blobs);
 }
 
-/* Only an effect has attempts; a settle only closes; a switch is its entry; a lease only waits. */
+/* Only an effect has attempts; a settle only closes; a switch is its entry; a lease only waits;
+ * what has no fence can't be closed. */
 static bool phase_is_possible(enum step_kind kind, enum step_phase phase) {
     switch (kind) {
     case STEP_SWITCH:
@@ -81,6 +83,9 @@ static bool phase_is_possible(enum step_kind kind, enum step_phase phase) {
         return phase == STEP_WAITING || phase == STEP_INTENDED || step_is_ended(phase);
     case STEP_SETTLE:
         return phase == STEP_WAITING || phase == STEP_CLOSING || step_is_ended(phase);
+    case STEP_PROMOTE:
+    case STEP_WRITE:
+        return phase != STEP_ACCEPTED && phase != STEP_CLOSING;
     default:
         return true;
     }
@@ -124,6 +129,11 @@ static void prepare(struct bench *bench, struct group *group, enum execution_kin
     *debt = (struct debt){.epoch = 1, .step = 0, .zone = group->state->spec.services[0].zones[0]};
     (void)TEXT_COPY(debt->eid, "nocturnal/5.1/0");
     bench->service->longest_lease_ms = 1000;
+    static struct mongo_facts facts;
+    facts = mongo_example();
+    group->mongo = &facts;
+    group_add_set(group);
+    group_report(group, EVERYBODY, all_up);
     const char *to = execution_kind_moves(kind) ? "us-west-2" : "us-east-1";
     assert_int_equal(group_move(group, to, kind, 0), CORE_OK);
     bench->service->execution.phase = EXECUTION_RUNNING;
@@ -153,6 +163,9 @@ static void test_every_cell(void **state) {
                 try_cell(&bench, kinds[k].effect, phase, event, reached);
                 if (kinds[k].leaves) {
                     try_cell(&bench, STEP_LEASE, phase, event, reached);
+                    try_cell(&bench, STEP_PREFER, phase, event, reached);
+                    try_cell(&bench, STEP_PROMOTE, phase, event, reached);
+                    try_cell(&bench, STEP_WRITE, phase, event, reached);
                 }
             }
         }
@@ -457,13 +470,14 @@ static void test_a_waived_debt_is_not_in_the_plan(void **state) {
     uint32_t waives = GATE_BIT(GATE_DEBTS);
     (void)attempt_dns(group);
     assert_int_equal(group_choice(group, COMMAND_RELEASE, "dns"), CORE_OK);
-    assert_int_equal(policy_plan(group->state, 0, EXECUTION_SWITCHOVER, EAST, 0, &plan), CORE_OK);
+    assert_int_equal(policy_plan(group->state, 0, EXECUTION_SWITCHOVER, EAST, 0, NULL, &plan),
+                     CORE_OK);
     assert_int_equal(plan.steps[0].kind, STEP_SETTLE);
-    assert_int_equal(policy_plan(group->state, 0, EXECUTION_SWITCHOVER, EAST, waives, &plan),
+    assert_int_equal(policy_plan(group->state, 0, EXECUTION_SWITCHOVER, EAST, waives, NULL, &plan),
                      CORE_OK);
     assert_int_equal(plan.steps[0].kind, STEP_SWITCH);
-    assert_true(plan_is_sound(group->state, 0, EXECUTION_SWITCHOVER, EAST, waives, &plan));
-    assert_false(plan_is_sound(group->state, 0, EXECUTION_SWITCHOVER, EAST, 0, &plan));
+    assert_true(plan_is_sound(group->state, 0, EXECUTION_SWITCHOVER, EAST, waives, NULL, &plan));
+    assert_false(plan_is_sound(group->state, 0, EXECUTION_SWITCHOVER, EAST, 0, NULL, &plan));
 }
 
 static void test_attempts_count_up(void **state) {

@@ -442,7 +442,7 @@ void scene_move(struct scene *scene, uint32_t s) {
     move->kind = EXECUTION_FAILOVER;
     move->spec_index = state->spec_index;
     move->epoch = state->services[s].epoch + 1;
-    assert_int_equal(policy_plan(state, s, move->kind, WEST, 0, &move->plan), CORE_OK);
+    assert_int_equal(policy_plan(state, s, move->kind, WEST, 0, NULL, &move->plan), CORE_OK);
     assert_int_equal(group_do(&scene->group, command), CORE_OK);
 }
 

@@ -19,7 +19,8 @@ struct move_preview {
     uint64_t epoch; /* that it would get */
     struct plan plan;
     struct gate_reading gates[GATE_COUNT];
-    uint32_t failing; /* bits of gates */
+    struct mongo_view mongo; /* of the service's replica set */
+    uint32_t failing;        /* bits of gates; without a plan, not 0 */
     char hash[PLAN_HASH_SIZE];
 };
 

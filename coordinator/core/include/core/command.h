@@ -76,6 +76,7 @@ struct command_note {
     uint32_t to;            /* region, or NONE_INDEX */
     uint32_t failing_gates; /* bits */
     struct gate_reading gates[GATE_COUNT];
+    struct mongo_view mongo; /* all zero without a replica set */
 };
 
 /* A plan as proposed: only what says what to do; phases start at WAITING. */
@@ -96,6 +97,7 @@ struct command_decide {
     struct cited_report cited[NODE_MAX];
     uint32_t cited_count;
     struct gate_reading gates[GATE_COUNT];
+    struct mongo_view mongo; /* all zero without a replica set */
     struct plan plan;
 };
 
@@ -119,6 +121,7 @@ struct command_move {
     uint64_t spec_index, epoch; /* what the plan was made for: a plan made for another is refused */
     uint32_t skipped_gates;
     struct gate_reading gates[GATE_COUNT];
+    struct mongo_view mongo; /* all zero without a replica set, and of what moves nothing */
     struct plan plan;
 };
 

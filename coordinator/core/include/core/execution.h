@@ -8,6 +8,7 @@
 
 #include "core/gate.h"
 #include "core/limits.h"
+#include "core/mongo.h"
 
 enum execution_kind {
     EXECUTION_FAILOVER,   /* the old region is dead, or taken for dead */
@@ -39,12 +40,15 @@ enum execution_result {
 };
 
 enum step_kind {
-    STEP_SETTLE, /* burns the fence of an older epoch's released step */
-    STEP_ADOPT,  /* writes this epoch's fence beside the records as they are */
-    STEP_SWITCH, /* the committed change of the active region */
-    STEP_DNS,    /* records and fence of one zone */
-    STEP_LEASE,  /* waits until no grant of the old region can be held any more; sends nothing */
-    STEP_UNMARK, /* deletes the fence of one zone; its records stay */
+    STEP_SETTLE,  /* burns the fence of an older epoch's released step */
+    STEP_ADOPT,   /* writes this epoch's fence beside the records as they are */
+    STEP_SWITCH,  /* the committed change of the active region */
+    STEP_DNS,     /* records and fence of one zone */
+    STEP_LEASE,   /* waits until no grant of the old region can be held any more; sends nothing */
+    STEP_UNMARK,  /* deletes the fence of one zone; its records stay */
+    STEP_PREFER,  /* the replica set's config: the target region comes first, with the fence */
+    STEP_PROMOTE, /* a member of the target region becomes primary */
+    STEP_WRITE,   /* a majority acknowledges a write of that primary's term */
     STEP_KIND_COUNT
 };
 
@@ -64,9 +68,10 @@ enum step_phase {
 struct step {
     char name[NAME_SIZE];
     enum step_kind kind;
-    uint64_t needs;          /* bits of earlier steps */
-    uint32_t zone;           /* dns, adopt: place in the service's zones; others: NONE_INDEX */
-    uint32_t debt;           /* settle: place in the service's debts when the plan was made */
+    uint64_t needs; /* bits of earlier steps */
+    uint32_t zone;  /* dns, adopt, unmark: place in the service's zones; PLACE_OF_SET: its replica
+                       set; others: NONE_INDEX */
+    uint32_t debt;  /* settle: place in the service's debts when the plan was made */
     char debt_eid[EID_SIZE]; /* settle */
     bool continue_on_failure;
 
@@ -107,6 +112,7 @@ struct execution {
     struct gate_reading gates[GATE_COUNT];
     struct cited_report cited[NODE_MAX];
     uint32_t cited_count;
+    struct mongo_view mongo; /* what the choice of the member rests on; of services with a set */
     struct step steps[STEP_MAX];
     uint32_t step_count;
 };
@@ -172,6 +178,27 @@ const char *step_phase_text(enum step_phase phase);
 /* Whether this kind changes the active region. */
 static inline bool execution_kind_moves(enum execution_kind kind) {
     return kind == EXECUTION_FAILOVER || kind == EXECUTION_SWITCHOVER;
+}
+
+/* Whether it puts fences, or takes them out again, beside targets that stay as they are. */
+static inline bool execution_kind_marks(enum execution_kind kind) {
+    return kind == EXECUTION_ADOPT || kind == EXECUTION_RELEASE;
+}
+
+/* Whether it works on the replica set, without a fence: a request that comes late or twice does no
+ * harm there, and none of it can be made impossible. */
+static inline bool step_is_unfenced(enum step_kind kind) {
+    return kind == STEP_PROMOTE || kind == STEP_WRITE;
+}
+
+/* Whether its intent holds what is there and what is wanted. */
+static inline bool step_has_states(enum step_kind kind) {
+    return kind == STEP_DNS || kind == STEP_PREFER;
+}
+
+/* Whether it changes the fence alone. */
+static inline bool step_is_of_marks(enum step_kind kind) {
+    return kind == STEP_ADOPT || kind == STEP_UNMARK;
 }
 
 static inline bool execution_is_open(const struct execution *execution) {

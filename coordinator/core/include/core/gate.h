@@ -62,6 +62,11 @@ const char *gate_result_text(enum gate_result result);
 enum gate_unit gate_unit(enum gate gate);
 /* Whether an operator's move is held by it as well (unless skipped by name). */
 bool gate_is_manual(enum gate gate);
+/* Whether an operator may skip it by name. Nobody is promoted who isn't there, or whom no majority
+ * would follow. */
+bool gate_is_skippable(enum gate gate);
+/* Whether it is about the service's replica set; without one it doesn't apply. */
+bool gate_is_of_set(enum gate gate);
 /* GATE_COUNT when there is none of that word. */
 enum gate gate_from_word(const char *text);
 

@@ -19,10 +19,11 @@
 
 #define NODE_MAX 9
 #define REGION_MAX 16
-#define CHECK_MAX 32    /* a service */
-#define ZONE_MAX 4      /* a service */
-#define RECORD_MAX 16   /* a service, over all its zones */
-#define ZONE_SET_MAX 32 /* record sets of a service in one zone: one batch */
+#define CHECK_MAX 32          /* a service */
+#define ZONE_MAX 4            /* a service */
+#define PLACE_OF_SET ZONE_MAX /* among a service's targets: its replica set, behind the zones */
+#define RECORD_MAX 16         /* a service, over all its zones */
+#define ZONE_SET_MAX 32       /* record sets of a service in one zone: one batch */
 #define STATUS_RANGE_MAX 4
 #define STEP_MAX 64        /* a plan */
 #define DEBT_MAX 8         /* a service */

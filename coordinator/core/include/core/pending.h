@@ -56,13 +56,20 @@ enum step_action {
 enum step_action step_after_read(const struct state *state, uint32_t service, uint32_t step,
                                  const struct target_reading *reading, const char **why);
 
+/* The same for a step that has no fence (step_is_unfenced): `holds` says whether what it wants is
+ * there, by a read that began after its INTENT. */
+enum step_action step_after_look(const struct state *state, uint32_t service, uint32_t step,
+                                 bool holds, const char **why);
+
 /* Whether a fence that was read belongs to a later epoch than the step's eid. For a settled debt
  * that is proof enough; for a step of the open execution it means that another incarnation took
  * over. */
 bool step_is_overtaken(const struct state *state, uint32_t service, uint32_t step,
                        const char *fence);
 
-/* Name of the fence record, zone and role that a step works on. */
+/* Whether the step works on the service's replica set. */
+bool step_is_of_set(const struct state *state, uint32_t service, uint32_t step);
+/* Name of the fence record, zone and role that a step works on; NULL: on none, or not any more. */
 const struct spec_zone *step_zone(const struct state *state, uint32_t service, uint32_t step);
 /* The eid whose fence the step writes or burns (settle: the old one). */
 void step_eid(const struct state *state, uint32_t service, uint32_t step, char eid[EID_SIZE]);

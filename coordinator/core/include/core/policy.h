@@ -107,9 +107,20 @@ uint32_t policy_read_gates(const struct state *state, const struct policy_input 
                            uint32_t service, uint32_t to, bool automatic, uint32_t skip,
                            struct gate_reading gates[GATE_COUNT]);
 
+/* What all reports together say of the service's replica set (all zero: it has none). */
+void policy_view_set(const struct state *state, const struct policy_input *input, uint32_t service,
+                     struct mongo_view *ret);
+
+/* What a promotion in region `to` comes to, by a view. */
+void mongo_judge(const struct spec_mongo *mongo, const struct mongo_view *view, uint32_t to,
+                 struct mongo_verdict *ret);
+
 /* The plan for a move (or adoption) of a service to a region, by spec and debts; without the debts
- * where `skipped_gates` waives them by name. */
+ * where `skipped_gates` waives them by name. view: of the service's replica set, by which a move's
+ * inner steps are chosen; may be NULL for a service without one. CORE_GATE: nobody there can be
+ * promoted by what a plan may do. */
 enum core_error policy_plan(const struct state *state, uint32_t service, enum execution_kind kind,
-                            uint32_t to, uint32_t skipped_gates, struct plan *ret);
+                            uint32_t to, uint32_t skipped_gates, const struct mongo_view *view,
+                            struct plan *ret);
 
 #endif

@@ -65,6 +65,7 @@ struct debt {
     uint64_t epoch;
     uint32_t step;
     char eid[EID_SIZE];
+    bool of_set;           /* on the service's replica set, else on: */
     struct spec_zone zone; /* as it was when the step was sent */
 };
 
