@@ -31,7 +31,7 @@ static const struct bind_row plan_step_rows[] = {
     ROW_NAME(PLAN_STEP, name),
     ROW_ENUM(PLAN_STEP, kind, STEP_KIND_COUNT),
     ROW_ANY(PLAN_STEP, needs),
-    ROW_PLACE(PLAN_STEP, zone, ZONE_MAX),
+    ROW_PLACE(PLAN_STEP, zone, PLACE_OF_SET + 1),
     ROW_PLACE(PLAN_STEP, debt, DEBT_MAX),
     ROW_BOOL(PLAN_STEP, continue_on_failure),
 };
@@ -135,6 +135,7 @@ static const struct bind_row note_rows[] = {
     ROW_PLACE(struct command_note, to, REGION_MAX),
     ROW_NUMBER(struct command_note, failing_gates, GATE_BITS),
     ROW_PLACES(struct command_note, gates, gate_reading_table),
+    ROW_MESSAGE(struct command_note, mongo, mongo_view_table),
 };
 static const struct bind_table note_table =
     BIND_TABLE(struct command_note, noctua__note_command__descriptor, note_rows);
@@ -150,6 +151,7 @@ static const struct bind_row decide_rows[] = {
     ROW_COUNTED(struct command_decide, cited, cited_count, cited_report_table),
     ROW_PLACES(struct command_decide, gates, gate_reading_table),
     ROW_MESSAGE(struct command_decide, plan, plan_table),
+    ROW_MESSAGE(struct command_decide, mongo, mongo_view_table),
 };
 static const struct bind_table decide_table =
     BIND_TABLE(struct command_decide, noctua__decide_command__descriptor, decide_rows);
@@ -186,6 +188,7 @@ static const struct bind_row move_rows[] = {
     ROW_NUMBER(struct command_move, skipped_gates, GATE_BITS),
     ROW_PLACES(struct command_move, gates, gate_reading_table),
     ROW_MESSAGE(struct command_move, plan, plan_table),
+    ROW_MESSAGE(struct command_move, mongo, mongo_view_table),
 };
 static const struct bind_table move_command_table =
     BIND_TABLE(struct command_move, noctua__move_command__descriptor, move_rows);

@@ -99,9 +99,21 @@ static const struct bind_row mongo_facts_rows[] = {
     ROW_ANY(struct mongo_facts, write_took_ms),
     ROW_TEXT(struct mongo_facts, write_trouble),
     ROW_COUNTED(struct mongo_facts, members, member_count, mongo_member_table),
+    ROW_ANY(struct mongo_facts, primary),
+    ROW_ANY(struct mongo_facts, primary_age_ms),
+    ROW_INDEX(struct mongo_facts, primary_term),
 };
 const struct bind_table mongo_facts_table =
     BIND_TABLE(struct mongo_facts, noctua__mongo_facts__descriptor, mongo_facts_rows);
+
+static const struct bind_row mongo_view_rows[] = {
+    ROW_MESSAGE(struct mongo_view, facts, mongo_facts_table),
+    ROW_PLACE(struct mongo_view, primary, MONGO_MEMBER_MAX),
+    ROW_MESSAGE(struct mongo_view, head, mongo_optime_table),
+    ROW_ANY(struct mongo_view, head_age_ms),
+};
+const struct bind_table mongo_view_table =
+    BIND_TABLE(struct mongo_view, noctua__mongo_view__descriptor, mongo_view_rows);
 
 static enum error_code add_windows(const struct report *report, struct arena *arena,
                                    Noctua__NodeReport *wire, struct error *error) {

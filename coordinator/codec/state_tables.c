@@ -59,7 +59,7 @@ static const struct bind_row step_rows[] = {
     ROW_NAME(struct step, name),
     ROW_ENUM(struct step, kind, STEP_KIND_COUNT),
     ROW_ANY(struct step, needs),
-    ROW_PLACE(struct step, zone, ZONE_MAX),
+    ROW_PLACE(struct step, zone, PLACE_OF_SET + 1),
     ROW_PLACE(struct step, debt, DEBT_MAX),
     ROW_TEXT(struct step, debt_eid),
     ROW_BOOL(struct step, continue_on_failure),
@@ -99,15 +99,15 @@ static const struct bind_row execution_rows[] = {
     ROW_PLACES(struct execution, gates, gate_reading_table),
     ROW_COUNTED(struct execution, cited, cited_count, cited_report_table),
     ROW_COUNTED(struct execution, steps, step_count, step_table),
+    ROW_MESSAGE(struct execution, mongo, mongo_view_table),
 };
 const struct bind_table execution_table =
     BIND_TABLE(struct execution, noctua__execution__descriptor, execution_rows);
 
 static const struct bind_row debt_rows[] = {
-    ROW_INDEX(struct debt, epoch),
-    ROW_NUMBER(struct debt, step, STEP_MAX - 1),
-    ROW_TEXT(struct debt, eid),
-    ROW_MESSAGE(struct debt, zone, spec_zone_table),
+    ROW_INDEX(struct debt, epoch), ROW_NUMBER(struct debt, step, STEP_MAX - 1),
+    ROW_TEXT(struct debt, eid),    ROW_MESSAGE(struct debt, zone, spec_zone_table),
+    ROW_BOOL(struct debt, of_set),
 };
 const struct bind_table debt_table = BIND_TABLE(struct debt, noctua__debt__descriptor, debt_rows);
 

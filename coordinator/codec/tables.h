@@ -51,6 +51,7 @@ extern const struct bind_table report_opinion_table;
 extern const struct bind_table mongo_optime_table;
 extern const struct bind_table mongo_member_table;
 extern const struct bind_table mongo_facts_table;
+extern const struct bind_table mongo_view_table;
 
 /* lease_codec.c */
 extern const struct bind_table lease_grant_table;

@@ -58,6 +58,7 @@ static const struct bind_table *const all_tables[] = {
     &mongo_optime_table,
     &mongo_member_table,
     &mongo_facts_table,
+    &mongo_view_table,
     &spec_table,
     &state_table,
 };
@@ -242,6 +243,7 @@ static void every_byte_of_core_is_bound(void **state) {
     ASSERT_COVERS(struct mongo_optime, &mongo_optime_table);
     ASSERT_COVERS(struct mongo_member, &mongo_member_table);
     ASSERT_COVERS_LARGE(struct mongo_facts, &mongo_facts_table);
+    ASSERT_COVERS_LARGE(struct mongo_view, &mongo_view_table);
     ASSERT_COVERS_LARGE(struct command_nodes, command_table(COMMAND_NODES));
     ASSERT_COVERS(COMMAND_BODY(leader), command_table(COMMAND_LEADER));
     ASSERT_COVERS(COMMAND_BODY(feature), command_table(COMMAND_FEATURE));
@@ -249,11 +251,11 @@ static void every_byte_of_core_is_bound(void **state) {
     ASSERT_COVERS(struct command_expire, command_table(COMMAND_EXPIRE));
     ASSERT_COVERS(struct command_tick, command_table(COMMAND_TICK));
     ASSERT_COVERS(COMMAND_BODY(suspect), command_table(COMMAND_SUSPECT));
-    ASSERT_COVERS(struct command_note, command_table(COMMAND_NOTE));
-    ASSERT_COVERS(struct command_decide, command_table(COMMAND_DECIDE));
+    ASSERT_COVERS_LARGE(struct command_note, command_table(COMMAND_NOTE));
+    ASSERT_COVERS_LARGE(struct command_decide, command_table(COMMAND_DECIDE));
     ASSERT_COVERS(struct command_step, command_table(COMMAND_INTENT));
     ASSERT_COVERS(COMMAND_BODY(halt), command_table(COMMAND_HALT));
-    ASSERT_COVERS(struct command_move, command_table(COMMAND_MOVE));
+    ASSERT_COVERS_LARGE(struct command_move, command_table(COMMAND_MOVE));
     ASSERT_COVERS(struct command_override, command_table(COMMAND_OVERRIDE));
     ASSERT_COVERS(struct command_choice, command_table(COMMAND_RELEASE));
 }
