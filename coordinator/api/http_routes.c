@@ -193,11 +193,20 @@ static void answer_lease(const struct http_scene *scene, const struct segments *
     }
 }
 
+/* With a replica set it is what this node saw, whatever is committed; else where it is active. */
 static void answer_primary(const struct http_scene *scene, const struct segments *segments,
                            struct http_answer *answer) {
     const struct view_service *service = find_service(scene, segments->at[1], NULL, NULL, answer);
-    if (service != NULL) {
-        say(answer, HTTP_STATUS_OK, "%s\n", scene->view->regions[service->active]);
+    if (service == NULL) {
+        return;
+    }
+    const struct primary_facts *primary = &service->primary;
+    uint32_t region = primary->is_watched ? primary->region : service->active;
+    if (region >= scene->view->region_count ||
+        (primary->is_watched && scene->now_ms > primary->until_ms)) {
+        say(answer, HTTP_STATUS_SERVICE_UNAVAILABLE, "no primary takes writes\n");
+    } else {
+        say(answer, HTTP_STATUS_OK, "%s\n", scene->view->regions[region]);
     }
 }
 

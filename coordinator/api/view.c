@@ -120,6 +120,7 @@ static void take_facts(struct view *view, const struct api_facts *facts) {
     for (uint32_t i = 0; i < view->service_count; i++) {
         take_service(&view->services[i], state, i);
         take_lease(&view->services[i], facts);
+        view->services[i].primary = facts->primaries[i];
     }
 }
 

@@ -110,6 +110,7 @@ void node_facts(struct noctuad *node, struct api_facts *ret) {
         }
     }
     ret->leases = node->held;
+    node_primaries(node, ret->primaries);
     ret->last_log_index = status.last_log_index;
     fill_strangers(node, &status, ret);
     if (leads) {

@@ -90,7 +90,6 @@ void node_publish_soon(struct noctuad *node) {
     }
 }
 
-static void report_soon(struct noctuad *node);
 static void on_prepare_timer(uv_timer_t *timer);
 
 /* Whether the entry that is being applied was in this node's own log when the process started: then
@@ -151,7 +150,7 @@ static void on_applied(void *context, uint64_t index, const struct command *comm
     executor_poke(node->executor);
     inspector_poke(node->inspector);
     if (command->kind == COMMAND_LEADER) {
-        report_soon(node); /* a new leader knows nothing of us yet */
+        node_report_soon(node); /* a new leader knows nothing of us yet */
     }
     if (command->kind == COMMAND_SWITCH) {
         node_ask_for_leases(node, true);
@@ -172,6 +171,7 @@ static void on_leadership(void *context, bool leads, uint64_t term) {
     leases_lead(&node->leases, leads, clock_boottime_ms(node->clock));
     executor_lead(node->executor, leads, term);
     inspector_lead(node->inspector, leads);
+    probe_mongo_lead(node->sets, leads);
     if (leads) {
         node_send_report(node);
     }
@@ -216,7 +216,7 @@ static void on_soon(uv_timer_t *timer) {
     node_send_report(timer->data);
 }
 
-static void report_soon(struct noctuad *node) {
+void node_report_soon(struct noctuad *node) {
     if (!node->stopping && !uv_is_active((uv_handle_t *)&node->soon_timer)) {
         (void)uv_timer_start(&node->soon_timer, on_soon, 0, 0);
     }
@@ -240,7 +240,7 @@ static void on_probe_result(void *context, const struct probe_check_view *check)
                         state->spec.regions[target->region].name, probe_result_text(last->code),
                         (uint32_t)(last->finish_ms - last->start_ms));
     if (state->services[target->service].suspect.open) {
-        report_soon(node);
+        node_report_soon(node);
     }
 }
 
@@ -249,12 +249,12 @@ static void on_opinion(void *context, uint32_t service, uint32_t region,
     (void)service;
     (void)region;
     (void)opinion;
-    report_soon(context);
+    node_report_soon(context);
 }
 
 static void on_control(void *context, bool reaches) {
     (void)reaches;
-    report_soon(context);
+    node_report_soon(context);
 }
 
 static void on_report_timer(uv_timer_t *timer) {
@@ -462,6 +462,9 @@ static enum error_code start(struct noctuad *node, struct error *error) {
     }
     if (code == ERROR_OK) {
         code = start_probes(node, error);
+    }
+    if (code == ERROR_OK) {
+        code = node_start_watching(node, error);
     }
     if (code == ERROR_OK) {
         code = start_api(node, error);

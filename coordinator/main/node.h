@@ -19,9 +19,11 @@
 #include "executor/inspector.h"
 #include "executor/leader.h"
 #include "executor/leases.h"
+#include "mongo/client.h"
 #include "net/tls.h"
 #include "probe/control.h"
 #include "probe/engine.h"
+#include "probe/mongo.h"
 #include "replica/replica.h"
 
 /* A window as this node's own stopwatch knows it. */
@@ -51,6 +53,8 @@ struct noctuad {
     struct view *view; /* the last one, for its documents */
     struct probe_engine *probes;
     struct probe_control *control;
+    struct mongo_client *mongo;
+    struct probe_mongo *sets; /* the replica sets, watched */
     struct pager *pager;
     bool tells_of_targets; /* it leads, and has read them all */
     uint64_t ready_ms;     /* CLOCK_BOOTTIME of the last look at readiness */
@@ -150,6 +154,10 @@ void node_publish(struct noctuad *node);
 /* ... in this turn of the loop, once. */
 void node_publish_soon(struct noctuad *node);
 
+/* node.c */
+/* A report out of turn, coalesced. */
+void node_report_soon(struct noctuad *node);
+
 /* reporting.c */
 void node_build_report(struct noctuad *node);
 void node_send_report(struct noctuad *node);
@@ -159,5 +167,16 @@ void node_note_windows(struct noctuad *node);
 /* probing.c */
 /* Brings the probes in line with spec and active regions. */
 void node_configure_probes(struct noctuad *node);
+/* ... when other regions than before have members of a replica set. */
+void node_configure_checks(struct noctuad *node);
+
+/* watching.c */
+enum error_code node_start_watching(struct noctuad *node, struct error *error);
+/* Brings the watched replica sets in line with spec and active regions. */
+void node_configure_sets(struct noctuad *node);
+/* What this node knows of them, for its report and its endpoints. */
+void node_report_sets(const struct noctuad *node, struct report *ret);
+void node_primaries(const struct noctuad *node, struct primary_facts ret[SERVICE_MAX]);
+void node_stop_watching(struct noctuad *node, void (*on_closed)(void *context), void *context);
 
 #endif

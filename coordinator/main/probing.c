@@ -58,6 +58,24 @@ static void fill_target(const struct noctuad *node, const struct spec_check *che
     (void)TEXT_COPY(ret->server_name, check->server_name);
 }
 
+/* Fed by the watcher of the replica set. Its URL is there to tell checks apart. */
+static void fill_set_target(const struct state *state, uint32_t service, uint32_t region,
+                            struct probe_target *ret) {
+    const struct spec_mongo *mongo = &state->spec.services[service].mongo;
+    memset(ret, 0, sizeof *ret);
+    ret->service = service;
+    ret->region = region;
+    ret->type = PROBE_TYPE_FED;
+    (void)TEXT_COPY(ret->check, MONGO_CHECK_NAME);
+    (void)snprintf(ret->url, sizeof ret->url, "%s %s %.300s", state->spec.services[service].name,
+                   state->spec.regions[region].name, mongo->uri);
+    ret->timeout_ms = mongo->timeout_ms;
+    ret->interval_ms = mongo->interval_ms;
+    ret->fall = mongo->fall;
+    ret->rise = mongo->rise;
+    ret->critical = true;
+}
+
 /* A check that says nothing about a standby is probed where the service is active only. */
 static uint32_t fill_targets(const struct noctuad *node, const struct state *state,
                              struct probe_target *targets) {
@@ -74,6 +92,12 @@ static uint32_t fill_targets(const struct noctuad *node, const struct state *sta
                 }
                 if (targets != NULL) {
                     fill_target(node, check, s, r, &targets[count]);
+                }
+                count++;
+            }
+            if (is_probed(service, r) && probe_mongo_has_members(node->sets, s, r)) {
+                if (targets != NULL) {
+                    fill_set_target(state, s, r, &targets[count]);
                 }
                 count++;
             }
@@ -95,10 +119,15 @@ static bool is_configured(const struct noctuad *node, const struct state *state)
 }
 
 void node_configure_probes(struct noctuad *node) {
-    const struct state *state = replica_state(node->replica);
-    if (is_configured(node, state)) {
+    if (is_configured(node, replica_state(node->replica))) {
         return;
     }
+    node_configure_sets(node); /* first: it knows which regions have members */
+    node_configure_checks(node);
+}
+
+void node_configure_checks(struct noctuad *node) {
+    const struct state *state = replica_state(node->replica);
     uint32_t count = fill_targets(node, state, NULL);
     struct probe_target *targets = calloc(count == 0 ? 1 : count, sizeof *targets);
     struct error error = {ERROR_NO_MEMORY, "out of memory"};

@@ -72,6 +72,7 @@ void node_build_report(struct noctuad *node) {
     report->lease_services = asks ? node->lease_services : 0;
     report->service_count = state->spec.service_count;
     report->region_count = state->spec.region_count;
+    node_report_sets(node, report);
     for (uint32_t s = 0; s < report->service_count; s++) {
         const struct seen_window *seen = &node->windows[s];
         report->windows[s] = (struct report_window){

@@ -35,6 +35,9 @@ struct probe_check *probe_check_create(struct probe_engine *engine,
         check->debounce.last.code = PROBE_INTERNAL; /* what status shows of it, for ever */
         return check;
     }
+    if (target->type == PROBE_TYPE_FED) {
+        return check;
+    }
     if (!endpoint->is_literal) {
         check->host = probe_resolver_acquire(engine->resolver, endpoint->host);
         if (check->host == NULL) {
@@ -217,7 +220,7 @@ void probe_check_start(struct probe_check *check) {
 
 void probe_check_spread(struct probe_check *check) {
     assert(check->phase == PROBE_IDLE);
-    if (check->endpoint.is_unusable) {
+    if (check->endpoint.is_unusable || check->target.type == PROBE_TYPE_FED) {
         return;
     }
     arm(check, entropy_between(check->engine->entropy, 0, check->target.interval_ms - 1));

@@ -37,6 +37,7 @@ struct probe_engine {
     uint32_t open_handles; /* what closing waits for */
     uint32_t in_flight_count;
     uint64_t probe_count, stall_count, last_stall_ms;
+    uint64_t stalled_at_ms; /* CLOCK_BOOTTIME when the last stall was over; 0: none yet */
     bool in_callback, closing;
     void (*on_closed)(void *context);
     void *closed_context;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "http.h"
 
 enum { WATCH_INTERVAL_MS = 100 };
@@ -29,6 +30,7 @@ void probe_engine_drop(struct probe_engine *engine) {
 static void note_stall(struct probe_engine *engine, uint64_t gap_ms) {
     engine->stall_count++;
     engine->last_stall_ms = gap_ms;
+    engine->stalled_at_ms = engine->last_seen_ms;
     for (size_t i = 0; i < engine->check_count; i++) {
         struct probe_check *check = engine->checks[i];
         if (check->phase == PROBE_IDLE) {
@@ -170,6 +172,26 @@ bool probe_engine_opinion(const struct probe_engine *engine, uint32_t service, u
     }
     form_opinion(engine, group, ret_opinion);
     return true;
+}
+
+void probe_engine_feed(struct probe_engine *engine, uint32_t service, uint32_t region,
+                       const char *check, const struct probe_result *result) {
+    uint64_t now_ms = probe_engine_watch(engine);
+    const struct probe_group *group = probe_engine_find_group(engine, service, region);
+    struct probe_result counted = *result;
+    if (counted.start_ms < engine->stalled_at_ms) {
+        counted.code = PROBE_STALLED;
+    }
+    counted.finish_ms = counted.finish_ms > now_ms ? now_ms : counted.finish_ms;
+    for (size_t i = 0; group != NULL && i < group->count; i++) {
+        struct probe_check *fed = engine->checks[group->first + i];
+        if (fed->target.type == PROBE_TYPE_FED && text_equal(fed->target.check, check)) {
+            engine->probe_count++;
+            (void)probe_debounce_feed(&fed->debounce, &counted);
+            probe_engine_report(engine, fed);
+            return;
+        }
+    }
 }
 
 void probe_engine_each(const struct probe_engine *engine,

@@ -11,8 +11,10 @@ static bool is_terminated(const char *text, size_t size) {
     return memchr(text, '\0', size) != NULL;
 }
 
-static const char *const schemes[] = {
-    [PROBE_TYPE_HTTP] = "http", [PROBE_TYPE_HTTPS] = "https", [PROBE_TYPE_TCP] = "tcp"};
+static const char *const schemes[] = {[PROBE_TYPE_HTTP] = "http",
+                                      [PROBE_TYPE_HTTPS] = "https",
+                                      [PROBE_TYPE_TCP] = "tcp",
+                                      [PROBE_TYPE_FED] = ""};
 
 enum error_code probe_target_check_texts(const struct probe_target *t, struct error *error) {
     bool ok = is_terminated(t->check, sizeof t->check) && is_terminated(t->url, sizeof t->url) &&
@@ -197,11 +199,15 @@ enum error_code probe_target_check(const struct probe_target *target,
     if (code != ERROR_OK) {
         return code;
     }
+    struct probe_endpoint endpoint = {0};
+    if (target->type == PROBE_TYPE_FED) {
+        *ret_endpoint = endpoint;
+        return ERROR_OK;
+    }
     CURLU *url = curl_url();
     if (url == NULL) {
         return error_set(error, ERROR_NO_MEMORY, "check '%s': out of memory", target->check);
     }
-    struct probe_endpoint endpoint = {0};
     code = parse_url(url, target, &endpoint, error);
     curl_url_cleanup(url);
     if (code == ERROR_OK) {

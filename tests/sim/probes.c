@@ -51,7 +51,7 @@ enum error_code probe_engine_create(uv_loop_t *loop, const struct clock *clock,
 }
 
 static void form_opinion(struct probe_engine *engine, uint32_t service, uint32_t region) {
-    struct probe_opinion_check checks[CHECK_MAX];
+    struct probe_opinion_check checks[PROBE_GROUP_CHECK_MAX];
     struct probe_opinion *kept = &engine->opinions[service][region];
     struct probe_opinion formed;
     size_t count = 0;
@@ -99,6 +99,21 @@ static void on_result(void *context) {
         engine->options.on_result(engine->options.context, &view);
     }
     free(probe);
+}
+
+void probe_engine_feed(struct probe_engine *engine, uint32_t service, uint32_t region,
+                       const char *name, const struct probe_result *result) {
+    for (uint32_t i = 0; i < engine->count && !engine->closing; i++) {
+        struct check *check = &engine->checks[i];
+        if (check->target.type == PROBE_TYPE_FED && check->target.service == service &&
+            check->target.region == region && text_equal(check->target.check, name)) {
+            (void)probe_debounce_feed(&check->debounce, result);
+            form_opinion(engine, service, region);
+            struct probe_check_view view = {&check->target, &check->debounce, false};
+            engine->options.on_result(engine->options.context, &view);
+            return;
+        }
+    }
 }
 
 static void *new_probe(struct probe_engine *engine, uint32_t check) {
@@ -158,6 +173,9 @@ enum error_code probe_engine_configure(struct probe_engine *engine,
     engine->count = (uint32_t)count;
     engine->configuration++;
     for (uint32_t i = 0; i < engine->count; i++) {
+        if (targets[i].type == PROBE_TYPE_FED) {
+            continue;
+        }
         uint64_t first_us = chance_below(&engine->node->chance, targets[i].interval_ms * SIM_MS);
         sim_at_node(engine->node, sim_now(engine->node->sim) + first_us, on_next,
                     new_probe(engine, i), true);

@@ -46,6 +46,13 @@ struct lease_facts {
     uint64_t epoch, until_ms; /* CLOCK_BOOTTIME */
 };
 
+/* Where a service's replica set takes writes, as this node observed it. */
+struct primary_facts {
+    bool is_watched;   /* the service has a set */
+    uint32_t region;   /* place in the spec; NONE_INDEX: none is known */
+    uint64_t until_ms; /* CLOCK_BOOTTIME: as long as that is fresh */
+};
+
 /* What the leader last read of a service's zone. */
 struct target_facts {
     enum { TARGET_NOT_READ, TARGET_RIGHT, TARGET_FOREIGN, TARGET_UNREADABLE } result;
@@ -87,9 +94,10 @@ struct api_facts {
         bool holds;
     } alarms[ALARM_FACTS_MAX];
     uint32_t alarm_count;
-    bool alarms_told;                 /* every receiver knows everything */
-    const struct lease_facts *leases; /* SERVICE_MAX of them, in no order; NULL: none */
-    const struct probe_facts *probes; /* for what a view shows; elsewhere none */
+    bool alarms_told;                            /* every receiver knows everything */
+    const struct lease_facts *leases;            /* SERVICE_MAX of them, in no order; NULL: none */
+    struct primary_facts primaries[SERVICE_MAX]; /* by place */
+    const struct probe_facts *probes;            /* for what a view shows; elsewhere none */
     uint32_t probe_count;
 };
 

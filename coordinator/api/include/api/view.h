@@ -24,6 +24,7 @@ struct view_service {
     uint32_t lease_region;   /* that this node holds a lease for; NONE_INDEX */
     uint64_t lease_until_ms; /* CLOCK_BOOTTIME */
     uint64_t lease_epoch;
+    struct primary_facts primary; /* of its replica set */
 };
 
 struct view_text; /* a rendered document, shared between views */

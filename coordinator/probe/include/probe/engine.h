@@ -28,8 +28,8 @@
 #include "probe/debounce.h"
 #include "probe/result.h"
 
-#define PROBE_TARGET_MAX 10000 /* descriptors: one a probe in flight or kept alive */
-#define PROBE_GROUP_CHECK_MAX CHECK_MAX
+#define PROBE_TARGET_MAX 10000                /* descriptors: one a probe in flight or kept alive */
+#define PROBE_GROUP_CHECK_MAX (CHECK_MAX + 1) /* and the replica set's */
 #define PROBE_STATUS_RANGE_MAX 8
 #define PROBE_URL_SIZE 512
 #define PROBE_MATCH_SIZE 256
@@ -44,7 +44,13 @@
 #define PROBE_SHARD_TARGETS 50       /* default of targets_per_shard */
 #define PROBE_STALL_MS 1000          /* default of stall_ms */
 
-enum probe_type { PROBE_TYPE_HTTP, PROBE_TYPE_HTTPS, PROBE_TYPE_TCP, PROBE_TYPE_COUNT };
+enum probe_type {
+    PROBE_TYPE_HTTP,
+    PROBE_TYPE_HTTPS,
+    PROBE_TYPE_TCP,
+    PROBE_TYPE_FED, /* never probed here: its results come by probe_engine_feed */
+    PROBE_TYPE_COUNT
+};
 
 struct probe_status_range {
     uint16_t low, high; /* both included, 100 .. 599 */
@@ -54,7 +60,7 @@ struct probe_target {
     uint32_t service, region; /* the caller's keys */
     char check[NAME_SIZE];    /* unique within (service, region) */
     enum probe_type type;
-    char url[PROBE_URL_SIZE]; /* http://, https:// or tcp://host:port as the type says */
+    char url[PROBE_URL_SIZE]; /* http://, https:// or tcp://host:port as the type says; FED: any */
     struct probe_status_range expect[PROBE_STATUS_RANGE_MAX];
     uint32_t expect_count;        /* 0: 200-399 */
     char match[PROBE_MATCH_SIZE]; /* "": any body */
@@ -114,6 +120,12 @@ enum error_code probe_engine_create(uv_loop_t *loop, const struct clock *clock,
 enum error_code probe_engine_configure(struct probe_engine *engine,
                                        const struct probe_target *targets, size_t count,
                                        struct error *error);
+
+/* A result of the FED check of that name, found elsewhere; its start_index is the log index that
+ * was applied when the asking began. One that began before this loop last stood still is void. No
+ * such check: dropped. Calls on_result, on_change. Not to be called from a callback. */
+void probe_engine_feed(struct probe_engine *engine, uint32_t service, uint32_t region,
+                       const char *check, const struct probe_result *result);
 
 /* False, ret_opinion untouched: there is no target of this (service, region). */
 bool probe_engine_opinion(const struct probe_engine *engine, uint32_t service, uint32_t region,

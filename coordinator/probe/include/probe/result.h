@@ -27,6 +27,11 @@ enum probe_result_kind { PROBE_KIND_OK, PROBE_KIND_FAIL, PROBE_KIND_VOID };
     X(BODY, "body", FAIL, "the body lacks the text to match")                                      \
     X(TOO_LARGE, "too_large", FAIL, "the text to match is not in the part of the body we read")    \
     X(PROTOCOL, "protocol", FAIL, "not an HTTP/1.1 answer, or one out of bounds")                  \
+    X(NO_PRIMARY, "no_primary", FAIL, "the replica set has no writable primary")                   \
+    X(NO_MEMBER, "no_member", FAIL, "no electable member of the region is PRIMARY or SECONDARY")   \
+    X(AUTH, "auth", VOID, "this node's credentials were refused, so it can't tell")                \
+    X(CREDENTIALS, "credentials", VOID, "this node can't read its credentials")                    \
+    X(NOT_READ, "not_read", VOID, "the replica set's configuration was never read")                \
     X(STALLED, "stalled", VOID, "this process was stopped or suspended meanwhile")                 \
     X(INTERNAL, "internal", VOID, "this node could not probe: memory, descriptors, files")
 
