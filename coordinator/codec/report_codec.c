@@ -335,7 +335,7 @@ enum error_code codec_decode_report(const void *bytes, size_t size_bytes, struct
                                ? error_set(error, ERROR_NO_MEMORY, "no memory for a report")
                                : read_report(bytes, size_bytes, &arena, report, error);
     if (report != NULL && code == ERROR_OK) {
-        memcpy(ret, report, sizeof *ret);
+        report_copy(ret, report);
     }
     free(report);
     arena_finish(&arena);

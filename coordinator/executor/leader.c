@@ -192,12 +192,12 @@ void leader_on_report(struct leader *leader, const struct report *report) {
         return; /* overtaken on its way */
     }
     if (slot->report == NULL) {
-        slot->report = malloc(sizeof *slot->report);
+        slot->report = calloc(1, sizeof *slot->report);
         if (slot->report == NULL) {
             return;
         }
     }
-    *slot->report = *report;
+    report_copy(slot->report, report);
     slot->node_id = report->node_id;
     slot->received_ms = now_ms(leader);
     leader_poke(leader);

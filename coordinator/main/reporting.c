@@ -54,6 +54,12 @@ void node_build_report(struct noctuad *node) {
     report->boot = status.boot;
     report->sequence++;
     report->applied_index = state->applied_index;
+    if (report->spec_index != state->spec_index) {
+        /* Fewer services, perhaps: what is beyond them stays empty. */
+        memset(report->windows, 0, sizeof report->windows);
+        memset(report->opinions, 0, sizeof report->opinions);
+        memset(report->mongo, 0, sizeof report->mongo);
+    }
     report->spec_index = state->spec_index;
     report->wall_ms = clock_wall_ms(node->clock);
     report->feature_level = node->feature_level;

@@ -163,10 +163,10 @@ void replica_send_report(struct replica *replica, const struct report *report) {
     raft_leader(&replica->raft, &leader, &address);
     if (leader == replica->id) {
         if (replica->own_reports == NULL) {
-            replica->own_reports = malloc(sizeof *replica->own_reports);
+            replica->own_reports = calloc(1, sizeof *replica->own_reports);
         }
         if (replica->own_reports != NULL) {
-            *replica->own_reports = *report;
+            report_copy(replica->own_reports, report);
             replica->has_own_report = true;
             replica_wake(replica);
         }

@@ -44,7 +44,7 @@ static void encode(const struct report *report, struct buffer *ret) {
 
 static void reports_come_back(void **state) {
     (void)state;
-    struct report *into = malloc(sizeof *into);
+    struct report *into = calloc(1, sizeof *into);
     assert_non_null(into);
     for (uint64_t seed = 1; seed <= 100; seed++) {
         struct report *report = make_report(seed);

@@ -18,8 +18,9 @@
 enum error_code codec_encode_report(const struct report *report, struct buffer *out,
                                     struct error *error);
 
-/* Reads a report into `ret`, all of it: what was not sent is zero. Untouched on failure. Codes as
- * codec_decode_batch. `struct report` is large (about 115 KB): not for a small stack. */
+/* Reads a report into `ret`, which holds one already, or zeroes: what was not sent is zero.
+ * Untouched on failure. Codes as codec_decode_batch. `struct report` is large (about 400 KB): not
+ * for a small stack. */
 enum error_code codec_decode_report(const void *bytes, size_t size_bytes, struct report *ret,
                                     struct error *error);
 

@@ -50,6 +50,10 @@ struct report {
     struct mongo_facts mongo[SERVICE_MAX]; /* of services that have a replica set */
 };
 
+/* The whole, without going over what neither of them has: a report is large and mostly empty. Both
+ * must be empty (zero) beyond their service_count; so is *to afterwards. */
+void report_copy(struct report *to, const struct report *from);
+
 /* The leader's memory of one term; lost with the term. */
 struct policy_input {
     uint64_t term, self_id;
