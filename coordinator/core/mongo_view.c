@@ -135,6 +135,21 @@ static void find_head(struct mongo_view *view) {
     }
 }
 
+void mongo_view_of(const struct mongo_facts *facts, uint64_t fresh_ms, struct mongo_view *ret) {
+    memset(ret, 0, sizeof *ret);
+    ret->facts = *facts;
+    for (uint32_t i = 0; i < ret->facts.member_count; i++) {
+        struct mongo_member *member = &ret->facts.members[i];
+        if (!is_fresh(member, fresh_ms)) {
+            member->answers = false;
+            member->writable = false;
+            member->state = MONGO_UNKNOWN;
+        }
+    }
+    ret->primary = find_primary(&ret->facts);
+    find_head(ret);
+}
+
 void policy_view_set(const struct state *state, const struct policy_input *input, uint32_t service,
                      struct mongo_view *ret) {
     const struct mongo_facts *newest = NULL;
@@ -176,15 +191,6 @@ void policy_view_set(const struct state *state, const struct policy_input *input
             merge(facts, other, late_ms);
         }
     }
-    uint64_t fresh_ms = mongo_fresh_ms(&state->spec.services[service].mongo);
-    for (uint32_t i = 0; i < facts->member_count; i++) {
-        struct mongo_member *member = &facts->members[i];
-        if (!is_fresh(member, fresh_ms)) {
-            member->answers = false;
-            member->writable = false;
-            member->state = MONGO_UNKNOWN;
-        }
-    }
-    ret->primary = find_primary(facts);
-    find_head(ret);
+    struct mongo_facts together = *facts;
+    mongo_view_of(&together, mongo_fresh_ms(&state->spec.services[service].mongo), ret);
 }

@@ -4,8 +4,8 @@
 #define PROBE_MONGO_PRIVATE_H
 
 #include "mongo/client.h"
+#include "mongo/replica_set.h"
 #include "probe/mongo.h"
-#include "replica_set.h"
 
 struct watched_set;
 
@@ -69,6 +69,10 @@ struct mongo_link *mongo_watch_open(const struct watched_set *set, const char *h
 void mongo_round_on_timer(uv_timer_t *timer);
 /* Ends what is under way without results. */
 void mongo_round_close(struct watched_set *set);
+
+/* mongo_region.c: the result of a region by answers asked since `since_ms`. */
+enum probe_result_code mongo_region_judge(const struct replica_set *set, uint32_t region,
+                                          bool active, uint64_t since_ms);
 
 /* mongo_canary.c */
 /* Writes, when it is time and there is a primary. */

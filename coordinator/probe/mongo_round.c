@@ -117,7 +117,7 @@ static void tell_results(struct watched_set *set) {
             continue;
         }
         result.code = set->state.is_known
-                          ? replica_set_judge(&set->state, r, r == set->active, set->start_ms)
+                          ? mongo_region_judge(&set->state, r, r == set->active, set->start_ms)
                           : unread_code(set);
         if (watch->options.on_result != NULL) {
             watch->options.on_result(watch->options.context, set->service, r, &result);

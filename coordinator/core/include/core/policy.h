@@ -115,6 +115,9 @@ uint32_t policy_read_gates(const struct state *state, const struct policy_input 
 void policy_view_set(const struct state *state, const struct policy_input *input, uint32_t service,
                      struct mongo_view *ret);
 
+/* The same from the facts of one: a member whose answer is older than fresh_ms doesn't answer. */
+void mongo_view_of(const struct mongo_facts *facts, uint64_t fresh_ms, struct mongo_view *ret);
+
 /* What a promotion in region `to` comes to, by a view. */
 void mongo_judge(const struct spec_mongo *mongo, const struct mongo_view *view, uint32_t to,
                  struct mongo_verdict *ret);

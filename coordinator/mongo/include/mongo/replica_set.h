@@ -1,11 +1,10 @@
 /* What is known of one replica set, put together from answers: pure, times come as arguments
  * (CLOCK_BOOTTIME). */
-#ifndef PROBE_REPLICA_SET_H
-#define PROBE_REPLICA_SET_H
+#ifndef MONGO_REPLICA_SET_H
+#define MONGO_REPLICA_SET_H
 
 #include "mongo/reply.h"
 #include "mongo/result.h"
-#include "probe/result.h"
 
 struct set_member {
     struct mongo_config_member config;
@@ -68,9 +67,10 @@ uint32_t replica_set_primary(const struct replica_set *set, uint64_t since_ms);
 /* Whether a member is tagged with the region, whatever it may do. */
 bool replica_set_has_members(const struct replica_set *set, uint32_t region);
 
-/* The result of a region by answers asked since `since_ms`. */
-enum probe_result_code replica_set_judge(const struct replica_set *set, uint32_t region,
-                                         bool active, uint64_t since_ms);
+/* It answered the last question, which was asked then or later. */
+bool set_member_is_fresh(const struct set_member *member, uint64_t since_ms);
+/* Could become primary, were it well: votes, priority, data, neither hidden nor delayed. */
+bool set_member_is_electable(const struct set_member *member);
 
 void replica_set_facts(const struct replica_set *set, uint64_t now_ms, struct mongo_facts *ret);
 
