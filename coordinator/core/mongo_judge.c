@@ -66,6 +66,7 @@ static void count_member(const struct mongo_view *view, const struct mongo_membe
     ret->data_voters += member->votes && !member->arbiter;
     ret->voters_alive += member->votes && alive;
     ret->data_alive += member->votes && !member->arbiter && has_data(member);
+    ret->silent += !member->answers;
     ret->rolling_back += member->answers && member->state == MONGO_ROLLBACK;
     if (member->answers && member->version != 0) {
         bool first = ret->newest == 0;

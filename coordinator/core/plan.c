@@ -66,32 +66,57 @@ static uint32_t add_on_set(struct plan *plan, const char *name, enum step_kind k
     return step;
 }
 
-/* A reconfiguration needs a primary, so without one the promotion comes first. With one it comes
- * second: whatever becomes of it then, the set itself moves to the member of the highest priority.
- * Returns the last step's bit. */
-static uint64_t add_promotion(enum mongo_case at_hand, uint64_t before, struct plan *plan) {
-    if (at_hand == MONGO_CASE_ELECTION) {
-        before |= bit_of(add_on_set(plan, "promote", STEP_PROMOTE, before));
+enum promotion {
+    PROMOTION_NONE,  /* no replica set, or nothing is moved */
+    PROMOTION_THERE, /* the primary is in the region already: prefer, write */
+    PROMOTION_LAST,  /* prefer, promote, write */
+    PROMOTION_FIRST, /* promote, write; prefer beside it */
+    PROMOTION_CANNOT
+};
+
+/* With all members well the config comes first: whatever becomes of the rest then, the set itself
+ * moves its primary to the members of the highest priority. A reconfiguration needs a primary,
+ * though, and a member that hangs holds it up for up to a minute (3.6: 5 to 31 s; 4.4: 32 to 64 s):
+ * then it comes second, and traffic doesn't wait for it. */
+static enum promotion promotion_of(const struct spec_service *spec, enum execution_kind kind,
+                                   uint32_t to, const struct mongo_view *view) {
+    struct mongo_verdict verdict;
+    if (!spec->mongo.used || !execution_kind_moves(kind)) {
+        return PROMOTION_NONE;
     }
-    before |= bit_of(add_on_set(plan, "prefer", STEP_PREFER, before));
-    if (at_hand == MONGO_CASE_HANDOVER) {
-        before |= bit_of(add_on_set(plan, "promote", STEP_PROMOTE, before));
+    if (view == NULL) {
+        return PROMOTION_CANNOT;
     }
-    return before | bit_of(add_on_set(plan, "write", STEP_WRITE, before));
+    mongo_judge(&spec->mongo, view, to, &verdict);
+    switch (verdict.kind) {
+    case MONGO_CASE_THERE:
+        return PROMOTION_THERE;
+    case MONGO_CASE_HANDOVER:
+        return verdict.silent == 0 ? PROMOTION_LAST : PROMOTION_FIRST;
+    case MONGO_CASE_ELECTION:
+        return PROMOTION_FIRST;
+    default:
+        return PROMOTION_CANNOT;
+    }
 }
 
-/* The case that a plan is made for; false: none that a plan can do anything about. */
-static bool case_at_hand(const struct spec_service *spec, enum execution_kind kind, uint32_t to,
-                         const struct mongo_view *view, enum mongo_case *ret) {
-    struct mongo_verdict verdict = {.kind = MONGO_CASE_NONE};
-    if (spec->mongo.used && execution_kind_moves(kind)) {
-        if (view == NULL) {
-            return false;
-        }
-        mongo_judge(&spec->mongo, view, to, &verdict);
+/* Returns what the switch waits for. */
+static uint64_t add_promotion(enum promotion promotion, uint64_t before, struct plan *plan) {
+    uint64_t prefer = 0;
+    if (promotion != PROMOTION_FIRST) {
+        prefer = bit_of(add_on_set(plan, "prefer", STEP_PREFER, before));
     }
-    *ret = verdict.kind;
-    return verdict.kind != MONGO_CASE_FORCED && verdict.kind != MONGO_CASE_NOBODY;
+    if (promotion == PROMOTION_LAST) {
+        before |= prefer;
+    }
+    if (promotion != PROMOTION_THERE) {
+        before |= bit_of(add_on_set(plan, "promote", STEP_PROMOTE, before));
+    }
+    uint64_t write = bit_of(add_on_set(plan, "write", STEP_WRITE, before));
+    if (promotion == PROMOTION_FIRST) {
+        (void)add_on_set(plan, "prefer", STEP_PREFER, before);
+    }
+    return before | write;
 }
 
 enum core_error policy_plan(const struct state *state, uint32_t service, enum execution_kind kind,
@@ -105,8 +130,8 @@ enum core_error policy_plan(const struct state *state, uint32_t service, enum ex
     }
     ret->count = 0;
     const struct spec_service *spec = &state->spec.services[service];
-    enum mongo_case at_hand;
-    if (!case_at_hand(spec, kind, to, view, &at_hand)) {
+    enum promotion promotion = promotion_of(spec, kind, to, view);
+    if (promotion == PROMOTION_CANNOT) {
         return CORE_GATE;
     }
     uint64_t before = 0; /* steps that everything behind them needs */
@@ -122,8 +147,8 @@ enum core_error policy_plan(const struct state *state, uint32_t service, enum ex
     if (of_marks) {
         before |= add_marks(spec, kind == EXECUTION_ADOPT, before, ret);
     }
-    if (at_hand != MONGO_CASE_NONE) {
-        before = add_promotion(at_hand, before | lease, ret);
+    if (promotion != PROMOTION_NONE) {
+        before = add_promotion(promotion, before | lease, ret);
     }
     if (kind != EXECUTION_REPAIR) {
         uint32_t change = add_step(ret, "switch", STEP_SWITCH);
@@ -214,11 +239,11 @@ static bool needs_are_sound(const struct plan *plan, const struct plan_facts *fa
         if ((bit & facts->switches) != 0 && (needs & first) != first) {
             return false; /* traffic before writes, or while the old region may be written to */
         }
-        uint64_t promotion = facts->prefers | facts->promotes;
-        if ((bit & promotion) != 0 && (needs & facts->leases) != facts->leases) {
+        uint64_t on_set = facts->prefers | facts->promotes | facts->writes;
+        if ((bit & on_set) != 0 && (needs & facts->leases) != facts->leases) {
             return false;
         }
-        if ((bit & facts->writes) != 0 && (needs & promotion) != promotion) {
+        if ((bit & facts->writes) != 0 && (needs & facts->promotes) != facts->promotes) {
             return false;
         }
         if (plan->steps[i].continue_on_failure && (bit & facts->dns) == 0) {
@@ -231,32 +256,41 @@ static bool needs_are_sound(const struct plan *plan, const struct plan_facts *fa
     return true;
 }
 
-/* Promotes where the case asks for it, in its order, and writes afterwards. */
-static bool promotion_is_sound(const struct plan *plan, const struct plan_facts *facts,
-                               enum mongo_case at_hand) {
-    bool promotes = at_hand == MONGO_CASE_HANDOVER || at_hand == MONGO_CASE_ELECTION;
-    bool writes = at_hand != MONGO_CASE_NONE;
-    if ((facts->promotes != 0) != promotes || (facts->prefers != 0) != writes ||
-        (facts->writes != 0) != writes) {
-        return false;
-    }
-    uint64_t first = at_hand == MONGO_CASE_ELECTION ? facts->promotes : facts->prefers;
-    uint64_t second = at_hand == MONGO_CASE_ELECTION ? facts->prefers : facts->promotes;
+/* The needs of the one step that has this bit. */
+static uint64_t needs_of(const struct plan *plan, uint64_t bit) {
     for (uint32_t i = 0; i < plan->count; i++) {
-        if (bit_of(i) == second && (plan->steps[i].needs & first) != first) {
-            return false;
+        if (bit_of(i) == bit) {
+            return plan->steps[i].needs;
         }
     }
-    return true;
+    return 0;
+}
+
+/* Promotes where the facts ask for it, in their order, and writes afterwards. */
+static bool promotion_is_sound(const struct plan *plan, const struct plan_facts *facts,
+                               enum promotion promotion) {
+    bool promotes = promotion == PROMOTION_LAST || promotion == PROMOTION_FIRST;
+    bool any = promotion != PROMOTION_NONE;
+    if ((facts->promotes != 0) != promotes || (facts->prefers != 0) != any ||
+        (facts->writes != 0) != any) {
+        return false;
+    }
+    switch (promotion) {
+    case PROMOTION_LAST:
+        return (needs_of(plan, facts->promotes) & facts->prefers) != 0;
+    case PROMOTION_FIRST:
+        return (needs_of(plan, facts->prefers) & facts->promotes) != 0;
+    default:
+        return true;
+    }
 }
 
 bool plan_is_sound(const struct state *state, uint32_t service, enum execution_kind kind,
                    uint32_t to, uint32_t skipped_gates, const struct mongo_view *view,
                    const struct plan *plan) {
     const struct spec_service *spec = &state->spec.services[service];
-    enum mongo_case at_hand;
-    if (plan->count == 0 || plan->count > STEP_MAX ||
-        !case_at_hand(spec, kind, to, view, &at_hand)) {
+    enum promotion promotion = promotion_of(spec, kind, to, view);
+    if (plan->count == 0 || plan->count > STEP_MAX || promotion == PROMOTION_CANNOT) {
         return false;
     }
     uint32_t debt_count = state->services[service].debt_count;
@@ -283,7 +317,7 @@ bool plan_is_sound(const struct state *state, uint32_t service, enum execution_k
            (waived || facts.debts == all_debts) && facts.zones_dns == (writes ? all_zones : 0) &&
            facts.zones_adopt == (kind == EXECUTION_ADOPT ? all_marks : 0) &&
            facts.zones_unmark == (kind == EXECUTION_RELEASE ? all_marks : 0) &&
-           promotion_is_sound(plan, &facts, at_hand) && needs_are_sound(plan, &facts);
+           promotion_is_sound(plan, &facts, promotion) && needs_are_sound(plan, &facts);
 }
 
 uint32_t service_recent_moves(const struct state *state, uint32_t service) {

@@ -112,6 +112,7 @@ struct mongo_verdict {
     uint32_t leaderless_ms;  /* since a writable primary was seen; 0: there is one */
     uint32_t electable;      /* members of the region that could be elected, were they well */
     uint32_t rolling_back;   /* members that are rolling back */
+    uint32_t silent;         /* members that do not answer */
     uint32_t oldest, newest; /* server versions of those that answer; 0: unknown */
     uint64_t worst_lag_ms;   /* of all that have data and answer, behind the head */
 };
