@@ -106,6 +106,59 @@ static void print_execution(const json_t *execution, FILE *out) {
     print_steps(execution, out);
 }
 
+/* "SECONDARY", "PRIMARY, writes", "SECONDARY, hidden" */
+static void member_state(const json_t *member, char text[CELL_SIZE]) {
+    const char *more = field_true(member, "writable")     ? ", writes"
+                       : field_true(member, "hidden")     ? ", hidden"
+                       : field_u64(member, "delay_s") > 0 ? ", delayed"
+                                                          : "";
+    (void)snprintf(text, CELL_SIZE, "%s%s", field_text(member, "state"), more);
+}
+
+static void print_set(const json_t *set, FILE *out) {
+    if (!json_is_object(set)) {
+        return;
+    }
+    char age[CELL_SIZE];
+    const json_t *members = json_object_get(set, "members");
+    (void)fprintf(out, "Replica set %s: ", field_text(set, "name"));
+    if (!field_true(set, "read")) {
+        (void)fprintf(out, "its config was never read\n");
+    } else if (field_is_null(set, "primary")) {
+        (void)fprintf(out, "no primary takes writes\n");
+    } else {
+        (void)fprintf(out, "%s takes writes%s%s", field_text(set, "primary"),
+                      field_is_null(set, "primary_region") ? "" : ", in ",
+                      field_text(set, "primary_region"));
+        if (!field_is_null(set, "write_age_ms")) {
+            (void)fprintf(out, "; w:majority write %s ago",
+                          cell_duration(json_object_get(set, "write_age_ms"), age));
+        }
+        (void)fputc('\n', out);
+    }
+    struct table table;
+    table_init(&table, 8);
+    table_add(&table, (const char *const[]){"MEMBER", "REGION", "STATE", "LAG", "AGE", "PRIORITY",
+                                            "VOTES", "TROUBLE"});
+    for (size_t i = 0; i < json_array_size(members); i++) {
+        const json_t *member = json_array_get(members, i);
+        char state[CELL_SIZE];
+        char lag[CELL_SIZE];
+        char priority[CELL_SIZE];
+        member_state(member, state);
+        (void)snprintf(priority, sizeof priority, "%g",
+                       json_number_value(json_object_get(member, "priority")));
+        table_add(&table,
+                  (const char *const[]){
+                      field_text(member, "host"), field_text(member, "region"), state,
+                      cell_duration(json_object_get(member, "lag_ms"), lag),
+                      cell_duration(json_object_get(member, "age_ms"), age), priority,
+                      field_true(member, "votes") ? "1" : "0", field_text(member, "trouble")});
+    }
+    table_print(&table, out);
+    table_finish(&table);
+}
+
 void view_service(const json_t *document, FILE *out) {
     const json_t *nodes = json_object_get(document, "nodes");
     const json_t *regions = json_object_get(document, "regions");
@@ -153,6 +206,7 @@ void view_service(const json_t *document, FILE *out) {
     if (field_text(document, "sentence")[0] != '\0') {
         (void)fprintf(out, "%s\n", field_text(document, "sentence"));
     }
+    print_set(json_object_get(document, "mongo"), out);
     print_execution(json_object_get(document, "execution"), out);
 }
 

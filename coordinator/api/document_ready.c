@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "document_mongo.h"
 #include "document_parts.h"
 
 #define CERTIFICATE_DAYS_MIN 7
@@ -125,6 +126,80 @@ static void add_ttl(struct ready *ready) {
     }
 }
 
+static bool has_electable(const struct mongo_facts *facts, uint32_t region) {
+    for (uint32_t i = 0; i < facts->member_count; i++) {
+        const struct mongo_member *member = &facts->members[i];
+        if (member->region == region && member->votes && member->priority_milli > 0 &&
+            !member->hidden && !member->arbiter && member->delay_s == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where members stand, whatever happens to be alive now. */
+static void add_places(struct ready *ready, const struct mongo_facts *set) {
+    const struct state *state = ready->facts->state;
+    const struct spec_service *spec = &state->spec.services[ready->service];
+    for (uint32_t i = 0; i < spec->target_count; i++) {
+        if (!has_electable(set, spec->targets[i])) {
+            add(ready, "mongo members",
+                document_format("none to elect in %s",
+                                document_region_name(state, spec->targets[i])),
+                "1 a target", "FAIL");
+        }
+    }
+    for (uint32_t r = 0; r < state->spec.region_count; r++) {
+        if (document_set_depends_on(set, r)) {
+            add(ready, "mongo majority",
+                document_format("losing %s loses the replica set's majority; every such move needs "
+                                "an approval. Use 2+2+1",
+                                document_region_name(state, r)),
+                "any region may go", "warning");
+        }
+    }
+}
+
+static void add_set(struct ready *ready) {
+    const struct api_facts *facts = ready->facts;
+    const struct spec_mongo *mongo = &facts->state->spec.services[ready->service].mongo;
+    struct mongo_view view;
+    if (!mongo->used) {
+        return;
+    }
+    document_view_set(facts, ready->service, &view);
+    const char *login = document_set_login_trouble(facts, ready->service);
+    add(ready, "mongo config",
+        view.facts.member_total > 0 ? document_format("%s, %" PRIu32 " members",
+                                                      view.facts.set_name, view.facts.member_total)
+                                    : document_text("never read"),
+        "read", pass_if(view.facts.member_total > 0));
+    if (login[0] != '\0') {
+        add(ready, "mongo login",
+            document_text(text_equal(login, "auth") ? "the server refuses the credentials, or what "
+                                                      "they may do"
+                                                    : "a node can't read the credentials"),
+            "every node", "FAIL");
+    }
+    if (view.facts.member_total > 0) {
+        add_places(ready, &view.facts);
+    }
+    if (mongo->write_check[0] == '\0') {
+        add(ready, "mongo write_check", document_text("none"), "a collection", "warning");
+    } else {
+        char age[DURATION_TEXT_SIZE];
+        bool ever = view.facts.write_age_ms != MONGO_AGE_NEVER;
+        bool good = ever && view.facts.write_age_ms <= mongo->max_lag_age_ms;
+        add(ready, "mongo write_check",
+            ever ? document_format("%s ago%s%s", document_duration(view.facts.write_age_ms, age),
+                                   view.facts.write_trouble[0] == '\0' ? "" : ", ",
+                                   view.facts.write_trouble)
+                 : document_format("never%s%s", view.facts.write_trouble[0] == '\0' ? "" : ", ",
+                                   view.facts.write_trouble),
+            "w:majority", good ? "pass" : "warning");
+    }
+}
+
 enum core_error document_ready_move(const struct api_facts *facts, uint32_t service, uint32_t to,
                                     struct move_preview *ret) {
     const struct spec_service *spec = &facts->state->spec.services[service];
@@ -143,6 +218,7 @@ json_t *document_ready(const struct api_facts *facts, const struct move_preview 
     struct ready ready = {facts, preview->service, json_array(), true};
     add_gates(&ready, preview);
     add_targets(&ready);
+    add_set(&ready);
     add_quorum(&ready);
     add_certificates(&ready);
     add_ttl(&ready);

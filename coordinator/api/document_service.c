@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "document_mongo.h"
 #include "document_parts.h"
 
 static json_t *opinions_row(const struct api_facts *facts, uint32_t service, uint32_t region) {
@@ -353,6 +354,7 @@ json_t *document_service(const struct api_facts *facts, uint32_t service) {
     document_set(object, "age_ms", document_known(facts_age_ms(facts)));
     document_set(object, "nodes", node_names(state));
     document_set(object, "regions", regions_of(facts, service));
+    document_set(object, "mongo", document_set_of(facts, service));
     document_set(object, "suspect", suspect_object(facts, service, &preview));
     document_set(object, "execution", document_execution(facts, service));
     document_set(object, "overrides", overrides_of(state, s->name));

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "document_mongo.h"
 #include "document_parts.h"
 
 static const struct override *find_override(const struct api_facts *facts, enum override_kind kind,
@@ -59,6 +60,10 @@ static uint64_t detection_ms(const struct spec_service *spec) {
         if (check->critical && ms < soonest_ms) {
             soonest_ms = ms;
         }
+    }
+    if (spec->mongo.used) {
+        uint64_t ms = (uint64_t)spec->mongo.fall * spec->mongo.interval_ms + spec->mongo.timeout_ms;
+        soonest_ms = ms < soonest_ms ? ms : soonest_ms;
     }
     return soonest_ms == UINT64_MAX ? 0 : soonest_ms;
 }
@@ -142,7 +147,7 @@ static json_t *status_of_service(const struct api_facts *facts, uint32_t service
     document_set(row, "mode", document_text(mode_text(spec->mode)));
     document_set(row, "state", document_text(document_service_state(facts, service)));
     document_set(row, "target", document_region(state, to));
-    document_set(row, "lag_ms", NULL); /* no check tells it yet */
+    document_set(row, "lag_ms", document_known(document_set_lag_ms(facts, service, to)));
     document_set(row, "if_active_died", if_active_died(facts, service, to));
     document_set(row, "suspect_region",
                  s->suspect.open ? document_region(state, s->suspect.region) : NULL);

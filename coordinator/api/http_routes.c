@@ -148,7 +148,9 @@ static const struct view_service *find_service(const struct http_scene *scene, c
             return NULL;
         }
     }
-    if (!service->adopted || service->active >= view->region_count) {
+    /* Where a set takes writes is observed, whoever may move it. */
+    bool observed = answer->route == HTTP_ROUTE_PRIMARY && service->primary.is_watched;
+    if (!observed && (!service->adopted || service->active >= view->region_count)) {
         say(answer, HTTP_STATUS_SERVICE_UNAVAILABLE, "the service has not been adopted\n");
         return NULL;
     }

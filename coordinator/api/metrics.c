@@ -8,6 +8,7 @@
 
 #include "api/documents.h"
 #include "base/text.h"
+#include "metrics_private.h"
 
 #define BUCKET_MAX 10
 #define SLOT_COUNT 4096 /* a power of two, well over SERVICE_MAX * REGION_MAX */
@@ -148,16 +149,16 @@ void metrics_count_events(struct metrics *metrics, const struct state *state) {
     metrics->move_count = state->move_count;
 }
 
-static void family(struct buffer *out, const char *name, const char *type, const char *help) {
+void metrics_family(struct buffer *out, const char *name, const char *type, const char *help) {
     buffer_append_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
 static void gauge(struct buffer *out, const char *name, const char *help, uint64_t value) {
-    family(out, name, "gauge", help);
+    metrics_family(out, name, "gauge", help);
     buffer_append_format(out, "%s %" PRIu64 "\n", name, value);
 }
 
-static void append_seconds(struct buffer *out, uint64_t ms) {
+void metrics_append_seconds(struct buffer *out, uint64_t ms) {
     buffer_append_format(out, "%" PRIu64 ".%03" PRIu64, ms / 1000, ms % 1000);
 }
 
@@ -167,13 +168,13 @@ static void append_histogram(struct buffer *out, const char *name, const char *l
     const char *comma = labels[0] == '\0' ? "" : ",";
     for (uint32_t i = 0; i < BUCKET_MAX; i++) {
         buffer_append_format(out, "%s_bucket{%s%sle=\"", name, labels, comma);
-        append_seconds(out, limits_ms[i]);
+        metrics_append_seconds(out, limits_ms[i]);
         buffer_append_format(out, "\"} %" PRIu64 "\n", histogram->buckets[i]);
     }
     buffer_append_format(out, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, labels, comma,
                          histogram->count);
     buffer_append_format(out, labels[0] == '\0' ? "%s_sum%s " : "%s_sum{%s} ", name, labels);
-    append_seconds(out, histogram->sum_ms);
+    metrics_append_seconds(out, histogram->sum_ms);
     buffer_append_format(out, labels[0] == '\0' ? "\n%s_count%s" : "\n%s_count{%s}", name, labels);
     buffer_append_format(out, " %" PRIu64 "\n", histogram->count);
 }
@@ -194,7 +195,8 @@ static void append_label(struct buffer *out, const char *key, const char *value)
 static void render_node(const struct api_facts *facts, struct buffer *out) {
     const struct state *state = facts->state;
     uint64_t age_ms = facts_age_ms(facts);
-    family(out, "noctua_build_info", "gauge", "Version, node and cluster as labels; always 1.");
+    metrics_family(out, "noctua_build_info", "gauge",
+                   "Version, node and cluster as labels; always 1.");
     buffer_append_text(out, "noctua_build_info{");
     append_label(out, "version", facts->version);
     buffer_append_text(out, ",");
@@ -212,10 +214,10 @@ static void render_node(const struct api_facts *facts, struct buffer *out) {
           "Whether everything known to be committed is applied and a quorum was seen recently.",
           facts->caught_up && age_ms <= QUORUM_RECENT_MS);
     if (age_ms != UINT64_MAX) {
-        family(out, "noctua_quorum_age_seconds", "gauge",
-               "Since the last contact with a quorum, when this text was made.");
+        metrics_family(out, "noctua_quorum_age_seconds", "gauge",
+                       "Since the last contact with a quorum, when this text was made.");
         buffer_append_text(out, "noctua_quorum_age_seconds ");
-        append_seconds(out, age_ms);
+        metrics_append_seconds(out, age_ms);
         buffer_append_text(out, "\n");
     }
     gauge(out, "noctua_feature_level", "Committed feature level.", state->feature_level);
@@ -235,13 +237,13 @@ static void render_node(const struct api_facts *facts, struct buffer *out) {
 }
 
 static void render_alarms(const struct api_facts *facts, struct buffer *out) {
-    family(out, "noctua_alarm", "gauge", "Whether this node pages about this by itself.");
+    metrics_family(out, "noctua_alarm", "gauge", "Whether this node pages about this by itself.");
     for (uint32_t i = 0; i < facts->alarm_count; i++) {
         buffer_append_format(out, "noctua_alarm{alarm=\"%s\"} %d\n", facts->alarms[i].word,
                              facts->alarms[i].holds);
     }
-    family(out, "noctua_alarms_told", "gauge",
-           "Whether every receiver has taken all of it; 0 for long: nobody knows.");
+    metrics_family(out, "noctua_alarms_told", "gauge",
+                   "Whether every receiver has taken all of it; 0 for long: nobody knows.");
     buffer_append_format(out, "noctua_alarms_told %d\n", facts->alarms_told);
 }
 
@@ -250,19 +252,20 @@ static void render_links(const struct api_facts *facts, struct buffer *out) {
     if (state->node_count == 0) {
         return;
     }
-    family(out, "noctua_link_up", "gauge", "Whether the link to a node is up.");
+    metrics_family(out, "noctua_link_up", "gauge", "Whether the link to a node is up.");
     for (uint32_t n = 0; n < state->node_count; n++) {
         buffer_append_format(out, "noctua_link_up{peer=\"%s\",region=\"%s\"} %d\n",
                              state->nodes[n].name, state->nodes[n].region, facts->links[n].up);
     }
-    family(out, "noctua_node_silent", "gauge", "Whether a node's reports stopped, as committed.");
+    metrics_family(out, "noctua_node_silent", "gauge",
+                   "Whether a node's reports stopped, as committed.");
     for (uint32_t n = 0; n < state->node_count; n++) {
         buffer_append_format(out, "noctua_node_silent{peer=\"%s\"} %d\n", state->nodes[n].name,
                              state->nodes[n].expired);
     }
     if (facts->leads) {
-        family(out, "noctua_match_index", "gauge",
-               "Raft's log index up to which a node has the leader's log.");
+        metrics_family(out, "noctua_match_index", "gauge",
+                       "Raft's log index up to which a node has the leader's log.");
         for (uint32_t n = 0; n < state->node_count; n++) {
             buffer_append_format(out, "noctua_match_index{peer=\"%s\"} %" PRIu64 "\n",
                                  state->nodes[n].name, facts->links[n].match_index);
@@ -336,23 +339,23 @@ static void sample_opinions(const struct state *state, uint32_t s, uint32_t r, s
 }
 
 static void render_regions(const struct api_facts *facts, struct buffer *out) {
-    family(out, "noctua_service_active", "gauge",
-           "1 for the region that serves, by committed state.");
+    metrics_family(out, "noctua_service_active", "gauge",
+                   "1 for the region that serves, by committed state.");
     render_by_region(facts, out, sample_active);
-    family(out, "noctua_verdict_votes", "gauge",
-           "Regions that vote so on a region; its own vote isn't among them.");
+    metrics_family(out, "noctua_verdict_votes", "gauge",
+                   "Regions that vote so on a region; its own vote isn't among them.");
     render_by_region(facts, out, sample_votes);
-    family(out, "noctua_verdict", "gauge", "0 unknown, 1 up, 2 degraded, 3 down.");
+    metrics_family(out, "noctua_verdict", "gauge", "0 unknown, 1 up, 2 degraded, 3 down.");
     render_by_region(facts, out, sample_verdict);
-    family(out, "noctua_opinion", "gauge",
-           "A node's committed opinion: 0 unknown, 1 up, 2 degraded, 3 down.");
+    metrics_family(out, "noctua_opinion", "gauge",
+                   "A node's committed opinion: 0 unknown, 1 up, 2 degraded, 3 down.");
     render_by_region(facts, out, sample_opinions);
 }
 
 static void per_service(const struct api_facts *facts, struct buffer *out, const char *name,
                         const char *help, uint64_t (*value)(const struct service *)) {
     const struct state *state = facts->state;
-    family(out, name, "gauge", help);
+    metrics_family(out, name, "gauge", help);
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
         buffer_append_format(out, "%s{service=\"%s\"} %" PRIu64 "\n", name, state->services[s].name,
                              value(&state->services[s]));
@@ -400,7 +403,7 @@ static void render_services(const struct api_facts *facts, struct buffer *out) {
                 value_half_moved);
     per_service(facts, out, "noctua_debts", "Released steps that were not settled yet.",
                 value_debts);
-    family(out, "noctua_service_state", "gauge", "1, with the state's word as a label.");
+    metrics_family(out, "noctua_service_state", "gauge", "1, with the state's word as a label.");
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
         buffer_append_format(out,
                              "noctua_service_state{service=\"%s\",mode=\"%s\",state=\"%s\"} 1\n",
@@ -422,8 +425,9 @@ static void render_suspicions(const struct api_facts *facts, struct buffer *out)
     if (facts->policy == NULL || !any_service(state, value_suspect)) {
         return; /* only a leader reads gates */
     }
-    family(out, "noctua_gate", "gauge",
-           "Gates of a service that is suspected: 1 passes, 0 fails; n/a ones are left out.");
+    metrics_family(
+        out, "noctua_gate", "gauge",
+        "Gates of a service that is suspected: 1 passes, 0 fails; n/a ones are left out.");
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
         struct move_preview preview;
         if (!state->services[s].suspect.open) {
@@ -445,7 +449,8 @@ static void render_steps(const struct api_facts *facts, struct buffer *out) {
     if (!any_service(state, value_open)) {
         return;
     }
-    family(out, "noctua_step", "gauge", "Steps of open executions: 1, with the phase as a label.");
+    metrics_family(out, "noctua_step", "gauge",
+                   "Steps of open executions: 1, with the phase as a label.");
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
         const struct execution *execution = &state->services[s].execution;
         for (uint32_t i = 0; execution_is_open(execution) && i < execution->step_count; i++) {
@@ -454,8 +459,8 @@ static void render_steps(const struct api_facts *facts, struct buffer *out) {
                                  step_phase_text(execution->steps[i].phase));
         }
     }
-    family(out, "noctua_step_attempts", "gauge",
-           "Requests sent so far by steps of open executions.");
+    metrics_family(out, "noctua_step_attempts", "gauge",
+                   "Requests sent so far by steps of open executions.");
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
         const struct execution *execution = &state->services[s].execution;
         for (uint32_t i = 0; execution_is_open(execution) && i < execution->step_count; i++) {
@@ -467,20 +472,20 @@ static void render_steps(const struct api_facts *facts, struct buffer *out) {
 }
 
 static void render_counters(const struct metrics *metrics, struct buffer *out) {
-    family(out, "noctua_events_total", "counter",
-           "Events of committed state seen by this process, by kind.");
+    metrics_family(out, "noctua_events_total", "counter",
+                   "Events of committed state seen by this process, by kind.");
     for (unsigned kind = 0; kind < EVENT_KIND_COUNT; kind++) {
         buffer_append_format(out, "noctua_events_total{kind=\"%s\"} %" PRIu64 "\n",
                              event_kind_text((enum event_kind)kind), metrics->events[kind]);
     }
-    family(out, "noctua_executions_total", "counter",
-           "Executions that ended while this process ran, by result.");
+    metrics_family(out, "noctua_executions_total", "counter",
+                   "Executions that ended while this process ran, by result.");
     for (unsigned result = RESULT_DONE; result <= RESULT_RELEASED; result++) {
         buffer_append_format(out, "noctua_executions_total{result=\"%s\"} %" PRIu64 "\n",
                              execution_result_text((enum execution_result)result),
                              metrics->results[result]);
     }
-    family(out, "noctua_execution_duration_seconds", "histogram", "From decision to end.");
+    metrics_family(out, "noctua_execution_duration_seconds", "histogram", "From decision to end.");
     append_histogram(out, "noctua_execution_duration_seconds", "", move_buckets_ms,
                      &metrics->moves);
 }
@@ -489,7 +494,7 @@ static void render_probe_counters(const struct metrics *metrics, struct buffer *
     if (metrics->slot_count == 0) {
         return;
     }
-    family(out, "noctua_probe_results_total", "counter", "Finished probes by result code.");
+    metrics_family(out, "noctua_probe_results_total", "counter", "Finished probes by result code.");
     for (uint32_t i = 0; i < SLOT_COUNT; i++) {
         const struct probe_slot *slot = metrics->slots[i];
         for (uint32_t c = 0; slot != NULL && c < METRICS_CODE_MAX; c++) {
@@ -508,7 +513,7 @@ static void render_probe_counters(const struct metrics *metrics, struct buffer *
                                  slot->service, slot->region, slot->other_codes);
         }
     }
-    family(out, "noctua_probe_duration_seconds", "histogram", "How long probes took.");
+    metrics_family(out, "noctua_probe_duration_seconds", "histogram", "How long probes took.");
     for (uint32_t i = 0; i < SLOT_COUNT; i++) {
         const struct probe_slot *slot = metrics->slots[i];
         char labels[2 * NAME_SIZE + 32];
@@ -531,7 +536,7 @@ static void render_checks(const struct api_facts *facts, struct buffer *out) {
             continue; /* of an older spec */
         }
         if (!headed) {
-            family(
+            metrics_family(
                 out, "noctua_check", "gauge",
                 "A check as this node sees it: 0 unknown, 1 up, 3 down; its last code as a label.");
             headed = true;
@@ -548,7 +553,7 @@ static void render_overrides(const struct api_facts *facts, struct buffer *out) 
     for (uint32_t i = 0; i < facts->state->override_count; i++) {
         counts[facts->state->overrides[i].kind]++;
     }
-    family(out, "noctua_overrides", "gauge", "Vetoes, pauses and maintenances in force.");
+    metrics_family(out, "noctua_overrides", "gauge", "Vetoes, pauses and maintenances in force.");
     for (unsigned kind = 0; kind < OVERRIDE_KIND_COUNT; kind++) {
         buffer_append_format(out, "noctua_overrides{kind=\"%s\"} %" PRIu32 "\n",
                              override_kind_text((enum override_kind)kind), counts[kind]);
@@ -559,6 +564,7 @@ void metrics_render(const struct metrics *metrics, const struct api_facts *facts
                     struct buffer *out) {
     render_node(facts, out);
     render_links(facts, out);
+    metrics_render_sets(facts, out);
     render_alarms(facts, out);
     render_services(facts, out);
     render_suspicions(facts, out);

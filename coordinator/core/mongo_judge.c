@@ -12,9 +12,7 @@ const char *mongo_case_text(enum mongo_case kind) {
     return (unsigned)kind < MONGO_CASE_COUNT ? texts[kind] : "?";
 }
 
-/* Replication lag in ms. Whole seconds are all that servers before 4.2 tell: then it is the most
- * that it can be. */
-static uint64_t lag_ms(const struct mongo_optime *head, const struct mongo_optime *optime) {
+uint64_t mongo_lag_ms(const struct mongo_optime *head, const struct mongo_optime *optime) {
     if (head->seconds == 0 || optime->seconds == 0) {
         return UINT64_MAX;
     }
@@ -74,7 +72,7 @@ static void count_member(const struct mongo_view *view, const struct mongo_membe
         ret->newest = member->version > ret->newest ? member->version : ret->newest;
     }
     if (has_data(member) && member->delay_s == 0) {
-        uint64_t lag = lag_ms(&view->head, &member->optime);
+        uint64_t lag = mongo_lag_ms(&view->head, &member->optime);
         ret->worst_lag_ms = lag > ret->worst_lag_ms ? lag : ret->worst_lag_ms;
     }
 }
@@ -123,7 +121,7 @@ void mongo_judge(const struct spec_mongo *mongo, const struct mongo_view *view, 
         const struct mongo_member *member = &view->facts.members[ret->member];
         uint32_t age = view->head_age_ms;
         age = member->optime_age_ms > age ? member->optime_age_ms : age;
-        ret->lag_ms = lag_ms(&view->head, &member->optime);
+        ret->lag_ms = mongo_lag_ms(&view->head, &member->optime);
         ret->age_ms = age == MONGO_AGE_NEVER ? UINT64_MAX : age;
     }
 }

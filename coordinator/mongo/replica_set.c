@@ -13,6 +13,7 @@
 void replica_set_init(struct replica_set *set, const char *name) {
     memset(set, 0, sizeof *set);
     (void)TEXT_COPY(set->name, name);
+    set->last_primary = NONE_INDEX;
 }
 
 static uint32_t region_of(const struct replica_set *set, const char *tag) {
@@ -234,6 +235,13 @@ uint32_t replica_set_primary(const struct replica_set *set, uint64_t since_ms) {
     return found;
 }
 
+void replica_set_note_primary(struct replica_set *set, uint32_t primary) {
+    const struct set_member *member = &set->members[primary];
+    set->last_primary = member->config.id;
+    set->last_primary_ms = member->answered_ms;
+    set->last_primary_term = member->term;
+}
+
 bool replica_set_has_members(const struct replica_set *set, uint32_t region) {
     for (uint32_t i = 0; i < set->member_count; i++) {
         if (set->members[i].region == region) {
@@ -325,6 +333,9 @@ void replica_set_facts(const struct replica_set *set, uint64_t now_ms, struct mo
     ret->election_timeout_ms = set->config.election_timeout_ms;
     ret->heartbeat_ms = set->config.heartbeat_ms;
     ret->oplog_window_s = oplog_window_s(set);
+    ret->primary = set->last_primary;
+    ret->primary_age_ms = age(now_ms, set->last_primary_ms);
+    ret->primary_term = set->last_primary_term;
     ret->write_age_ms = age(now_ms, set->write_ms);
     ret->write_took_ms = set->write_took_ms;
     (void)TEXT_COPY(ret->write_trouble, set->write_trouble);

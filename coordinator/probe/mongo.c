@@ -7,6 +7,8 @@
 #include "base/text.h"
 #include "mongo_private.h"
 
+#define PUBLISH_MS 1000 /* so often what is known is handed on */
+
 uint64_t mongo_watch_now(const struct watched_set *set) {
     return clock_boottime_ms(set->watch->clock);
 }
@@ -193,7 +195,7 @@ uint32_t probe_mongo_primary(const struct probe_mongo *watch, uint32_t service,
         return NONE_INDEX;
     }
     uint64_t now_ms = mongo_watch_now(set);
-    uint64_t fresh_ms = 2 * (uint64_t)set->spec.interval_ms + set->spec.timeout_ms;
+    uint64_t fresh_ms = 2 * (uint64_t)set->spec.interval_ms + set->spec.timeout_ms + PUBLISH_MS;
     uint32_t primary = replica_set_primary(&set->state, now_ms > fresh_ms ? now_ms - fresh_ms : 0);
     if (primary == NONE_INDEX) {
         return NONE_INDEX;

@@ -136,6 +136,9 @@ static bool note_primary(struct watched_set *set, uint32_t primary) {
                   LOG_TEXT("region", region == NONE_INDEX ? "" : set->state.regions[region]),
                   LOG_U64("term", member == NULL ? 0 : member->term));
     }
+    if (primary != NONE_INDEX) {
+        replica_set_note_primary(&set->state, primary);
+    }
     (void)TEXT_COPY(set->primary, host);
     set->primary_region = region;
     return changed;

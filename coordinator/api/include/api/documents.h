@@ -15,6 +15,11 @@
  * verdict, votes {down, up, degraded, unknown, need}, opinions [text by place in nodes; "silent"],
  * worst {check, code, failing_ms}}], suspect {region, since_at, confirming_ms, confirm_ms,
  * moves_to, moves_at, note, rejected, approved_by}, execution, overrides [], debts [], sentence}
+ *           mongo {name, read, primary, primary_region, config_version, config_term,
+ *           config_committed, oplog_window_s, write_age_ms, write_took_ms, write_trouble,
+ *           member_total, members [{id, host, region, state, writable, lag_ms, lag_age_ms, age_ms,
+ *           priority, votes, hidden, arbiter, delay_s, sync_source, version, trouble}]}, null
+ *           without a set; read false: nobody has read its config, members are the seeds
  * execution {epoch, kind, phase, result, from, to, actor, reason, automatic, began_at, ended_at,
  *           took_ms, skipped [], steps [{index, name, kind, target, phase, attempts, needs [], eid,
  *           detail, trouble, started_at, ended_at, took_ms}]}

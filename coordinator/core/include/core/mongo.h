@@ -123,4 +123,8 @@ const char *mongo_state_text(enum mongo_state state); /* "SECONDARY", as the ser
 /* -1, 0, 1. Unknown ones come first. */
 int mongo_optime_compare(const struct mongo_optime *a, const struct mongo_optime *b);
 
+/* How far behind `head` a place is; UINT64_MAX: unknown. Whole seconds are all that servers before
+ * 4.2 tell: then it is the most that it can be. */
+uint64_t mongo_lag_ms(const struct mongo_optime *head, const struct mongo_optime *optime);
+
 #endif

@@ -34,6 +34,9 @@ struct replica_set {
     uint64_t config_ms; /* when the newest read of it was asked */
     uint32_t member_count;
     struct set_member members[MONGO_SET_MEMBER_MAX];
+    /* The last that was seen to be the writable primary, also when it is gone. */
+    uint32_t last_primary; /* `_id`; NONE_INDEX: none was seen */
+    uint64_t last_primary_ms, last_primary_term;
     uint32_t oplog_start_s; /* 0: not known */
     uint64_t write_ms;      /* the last canary that went well was sent; 0: never */
     uint32_t write_took_ms;
@@ -63,6 +66,9 @@ struct set_member *replica_set_find(struct replica_set *set, const char *host);
 
 /* The place of the writable primary; NONE_INDEX: none, or one seen before `since_ms`. */
 uint32_t replica_set_primary(const struct replica_set *set, uint64_t since_ms);
+
+/* Keeps it as the last one. `primary`: its place, of this round. */
+void replica_set_note_primary(struct replica_set *set, uint32_t primary);
 
 /* Whether a member is tagged with the region, whatever it may do. */
 bool replica_set_has_members(const struct replica_set *set, uint32_t region);

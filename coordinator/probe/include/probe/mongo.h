@@ -81,8 +81,8 @@ bool probe_mongo_has_members(const struct probe_mongo *watch, uint32_t service, 
 bool probe_mongo_facts(const struct probe_mongo *watch, uint32_t service, struct mongo_facts *ret);
 
 /* The region of the writable primary, and until when (CLOCK_BOOTTIME) that may be taken for so,
- * which is as long as two rounds take. NONE_INDEX: there is none, it was not seen lately, or it is
- * in no region of the spec. */
+ * which is as long as two rounds and handing it on take. NONE_INDEX: there is none, it was not seen
+ * lately, or it is in no region of the spec. */
 uint32_t probe_mongo_primary(const struct probe_mongo *watch, uint32_t service,
                              uint64_t *ret_until_ms);
 

@@ -1,0 +1,23 @@
+/* What documents say of replica sets. */
+#ifndef API_DOCUMENT_MONGO_H
+#define API_DOCUMENT_MONGO_H
+
+#include "document_parts.h"
+
+/* The knowledge of all nodes where this one leads, else its own. */
+void document_view_set(const struct api_facts *facts, uint32_t service, struct mongo_view *ret);
+
+/* How far the best member of region `to` is behind the newest known place of a primary; UINT64_MAX:
+ * not known, or no set. */
+uint64_t document_set_lag_ms(const struct api_facts *facts, uint32_t service, uint32_t to);
+
+/* The set and its members; null where the service has none. */
+json_t *document_set_of(const struct api_facts *facts, uint32_t service);
+
+/* Whether its voters outside of `lost` are no majority. */
+bool document_set_depends_on(const struct mongo_facts *facts, uint32_t lost);
+
+/* The trouble that some node has with its credentials for the set; "" when none has any. */
+const char *document_set_login_trouble(const struct api_facts *facts, uint32_t service);
+
+#endif
