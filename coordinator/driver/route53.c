@@ -568,7 +568,8 @@ static void route53_close(struct driver *driver, driver_closed_cb on_closed, voi
     schedule_soon(route53);
 }
 
-static const struct driver_ops route53_ops = {route53_read, route53_send, route53_close};
+static const struct driver_ops route53_ops = {
+    .read = route53_read, .send = route53_send, .close = route53_close};
 
 enum error_code route53_create(const struct route53_options *options, struct driver **ret_driver,
                                struct error *error) {

@@ -10,11 +10,11 @@
 #include "task.h"
 #include "test_point.h"
 
-static const struct step *step_of(const struct task *task, uint32_t service) {
+const struct step *task_step(const struct task *task, uint32_t service) {
     return &executor_state(task->executor)->services[service].execution.steps[task->step];
 }
 
-static struct command_step fields_of(const struct task *task, uint32_t service) {
+struct command_step task_fields(const struct task *task, uint32_t service) {
     struct command_step fields;
     memset(&fields, 0, sizeof fields);
     fields.service = service;
@@ -31,15 +31,15 @@ static struct command_step fields_of(const struct task *task, uint32_t service) 
  * then refuses, or behind it, where it would have come too late without the stall as well. What
  * remains is a group that stands still between the two; the same as one that stands still right
  * after its beginning, which no rule can exclude. The fences make both harmless at the target. */
-static uint64_t begin_age_ms(const struct task *task) {
+uint64_t task_begin_age_ms(const struct task *task) {
     const struct executor *executor = task->executor;
     uint64_t tick_ms = executor->options.tick_proposed_ms(executor->options.context);
     uint64_t now_ms = executor_now(executor);
     return tick_ms == 0 || tick_ms > now_ms ? TIME_MAX_MS : now_ms - tick_ms;
 }
 
-static void on_proposed(void *context, enum error_code error, enum core_error answer,
-                        uint64_t index) {
+void task_on_proposed(void *context, enum error_code error, enum core_error answer,
+                      uint64_t index) {
     struct task *task = context;
     (void)index;
     if (error == ERROR_OK && answer == CORE_OK) {
@@ -51,24 +51,38 @@ static void on_proposed(void *context, enum error_code error, enum core_error an
     task_end_in_trouble(task, error != ERROR_OK ? error_text(error) : core_error_text(answer));
 }
 
-void task_switch(struct task *task, uint32_t service) {
-    struct command_step fields = fields_of(task, service);
-    fields.begin_age_ms = begin_age_ms(task);
-    task_begin(task);
-    TEST_POINT("before-switch");
-    task_propose(task, COMMAND_SWITCH, &fields, on_proposed);
+struct driver *task_driver(const struct task *task, uint32_t service) {
+    const struct executor_options *options = &task->executor->options;
+    bool of_set = step_is_of_set(executor_state(task->executor), service, task->step);
+    return of_set ? options->set_driver : options->driver;
 }
 
-static void propose_outcome(struct task *task, uint32_t service, enum step_phase outcome,
-                            const char *detail) {
-    struct command_step fields = fields_of(task, service);
+void task_switch(struct task *task, uint32_t service) {
+    const struct execution *execution =
+        &executor_state(task->executor)->services[service].execution;
+    for (uint32_t i = 0; i < execution->step_count; i++) {
+        if (execution->steps[i].kind == STEP_WRITE && execution->steps[i].phase == STEP_DONE) {
+            task_switch_verified(task, service, i);
+            return;
+        }
+    }
+    struct command_step fields = task_fields(task, service);
+    fields.begin_age_ms = task_begin_age_ms(task);
+    task_begin(task);
+    TEST_POINT("before-switch");
+    task_propose(task, COMMAND_SWITCH, &fields, task_on_proposed);
+}
+
+void task_propose_outcome(struct task *task, uint32_t service, enum step_phase outcome,
+                          const char *detail) {
+    struct command_step fields = task_fields(task, service);
     fields.outcome = outcome;
     if (task->fence_present) {
         memcpy(fields.fence, task->fence_read, sizeof fields.fence);
     }
     (void)snprintf(fields.detail, sizeof fields.detail, "%s", detail);
     TEST_POINT("before-outcome");
-    task_propose(task, COMMAND_OUTCOME, &fields, on_proposed);
+    task_propose(task, COMMAND_OUTCOME, &fields, task_on_proposed);
 }
 
 /* --- INTENT --- */
@@ -95,6 +109,13 @@ static bool adoption_is_true(struct task *task, uint32_t service,
     const struct execution *execution = &state->services[service].execution;
     struct driver_blob desired;
     char diff[REASON_SIZE];
+    if (step_is_of_set(state, service, task->step)) {
+        if (reading->primary_region != execution->to) {
+            (void)error_set(error, ERROR_CONFLICT, "the replica set's primary isn't in %s (%.120s)",
+                            state->spec.regions[execution->to].name, reading->summary);
+        }
+        return reading->primary_region == execution->to;
+    }
     enum error_code code =
         target_desired(state, service, execution->steps[task->step].zone, execution->to, target,
                        &reading->state, &desired, diff, sizeof diff, error);
@@ -165,7 +186,7 @@ static void on_read_for_intent(void *context, const struct error *read_error,
                                const struct driver_reading *reading) {
     struct task *task = context;
     uint32_t service;
-    if (!task_locate(task, &service) || step_of(task, service)->phase != STEP_WAITING) {
+    if (!task_locate(task, &service) || task_step(task, service)->phase != STEP_WAITING) {
         task_end(task, 0);
         return;
     }
@@ -175,8 +196,8 @@ static void on_read_for_intent(void *context, const struct error *read_error,
     }
     struct error error = {ERROR_OK, ""};
     struct driver_target target;
-    struct command_step fields = fields_of(task, service);
-    fields.begin_age_ms = begin_age_ms(task);
+    struct command_step fields = task_fields(task, service);
+    fields.begin_age_ms = task_begin_age_ms(task);
     if (read_error != NULL) {
         error = *read_error;
     } else {
@@ -186,40 +207,42 @@ static void on_read_for_intent(void *context, const struct error *read_error,
             return;
         }
     }
-    if (error.code == ERROR_OK && step_of(task, service)->kind == STEP_SETTLE) {
-        task_propose(task, COMMAND_CLOSING, &fields, on_proposed);
+    if (error.code == ERROR_OK && task_step(task, service)->kind == STEP_SETTLE) {
+        task_propose(task, COMMAND_CLOSING, &fields, task_on_proposed);
         return;
     }
     if (error.code != ERROR_OK ||
         prepare_intent(task, service, &target, reading, &fields, &error) != ERROR_OK) {
         /* Nothing was sent: the step is refused, in the words of what stands against it. */
-        propose_outcome(task, service, STEP_REFUSED, error.message);
+        task_propose_outcome(task, service, STEP_REFUSED, error.message);
         return;
     }
     TEST_POINT("before-intent");
-    task_propose(task, COMMAND_INTENT, &fields, on_proposed);
+    task_propose(task, COMMAND_INTENT, &fields, task_on_proposed);
 }
 
-/* A lease has no target to read: what it will change is who gets grants, from DECIDE on. */
-static void intend_lease(struct task *task, uint32_t service) {
-    struct command_step fields = fields_of(task, service);
-    fields.begin_age_ms = begin_age_ms(task);
+/* A lease has no target to read: what it will change is who gets grants, from DECIDE on. What a
+ * promotion finds is read before each attempt. */
+void task_intend_blind(struct task *task, uint32_t service) {
+    struct command_step fields = task_fields(task, service);
+    fields.begin_age_ms = task_begin_age_ms(task);
     task_begin(task);
     TEST_POINT("before-intent");
-    task_propose(task, COMMAND_INTENT, &fields, on_proposed);
+    task_propose(task, COMMAND_INTENT, &fields, task_on_proposed);
 }
 
 void task_intend(struct task *task, uint32_t service) {
     struct driver_target target;
-    if (step_of(task, service)->kind == STEP_LEASE) {
-        intend_lease(task, service);
+    enum step_kind kind = task_step(task, service)->kind;
+    if (kind == STEP_LEASE || step_is_unfenced(kind)) {
+        task_intend_blind(task, service);
         return;
     }
     if (!target_of_step(executor_state(task->executor), service, task->step, &target)) {
         return;
     }
     task_begin(task);
-    driver_read(task->executor->options.driver, &target, "", on_read_for_intent, task);
+    driver_read(task_driver(task, service), &target, "", on_read_for_intent, task);
 }
 
 /* --- lease: nothing is sent; it takes its time --- */
@@ -240,7 +263,7 @@ void task_outlast(struct task *task, uint32_t service) {
         return;
     }
     task->trouble[0] = '\0';
-    propose_outcome(task, service, STEP_DONE, "");
+    task_propose_outcome(task, service, STEP_DONE, "");
 }
 
 /* --- ATTEMPT: propose, and send once when it is applied in this term --- */
@@ -249,7 +272,7 @@ static void on_sent(void *context, const struct driver_sent *sent);
 
 static void send_attempt(struct task *task, uint32_t service) {
     const struct state *state = executor_state(task->executor);
-    const struct step *step = step_of(task, service);
+    const struct step *step = task_step(task, service);
     struct driver_target target;
     struct driver_blob before;
     struct driver_blob after;
@@ -267,7 +290,7 @@ static void send_attempt(struct task *task, uint32_t service) {
         .comment = eid,
         .deadline_boottime_ms = task->proposed_ms + SEND_DEADLINE_MS,
     };
-    if (step->kind == STEP_DNS) {
+    if (step_has_states(step->kind)) {
         const struct blob *from = &state->blobs[step->state_before];
         const struct blob *to = &state->blobs[step->state_after];
         before.size_bytes = from->size_bytes;
@@ -280,7 +303,7 @@ static void send_attempt(struct task *task, uint32_t service) {
     task->sending = ACTION_ATTEMPT;
     task->sync_change_id[0] = '\0';
     TEST_POINT("before-send");
-    driver_send(task->executor->options.driver, &target, &change, on_sent, task);
+    driver_send(task_driver(task, service), &target, &change, on_sent, task);
     TEST_POINT("after-send");
 }
 
@@ -295,24 +318,28 @@ static void on_attempt_proposed(void *context, enum error_code error, enum core_
     struct task *task = context;
     uint32_t service;
     if (error != ERROR_OK || answer != CORE_OK) {
-        on_proposed(context, error, answer, index);
+        task_on_proposed(context, error, answer, index);
         return;
     }
     /* Applied, in our term, by a leader that has passed its barrier. If anything of that has
      * changed, or the stopwatch says that we were away: the next leader, or round, reads first. */
     bool late = executor_now(task->executor) > task->proposed_ms + SEND_DEADLINE_MS;
-    if (late || !task_locate(task, &service) || step_of(task, service)->phase != STEP_ATTEMPTED ||
+    if (late || !task_locate(task, &service) || task_step(task, service)->phase != STEP_ATTEMPTED ||
         is_cancelled(task, service)) {
         task_end(task, 0);
         return;
     }
     TEST_POINT("after-attempt");
-    send_attempt(task, service);
+    if (step_is_unfenced(task_step(task, service)->kind)) {
+        task_act(task, service);
+    } else {
+        send_attempt(task, service);
+    }
 }
 
 void task_attempt(struct task *task, uint32_t service) {
-    struct command_step fields = fields_of(task, service);
-    fields.attempt = step_of(task, service)->attempts + 1;
+    struct command_step fields = task_fields(task, service);
+    fields.attempt = task_step(task, service)->attempts + 1;
     if (!task->busy) {
         task_begin(task);
     }
@@ -330,7 +357,7 @@ static void on_sent(void *context, const struct driver_sent *sent) {
         task_end(task, 0);
         return;
     }
-    const struct step *step = step_of(task, service);
+    const struct step *step = task_step(task, service);
     LOG_EVENT(EFFECT_SENT, LOG_TEXT("service", task->service), LOG_U64("epoch", task->epoch),
               LOG_TEXT("step", step->name), LOG_U64("reply", sent->reply),
               LOG_TEXT("change", sent->change_id), LOG_TEXT("words", sent->message));
@@ -347,10 +374,10 @@ static void on_sent(void *context, const struct driver_sent *sent) {
         return;
     }
     task->trouble[0] = '\0';
-    struct command_step fields = fields_of(task, service);
+    struct command_step fields = task_fields(task, service);
     fields.attempt = step->attempts;
     (void)TEXT_COPY(fields.change_id, sent->change_id);
-    task_propose(task, COMMAND_ACCEPTED, &fields, on_proposed);
+    task_propose(task, COMMAND_ACCEPTED, &fields, task_on_proposed);
 }
 
 /* --- reading what became of it --- */
@@ -378,23 +405,23 @@ static void send_fence(struct task *task, uint32_t service, enum step_action act
     if (action == ACTION_BURN) {
         TEST_POINT("before-burn");
     }
-    driver_send(task->executor->options.driver, &target, &change, on_sent, task);
+    driver_send(task_driver(task, service), &target, &change, on_sent, task);
     if (action == ACTION_BURN) {
         TEST_POINT("after-burn");
     }
 }
 
 static void act(struct task *task, uint32_t service, enum step_action action, const char *why) {
-    struct command_step fields = fields_of(task, service);
+    struct command_step fields = task_fields(task, service);
     switch (action) {
     case ACTION_DONE:
-        propose_outcome(task, service, STEP_DONE, "");
+        task_propose_outcome(task, service, STEP_DONE, "");
         break;
     case ACTION_REFUSED:
-        propose_outcome(task, service, STEP_REFUSED, task->trouble);
+        task_propose_outcome(task, service, STEP_REFUSED, task->trouble);
         break;
     case ACTION_UNKNOWN:
-        propose_outcome(task, service, STEP_UNKNOWN, why);
+        task_propose_outcome(task, service, STEP_UNKNOWN, why);
         break;
     case ACTION_ATTEMPT:
         task_attempt(task, service);
@@ -402,7 +429,7 @@ static void act(struct task *task, uint32_t service, enum step_action action, co
     case ACTION_CLOSE:
         (void)snprintf(fields.detail, sizeof fields.detail, "%s", why);
         TEST_POINT("before-closing");
-        task_propose(task, COMMAND_CLOSING, &fields, on_proposed);
+        task_propose(task, COMMAND_CLOSING, &fields, task_on_proposed);
         break;
     case ACTION_BURN:
     case ACTION_TOUCH:
@@ -428,6 +455,9 @@ static bool state_is_as_before(const struct state *state, const struct step *ste
 /* A change in sync proves the fence that it wrote. When another one is there (an attempt landed in
  * front of a burn, another leader burnt), nothing is known of the change that put it there. */
 static bool change_wrote(const struct task *task, uint32_t service, const char *fence) {
+    if (step_is_of_set(executor_state(task->executor), service, task->step)) {
+        return true; /* it was read on a majority */
+    }
     char eid[EID_SIZE];
     char wanted[FENCE_SIZE];
     if (task->sync_change_id[0] != '\0') {
@@ -454,7 +484,7 @@ static void on_read_to_resolve(void *context, const struct error *error,
         return;
     }
     const struct state *state = executor_state(task->executor);
-    const struct step *step = step_of(task, service);
+    const struct step *step = task_step(task, service);
     keep_fence(task, reading);
     struct target_reading seen = {
         .sync =
@@ -482,13 +512,17 @@ static void on_read_to_resolve(void *context, const struct error *error,
 
 void task_resolve(struct task *task, uint32_t service) {
     const struct state *state = executor_state(task->executor);
-    const struct step *step = step_of(task, service);
+    const struct step *step = task_step(task, service);
     struct driver_target target;
+    if (step_is_unfenced(step->kind)) {
+        task_look(task, service);
+        return;
+    }
     if (!target_of_step(state, service, task->step, &target)) {
         return;
     }
     const char *change_id =
         task->sync_change_id[0] != '\0' ? task->sync_change_id : step->change_id;
     task_begin(task);
-    driver_read(task->executor->options.driver, &target, change_id, on_read_to_resolve, task);
+    driver_read(task_driver(task, service), &target, change_id, on_read_to_resolve, task);
 }

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "core/pending.h"
+#include "driver/mongo.h"
 #include "driver/route53.h"
 
 /* The record sets of one spec record: a simple one has one, a weighted or failover one has a set
@@ -71,13 +72,31 @@ void target_of_zone(const struct state *state, uint32_t service, uint32_t zone,
     fill_records(state, service, zone, ret);
 }
 
+void target_of_set(const struct state *state, uint32_t service, uint32_t to,
+                   struct driver_target *ret) {
+    memset(ret, 0, sizeof *ret);
+    (void)TEXT_COPY(ret->service, state->services[service].name);
+    (void)TEXT_COPY(ret->fence_name, "in the replica set's tags");
+    ret->set = state->spec.services[service].mongo;
+    ret->region_count = state->spec.region_count;
+    ret->to = to;
+    for (uint32_t r = 0; r < ret->region_count; r++) {
+        (void)TEXT_COPY(ret->regions[r], state->spec.regions[r].name);
+    }
+}
+
 bool target_of_step(const struct state *state, uint32_t service, uint32_t step,
                     struct driver_target *ret) {
+    const struct execution *execution = &state->services[service].execution;
+    if (step_is_of_set(state, service, step)) {
+        target_of_set(state, service, execution->to, ret);
+        return state->spec.services[service].mongo.used;
+    }
     const struct spec_zone *zone = step_zone(state, service, step);
     if (zone == NULL) {
         return false;
     }
-    const struct step *at = &state->services[service].execution.steps[step];
+    const struct step *at = &execution->steps[step];
     if (at->kind != STEP_SETTLE && at->kind != STEP_UNMARK) {
         target_of_zone(state, service, at->zone, ret);
         return true;
@@ -113,6 +132,9 @@ enum error_code target_desired(const struct state *state, uint32_t service, uint
                                char *diff, size_t diff_size, struct error *error) {
     struct record_set sets[DRIVER_RECORD_MAX];
     struct route53_value values[DRIVER_RECORD_MAX];
+    if (zone == PLACE_OF_SET) {
+        return mongo_driver_desired(target, as_read, ret, diff, diff_size, error);
+    }
     uint32_t count = sets_of_zone(state, service, zone, sets);
     assert(count == target->record_count);
     memset(values, 0, sizeof values);

@@ -8,11 +8,12 @@
 
 /* Every step of the longest plans of all services at once: a step that can't end, since its control
  * plane is dead, must not take the place of another service's switch. */
-#define TASK_MAX (SERVICE_MAX * (DEBT_MAX + ZONE_MAX + 2))
+#define TASK_MAX (SERVICE_MAX * (DEBT_MAX + ZONE_MAX + 5))
 #define TASK_FIRST_DELAY_MS 100
 #define TASK_LONGEST_DELAY_MS 8000
-#define TASK_WAIT_MS 250      /* between two looks at a change that is not in sync */
-#define SEND_DEADLINE_MS 5000 /* from the proposal of ATTEMPT to the first byte */
+#define TASK_ACT_AGAIN_MS 5000 /* an election takes its time: not asked for twice at once */
+#define TASK_WAIT_MS 250       /* between two looks at a change that is not in sync */
+#define SEND_DEADLINE_MS 5000  /* from the proposal of ATTEMPT to the first byte */
 
 struct task {
     struct executor *executor;
@@ -22,11 +23,12 @@ struct task {
     uint32_t step;
     uint64_t term;
 
-    bool busy;                           /* a read, a send or a proposal is under way */
-    uint64_t next_ms;                    /* CLOCK_BOOTTIME: not before */
-    uint32_t delay_ms;                   /* of the next back-off */
-    enum command_kind proposed;          /* last */
-    uint64_t proposed_ms;                /* when the ATTEMPT under way was proposed */
+    bool busy;                  /* a read, a send or a proposal is under way */
+    uint64_t next_ms;           /* CLOCK_BOOTTIME: not before */
+    uint32_t delay_ms;          /* of the next back-off */
+    enum command_kind proposed; /* last */
+    uint64_t proposed_ms;       /* when the ATTEMPT under way was proposed */
+    uint64_t acted_ms; /* when the last act on the replica set was sent; 0: none this term */
     char sync_change_id[CHANGE_ID_SIZE]; /* of a touch or a burn: what its INSYNC proves ... */
     char sync_fence[FENCE_SIZE];         /* ... is this fence, and no other */
     char fence_sent[FENCE_SIZE];         /* by the touch or burn under way */
@@ -59,6 +61,25 @@ void task_end(struct task *task, uint32_t delay_ms);
 void task_end_in_trouble(struct task *task, const char *trouble);
 void task_propose(struct task *task, enum command_kind kind, const struct command_step *fields,
                   propose_cb on_done);
+
+const struct step *task_step(const struct task *task, uint32_t service);
+struct command_step task_fields(const struct task *task, uint32_t service);
+/* How long ago DECIDE's TICK was proposed, by our own stopwatch: "Begin" (steps.c). */
+uint64_t task_begin_age_ms(const struct task *task);
+struct driver *task_driver(const struct task *task, uint32_t service);
+/* The end of a proposal after which nothing is to be done but to look again. */
+void task_on_proposed(void *context, enum error_code error, enum core_error answer, uint64_t index);
+void task_propose_outcome(struct task *task, uint32_t service, enum step_phase outcome,
+                          const char *detail);
+/* Proposes an entry that begins a step without a read: there is nothing that it could show. */
+void task_intend_blind(struct task *task, uint32_t service);
+
+/* set_steps.c: the steps on a replica set that have no fence */
+void task_look(struct task *task, uint32_t service);
+/* ATTEMPT was applied: sends. */
+void task_act(struct task *task, uint32_t service);
+/* Switches when a majority still holds the write of this move, by a look of its own. */
+void task_switch_verified(struct task *task, uint32_t service, uint32_t write);
 
 /* steps.c: what to do for each effect */
 void task_switch(struct task *task, uint32_t service);

@@ -35,14 +35,14 @@ static void stop(struct noctuad *node) {
     for (size_t i = 0; i < sizeof handles / sizeof handles[0]; i++) {
         uv_close(handles[i], NULL);
     }
-    node->open_parts = 11;
+    node->open_parts = 12;
     pager_close(node->pager, on_part_closed, node);
     executor_close(node->executor, on_part_closed, node);
     inspector_close(node->inspector, on_part_closed, node);
     leader_close(node->leader, on_part_closed, node);
     api_server_close(node->server, on_part_closed, node);
     driver_close(node->driver, on_part_closed, node);
-    node_stop_watching(node, on_part_closed, node); /* two of them */
+    node_stop_watching(node, on_part_closed, node); /* three of them */
     probe_engine_destroy(node->probes, on_part_closed, node);
     probe_control_destroy(node->control, on_part_closed, node);
     replica_stop(node->replica, on_part_closed, node);

@@ -335,6 +335,7 @@ static enum error_code start_work(struct noctuad *node, struct error *error) {
         .clock = node->clock,
         .entropy = node->entropy,
         .driver = node->driver,
+        .set_driver = node->set_driver,
         .proposer = proposer,
         .tick_proposed_ms = tick_proposed_ms,
         .lease_wait_ms = node_lease_wait_ms,
@@ -458,13 +459,13 @@ static enum error_code start(struct noctuad *node, struct error *error) {
                             &node->pager, error);
     }
     if (code == ERROR_OK) {
+        code = node_start_watching(node, error);
+    }
+    if (code == ERROR_OK) {
         code = start_work(node, error);
     }
     if (code == ERROR_OK) {
         code = start_probes(node, error);
-    }
-    if (code == ERROR_OK) {
-        code = node_start_watching(node, error);
     }
     if (code == ERROR_OK) {
         code = start_api(node, error);

@@ -54,7 +54,8 @@ struct noctuad {
     struct probe_engine *probes;
     struct probe_control *control;
     struct mongo_client *mongo;
-    struct probe_mongo *sets; /* the replica sets, watched */
+    struct driver *set_driver; /* of replica sets */
+    struct probe_mongo *sets;  /* the replica sets, watched */
     struct pager *pager;
     bool tells_of_targets; /* it leads, and has read them all */
     uint64_t ready_ms;     /* CLOCK_BOOTTIME of the last look at readiness */

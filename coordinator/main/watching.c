@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "driver/mongo.h"
 #include "node.h"
 
 static uint64_t applied_index(void *context) {
@@ -38,9 +39,21 @@ enum error_code node_start_watching(struct noctuad *node, struct error *error) {
         .node = node->config.node,
         .secrets = node->config.secrets,
     };
-    return code != ERROR_OK ? code
-                            : probe_mongo_create(node->loop, node->clock, node->entropy, &options,
-                                                 &node->sets, error);
+    struct mongo_driver_options driver = {
+        .loop = node->loop,
+        .clock = node->clock,
+        .client = node->mongo,
+        .cluster = node->config.cluster,
+        .secrets = node->config.secrets,
+    };
+    if (code == ERROR_OK) {
+        code = mongo_driver_create(&driver, &node->set_driver, error);
+    }
+    if (code == ERROR_OK) {
+        code = probe_mongo_create(node->loop, node->clock, node->entropy, &options, &node->sets,
+                                  error);
+    }
+    return code;
 }
 
 void node_configure_sets(struct noctuad *node) {
@@ -76,6 +89,7 @@ void node_primaries(const struct noctuad *node, struct primary_facts ret[SERVICE
 }
 
 void node_stop_watching(struct noctuad *node, void (*on_closed)(void *context), void *context) {
+    driver_close(node->set_driver, on_closed, context);
     probe_mongo_destroy(node->sets, on_closed, context);
     mongo_client_destroy(node->mongo, on_closed, context);
 }

@@ -13,13 +13,13 @@
 #include "records.h"
 #include "route53_reader.h"
 
-enum { ZONE_MAX = 64 };
+enum { LISTED_MAX = 64 };
 
 /* In the order of a listing. */
 static struct {
     struct {
         const char *name, *type, *identifier, *value;
-    } sets[ZONE_MAX];
+    } sets[LISTED_MAX];
     unsigned count;
     unsigned page_size;
     unsigned missing_start; /* where a listing from a name that isn't there begins */
@@ -44,7 +44,7 @@ static int set_up(void **state) {
     (void)state;
     memset(&zone, 0, sizeof zone);
     zone.page_size = 300;
-    zone.missing_start = ZONE_MAX;
+    zone.missing_start = LISTED_MAX;
     records_make_target(&target);
     return 0;
 }

@@ -156,7 +156,7 @@ static void driver_sends(struct driver *driver, const struct driver_target *targ
     scene->sends++;
 }
 
-static const struct driver_ops played_ops = {driver_reads, driver_sends, NULL};
+static const struct driver_ops played_ops = {.read = driver_reads, .send = driver_sends};
 
 static struct played_request *oldest(struct scene *scene, bool is_send) {
     if (scene->request_count == 0) {

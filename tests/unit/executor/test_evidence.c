@@ -134,7 +134,7 @@ static void on_closed(void *context) {
 }
 
 static void scene_open(struct scene *scene) {
-    static const struct driver_ops ops = {play_read, play_send, NULL};
+    static const struct driver_ops ops = {.read = play_read, .send = play_send};
     memset(scene, 0, sizeof *scene);
     scene->driver.ops = &ops;
     scene->insync = "";

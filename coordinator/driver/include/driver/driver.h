@@ -1,6 +1,7 @@
 /* What changes a target outside, seen from the executor: read it, and send one conditional change.
  *
- * A target is what one fence protects; for Route 53 that is one (service, zone). A change names
+ * A target is what one fence protects: for Route 53 one (service, zone), for MongoDB the service's
+ * replica set. A change names
  * what it expects (fence and state as read) and what it wants; the *target* refuses it when
  * anything else is there, so that a delayed or doubled request does no harm. A driver decides
  * nothing and remembers nothing between calls: what a refusal or a silence means is found by
@@ -18,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "core/spec.h"
 
 /* "<group>/<eid>" or "void(<group>/<eid>)"; characters [-A-Za-z0-9_./():] only. With its NUL: a TXT
  * string carries at most 255 bytes. */
@@ -45,6 +47,19 @@ struct driver_reading {
     char fence[DRIVER_FENCE_MAX];
     struct driver_blob state; /* canonical: the same records give the same bytes */
     char summary[256];        /* for people: "nocturnal.com A alias dualstack.web-1..." */
+    uint32_t primary_region;  /* of a replica set: place of its primary's; NONE_INDEX: nobody's */
+};
+
+/* What a target has no fence for, and a read shows. */
+enum driver_aim {
+    DRIVER_PROMOTED, /* the set's writable primary is in the region */
+    DRIVER_WRITTEN,  /* ... and a majority has acknowledged a write of its term: the eid in the
+                        spec's write_check, or, without one, whatever the set itself wrote */
+};
+
+struct driver_seen {
+    bool holds;
+    char words[256]; /* for people: who is primary, or why it doesn't hold */
 };
 
 enum driver_reply {
@@ -85,6 +100,11 @@ struct driver_target {
     char fence_name[256];  /* "_noctua-nocturnal.nocturnal.com" */
     uint32_t record_count;
     struct driver_record_key records[DRIVER_RECORD_MAX];
+    /* Of a replica set, instead of the zone: */
+    struct spec_mongo set;
+    char regions[REGION_MAX][NAME_SIZE]; /* the spec's */
+    uint32_t region_count;
+    uint32_t to; /* place of the one that is to come first */
 };
 
 /* error: NULL when it went well; reading: NULL otherwise. Neither outlives the call.
@@ -93,6 +113,8 @@ struct driver_target {
 typedef void (*driver_read_cb)(void *context, const struct error *error,
                                const struct driver_reading *reading);
 typedef void (*driver_send_cb)(void *context, const struct driver_sent *sent);
+typedef void (*driver_look_cb)(void *context, const struct error *error,
+                               const struct driver_seen *seen);
 typedef void (*driver_closed_cb)(void *context);
 
 struct driver;
@@ -104,6 +126,13 @@ struct driver_ops {
     /* Sends at most once, whatever happens. */
     void (*send)(struct driver *driver, const struct driver_target *target,
                  const struct driver_change *change, driver_send_cb on_sent, void *context);
+    /* Of replica sets; else NULL. `act` works towards an aim once, whatever happens, after a look
+     * of its own; what became of it a later look shows. */
+    void (*look)(struct driver *driver, const struct driver_target *target, enum driver_aim aim,
+                 const char *eid, driver_look_cb on_look, void *context);
+    void (*act)(struct driver *driver, const struct driver_target *target, enum driver_aim aim,
+                const char *eid, uint64_t deadline_boottime_ms, driver_send_cb on_sent,
+                void *context);
     /* No call after it. The driver is freed when on_closed (may be NULL) fires. */
     void (*close)(struct driver *driver, driver_closed_cb on_closed, void *context);
 };
@@ -122,6 +151,18 @@ static inline void driver_send(struct driver *driver, const struct driver_target
                                const struct driver_change *change, driver_send_cb on_sent,
                                void *context) {
     driver->ops->send(driver, target, change, on_sent, context);
+}
+
+static inline void driver_look(struct driver *driver, const struct driver_target *target,
+                               enum driver_aim aim, const char *eid, driver_look_cb on_look,
+                               void *context) {
+    driver->ops->look(driver, target, aim, eid, on_look, context);
+}
+
+static inline void driver_act(struct driver *driver, const struct driver_target *target,
+                              enum driver_aim aim, const char *eid, uint64_t deadline_boottime_ms,
+                              driver_send_cb on_sent, void *context) {
+    driver->ops->act(driver, target, aim, eid, deadline_boottime_ms, on_sent, context);
 }
 
 static inline void driver_close(struct driver *driver, driver_closed_cb on_closed, void *context) {

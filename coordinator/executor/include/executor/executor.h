@@ -32,7 +32,8 @@ struct executor_options {
     uv_loop_t *loop;
     const struct clock *clock;
     const struct entropy *entropy;
-    struct driver *driver; /* of Route 53; the caller closes it, after the executor */
+    struct driver *driver;     /* of Route 53; the caller closes both, after the executor */
+    struct driver *set_driver; /* of replica sets */
     struct proposer proposer;
     /* CLOCK_BOOTTIME when this process proposed the last TICK that was applied; 0: none this term
      */

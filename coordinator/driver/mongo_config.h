@@ -1,0 +1,38 @@
+/* The config of a replica set as the driver reads and writes it. Pure: BSON in, BSON out.
+ *
+ * The fence is the value of the tag `noctua`, the same at every member that may carry tags (an
+ * arbiter may not). The state is everything else but `term`, which the servers put in themselves:
+ * a change is made for one version, and refused when another config has taken it
+ * (replSetReconfig: the version must be greater than the member's own).
+ *
+ * Fields that aren't known here are carried over as they are. */
+#ifndef DRIVER_MONGO_CONFIG_H
+#define DRIVER_MONGO_CONFIG_H
+
+#include <bson/bson.h>
+
+#include "driver/driver.h"
+
+#define MONGO_FENCE_TAG "noctua"
+
+/* Splits `config` (of replSetGetConfig's reply) into fence and state. ERROR_CONFLICT: members carry
+ * different fences, or one that is none; ERROR_LIMIT: too large; ERROR_CORRUPT: no config. */
+enum error_code mongo_config_split(const bson_t *config, struct driver_reading *ret,
+                                   struct error *error);
+
+/* The config that a change asks for: `state` with the fence (NULL: without any) and the version
+ * after its own. *ret is initialised, also on failure. */
+enum error_code mongo_config_join(const struct driver_blob *state, const char *fence, bson_t *ret,
+                                  struct error *error);
+
+/* The version in a state; 0: there is none. */
+uint64_t mongo_config_version(const struct driver_blob *state);
+
+/* The same state with the members of one region before all others: electable members elsewhere get
+ * priorities from 1 up, those of the region from 10 up, in each group in the order that they had.
+ * Done again it changes nothing. diff: what changes, for people ("w1:27017 1 -> 10"). */
+enum error_code mongo_config_prefer(const struct driver_blob *state, const char *region_tag,
+                                    const char *region, struct driver_blob *ret, char *diff,
+                                    size_t diff_size, struct error *error);
+
+#endif

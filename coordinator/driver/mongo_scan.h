@@ -1,0 +1,51 @@
+/* One look at a whole replica set: every member is asked what it is, how it stands and which config
+ * it has, all at the same time; members that only the newest config names are asked next.
+ *
+ * On the loop; the callback comes once, never from inside scan_begin, and not after scan_end. */
+#ifndef DRIVER_MONGO_SCAN_H
+#define DRIVER_MONGO_SCAN_H
+
+#include "base/clock.h"
+#include "driver/driver.h"
+#include "mongo/client.h"
+#include "mongo/replica_set.h"
+
+struct scan_member {
+    struct scan_member *next;
+    struct mongo_scan *scan;
+    struct mongo_link *link;
+    char host[MONGO_HOST_SIZE];
+    struct set_answer answer;
+    bson_t *status, *config; /* as they came; NULL: none */
+};
+
+struct mongo_scan {
+    uv_loop_t *loop;
+    const struct clock *clock;
+    struct mongo_client *client;
+    struct mongo_target target;
+    char region_tag[NAME_SIZE];
+    struct scan_member *members;
+    struct mongo_link *seeds;
+    uint32_t pending;
+    uint64_t start_ms;
+    struct replica_set set;                          /* all that was said */
+    char trouble[MONGO_DETAIL_SIZE + NAME_SIZE + 8]; /* why nobody could be asked; "" */
+    void (*on_done)(void *context);
+    void *context;
+};
+
+/* `scan` is the caller's, zeroed; it stays in place until scan_end. */
+void scan_begin(struct mongo_scan *scan, uv_loop_t *loop, const struct clock *clock,
+                struct mongo_client *client, const struct driver_target *target,
+                const char *secrets, void (*on_done)(void *context), void *context);
+/* Frees what it holds; questions under way come to nothing. */
+void scan_end(struct mongo_scan *scan);
+
+/* The config that a majority of its voters has, none being newer anywhere; NULL, with why not. */
+const bson_t *scan_config(const struct mongo_scan *scan, struct error *error);
+/* The writable primary of the newest term; NULL: none. */
+const struct scan_member *scan_primary(const struct mongo_scan *scan, uint32_t *ret_region);
+const struct scan_member *scan_find(const struct mongo_scan *scan, const char *host);
+
+#endif
