@@ -7,7 +7,8 @@
 #include "base/text.h"
 #include "codec/report_codec.h"
 #include "fuzz.h"
-#include "replica_set.h"
+#include "mongo/replica_set.h"
+#include "mongo_private.h"
 
 static void check_text(const char *text, size_t size) {
     assert(memchr(text, '\0', size) != NULL);
@@ -58,7 +59,7 @@ static void put_together(const struct set_answer *answer) {
     uint32_t primary = replica_set_primary(set, 0);
     assert(primary == NONE_INDEX || primary < set->member_count);
     for (uint32_t r = 0; r < ARRAY_LENGTH(regions); r++) {
-        assert((unsigned)replica_set_judge(set, r, r == 0, 0) < PROBE_RESULT_COUNT);
+        assert((unsigned)mongo_region_judge(set, r, r == 0, 0) < PROBE_RESULT_COUNT);
     }
     replica_set_facts(set, 1000000, &report->mongo[0]);
     report->service_count = 1;
