@@ -233,6 +233,125 @@ static void test_service(void **state) {
     expect_text("overrides.0.until_at", "2023-11-14T22:14:36.000Z");
 }
 
+/* --- replica sets --- */
+
+static struct mongo_facts replica_set;
+
+/* Every node reports once more, what `replica_set` is now. */
+static void say_again(void) {
+    (void)group_run(&group, NODE_1 | NODE_2 | NODE_3, all_up, 1, 1000, NULL);
+}
+
+static void add_replica_set(void) {
+    replica_set = mongo_example();
+    group_add_set(&group);
+    group.mongo = &replica_set;
+    say_again();
+}
+
+static void test_service_with_a_set(void **state) {
+    (void)state;
+    add_replica_set();
+    struct mongo_member *west = &replica_set.members[2];
+    west->optime = (struct mongo_optime){7, 998, 1, 998000};
+    replica_set.members[3].answers = false;
+    replica_set.members[3].state = MONGO_UNKNOWN;
+    (void)TEXT_COPY(replica_set.members[3].trouble, "timeout");
+    replica_set.members[4].optime.seconds = 0; /* unknown is infinite: no number */
+    say_again();
+    show_service(document_service, LEADER_PLACE);
+    expect_text("mongo.name", "rs0");
+    expect_text("mongo.primary", "e1:27017");
+    expect_text("mongo.primary_region", "us-east-1");
+    assert_int_equal(json_array_size(at("mongo.members")), 5);
+    expect_number("mongo.members.2.lag_ms", 2400);
+    expect_text("mongo.members.2.region", "us-west-2");
+    expect_text("mongo.members.3.state", "UNKNOWN");
+    expect_text("mongo.members.3.trouble", "timeout");
+    expect_null("mongo.members.4.lag_ms");
+    assert_true(json_is_true(at("mongo.members.0.writable")));
+    assert_true(json_is_false(at("mongo.members.1.writable")));
+    show(document_status, LEADER_PLACE);
+    expect_number("services.0.lag_ms", 2400); /* of the best of the target region */
+    /* A follower knows what it saw itself. */
+    show_service(document_service, 0);
+    expect_text("mongo.primary", "e1:27017");
+}
+
+static void test_service_without_a_config(void **state) {
+    (void)state;
+    add_replica_set();
+    memset(&replica_set, 0, sizeof replica_set);
+    replica_set.member_count = 1; /* a seed */
+    replica_set.primary = NONE_INDEX;
+    replica_set.members[0].id = replica_set.members[0].region = NONE_INDEX;
+    replica_set.members[0].sync_source = NONE_INDEX;
+    replica_set.members[0].age_ms = replica_set.members[0].optime_age_ms = MONGO_AGE_NEVER;
+    (void)TEXT_COPY(replica_set.members[0].host, "e1:27017");
+    (void)TEXT_COPY(replica_set.members[0].trouble, "auth");
+    say_again();
+    show_service(document_service, LEADER_PLACE);
+    assert_true(json_is_false(at("mongo.read")));
+    expect_null("mongo.primary");
+    expect_null("mongo.members.0.id");
+    expect_text("mongo.members.0.trouble", "auth");
+    show(document_status, LEADER_PLACE);
+    expect_null("services.0.lag_ms");
+}
+
+/* The value of the row of that name; NULL: there is none. */
+static const char *ready_row(const char *what, const char *result) {
+    struct api_facts facts;
+    struct move_preview *preview = calloc(1, sizeof *preview);
+    bool ready;
+    assert_non_null(preview);
+    scene_facts(&group, LEADER_PLACE, &facts);
+    assert_int_equal(document_ready_move(&facts, 0, WEST, preview), CORE_OK);
+    json_decref(document);
+    document = document_ready(&facts, preview, &ready);
+    free(preview);
+    const json_t *rows = at("rows");
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        if (text_equal(json_string_value(json_object_get(row, "what")), what)) {
+            assert_string_equal(json_string_value(json_object_get(row, "result")), result);
+            return json_string_value(json_object_get(row, "value"));
+        }
+    }
+    return NULL;
+}
+
+static void test_ready_with_a_set(void **state) {
+    (void)state;
+    assert_null(ready_row("mongo config", "pass"));
+    add_replica_set();
+    assert_string_equal(ready_row("mongo config", "pass"), "rs0, 5 members");
+    assert_string_equal(ready_row("mongo write_check", "warning"), "none");
+    assert_null(ready_row("mongo login", "FAIL"));
+    assert_null(ready_row("mongo members", "FAIL"));
+    assert_null(ready_row("mongo majority", "warning")); /* 2+2+1 */
+    replica_set.members[4].votes = false;                /* 2+2: losing either is losing it */
+    say_again();
+    assert_string_equal(ready_row("mongo majority", "warning"),
+                        "losing us-east-1 loses the replica set's majority; every such move needs "
+                        "an approval. Use 2+2+1");
+    replica_set.members[2].priority_milli = replica_set.members[3].priority_milli = 0;
+    say_again();
+    assert_string_equal(ready_row("mongo members", "FAIL"), "none to elect in us-west-2");
+    (void)TEXT_COPY(replica_set.members[1].trouble, "credentials");
+    (void)TEXT_COPY(group.state->spec.services[0].mongo.write_check, "n.c");
+    say_again();
+    assert_string_equal(ready_row("mongo login", "FAIL"), "a node can't read the credentials");
+    assert_non_null(strstr(ready_row("mongo write_check", "pass"), "ago"));
+    replica_set.write_age_ms = MONGO_AGE_NEVER;
+    (void)TEXT_COPY(replica_set.write_trouble, "wtimeout");
+    say_again();
+    assert_non_null(strstr(ready_row("mongo write_check", "warning"), "never"));
+    replica_set.member_total = 0;
+    say_again();
+    assert_string_equal(ready_row("mongo config", "FAIL"), "never read");
+}
+
 static void set_mode(enum service_mode mode) {
     group.state->spec.services[0].mode = mode;
 }
@@ -593,7 +712,9 @@ static void test_metrics(void **state) {
     assert_true(group_run(&group, NODE_2 | NODE_3, east_down, 40, 1000, is_moving));
     group_carry_out(&group);
     metrics_count_events(metrics, group.state);
+    add_replica_set();
     scene_facts(&group, LEADER_PLACE, &facts);
+    facts.primaries[0] = (struct primary_facts){true, NONE_INDEX, 0};
     facts.version = "0.3 \"x\\y\"\n";
     buffer_init(&out, 0);
     metrics_render(metrics, &facts, &out);
@@ -604,6 +725,10 @@ static void test_metrics(void **state) {
     assert_non_null(strstr(out.data, "code=\"other\"} 8\n"));
     assert_non_null(
         strstr(out.data, "noctua_service_active{service=\"nocturnal\",region=\"us-west-2\"} 1\n"));
+    assert_non_null(strstr(out.data, "noctua_mongo_members_answering{service=\"nocturnal\"} 5\n"));
+    assert_non_null(strstr(out.data, "noctua_mongo_primary_known{service=\"nocturnal\"} 0\n"));
+    assert_non_null(strstr(out.data, "noctua_mongo_lag_seconds{service=\"nocturnal\",member=\"2\","
+                                     "region=\"us-west-2\"} 0.000\n"));
     check_metrics(out.data);
     buffer_finish(&out);
     metrics_destroy(metrics);
@@ -670,6 +795,9 @@ int main(void) {
         CASE(test_status_of_a_suspicion),
         CASE(test_status_not_adopted),
         CASE(test_service),
+        CASE(test_service_with_a_set),
+        CASE(test_service_without_a_config),
+        CASE(test_ready_with_a_set),
         CASE(test_modes),
         CASE(test_explain_headlines),
         CASE(test_explain_both_down),

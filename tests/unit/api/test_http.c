@@ -142,6 +142,29 @@ static void test_lease(void **state) {
     memset(leases, 0, sizeof leases);
 }
 
+static void with_primary(struct api_facts *facts) {
+    facts->primaries[0] = (struct primary_facts){true, 1, world.now_ms + 100};
+}
+
+static void without_primary(struct api_facts *facts) {
+    facts->primaries[0] = (struct primary_facts){true, NONE_INDEX, 0};
+}
+
+/* With a replica set it is what this node saw, as long as that is fresh. */
+static void test_observed_primary(void **state) {
+    (void)state;
+    static const char path[] = "/services/nocturnal/primary";
+    publish_as(1, with_primary);
+    expect(world.port, path, 200, "us-west-2\n"); /* active is us-east-1 */
+    world.now_ms += 101;                          /* without a new view: it runs out by itself */
+    expect(world.port, path, 503, "no primary takes writes\n");
+    publish_as(1, with_primary);
+    expect(world.port, path, 200, "us-west-2\n");
+    publish_as(1, without_primary);
+    expect(world.port, path, 503, "no primary takes writes\n");
+    expect(world.port, "/services/nope/primary", 404, "no such service\n");
+}
+
 static void test_answers(void **state) {
     (void)state;
     publish_as(1, NULL);
@@ -554,6 +577,7 @@ int main(void) {
         CASE(test_nothing_published),
         CASE(test_answers),
         CASE(test_lease),
+        CASE(test_observed_primary),
         CASE(test_public_listener),
         CASE(test_replay_shows_nothing),
         CASE(test_no_quorum_holds_answers),
