@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "codec/config.h"
@@ -80,8 +81,15 @@ static bool set_file(mongoc_uri_t *uri, const struct mongo_target *target, const
     }
     int length = name[0] == '/' ? snprintf(path, sizeof path, "%s", name)
                                 : snprintf(path, sizeof path, "%s/%s", target->secrets, name);
-    return length > 0 && (size_t)length < sizeof path &&
+    /* libmongoc would call a file that isn't there a broken connection. */
+    return length > 0 && (size_t)length < sizeof path && access(path, R_OK) == 0 &&
            mongoc_uri_set_option_as_utf8(uri, option, path);
+}
+
+static bool set_files(mongoc_uri_t *uri, const struct mongo_uri *from,
+                      const struct mongo_target *target) {
+    return !from->tls || (set_file(uri, target, MONGOC_URI_TLSCAFILE, from->ca_file) &&
+                          set_file(uri, target, MONGOC_URI_TLSCERTIFICATEKEYFILE, from->cert_file));
 }
 
 static bool set_times(mongoc_uri_t *uri, uint32_t within_ms) {
@@ -91,8 +99,7 @@ static bool set_times(mongoc_uri_t *uri, uint32_t within_ms) {
            mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, ms);
 }
 
-static bool set_tls(mongoc_uri_t *uri, const struct mongo_uri *from,
-                    const struct mongo_target *target) {
+static bool set_tls(mongoc_uri_t *uri, const struct mongo_uri *from) {
     if (!from->tls) {
         return true;
     }
@@ -104,9 +111,7 @@ static bool set_tls(mongoc_uri_t *uri, const struct mongo_uri *from,
            (!from->tls_any_host ||
             mongoc_uri_set_option_as_bool(uri, MONGOC_URI_TLSALLOWINVALIDHOSTNAMES, true)) &&
            (from->tls_insecure ||
-            mongoc_uri_set_option_as_bool(uri, MONGOC_URI_TLSDISABLEOCSPENDPOINTCHECK, true)) &&
-           set_file(uri, target, MONGOC_URI_TLSCAFILE, from->ca_file) &&
-           set_file(uri, target, MONGOC_URI_TLSCERTIFICATEKEYFILE, from->cert_file);
+            mongoc_uri_set_option_as_bool(uri, MONGOC_URI_TLSDISABLEOCSPENDPOINTCHECK, true));
 }
 
 static bool read_secret(const struct mongo_target *target, char to[SECRET_SIZE]) {
@@ -182,8 +187,10 @@ static mongoc_uri_t *make_uri(const struct mongo_target *target, struct mongo_ou
                 mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYREADS, false) &&
                 mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYWRITES, false) &&
                 mongoc_uri_set_appname(uri, "noctua") && set_times(uri, target->timeout_ms);
-    if (!good || !set_tls(uri, &from, target)) {
+    if (!good || !set_tls(uri, &from)) {
         fail(ret, MONGO_RESULT_INTERNAL, "the connection's options can't be set");
+    } else if (!set_files(uri, &from, target)) {
+        fail(ret, MONGO_RESULT_CREDENTIALS, "a file of the URI's can't be read");
     } else if (!set_login(uri, &from, target)) {
         fail(ret, MONGO_RESULT_CREDENTIALS,
              "the credentials can't be read, or aren't user:password");

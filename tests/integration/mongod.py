@@ -64,8 +64,9 @@ def program(version):
 
 
 class Member:
-    def __init__(self, mongod, directory, port, arguments):
+    def __init__(self, mongod, directory, port, arguments, connection):
         directory.mkdir(parents=True)
+        self.connection = connection
         self.port = port
         self.host = f"127.0.0.1:{port}"
         options = ["--replSet", SET, "--port", port, "--bind_ip", "127.0.0.1", "--nounixsocket",
@@ -79,7 +80,7 @@ class Member:
 
     def client(self, **login):
         return pymongo.MongoClient("127.0.0.1", self.port, directConnection=True,
-                                   serverSelectionTimeoutMS=5000, **login)
+                                   serverSelectionTimeoutMS=5000, **self.connection, **login)
 
     def command(self, *command, login=None, **more):
         with self.client(**(login or {})) as client:
@@ -104,21 +105,22 @@ class Member:
 class ReplicaSet:
     """Members tagged with these regions; the first has the highest priority."""
 
-    def __init__(self, directory, version, regions, key=None, election_ms=2000):
+    def __init__(self, directory, version, regions, key=None, election_ms=2000, arguments=(),
+                 connection=None):
         self.directory = Path(directory)
         self.login = None
-        arguments = []
+        arguments = list(arguments)
         self.directory.mkdir(parents=True)
         if key is not None:
             file = self.directory / "key"
             file.write_text(key)
             file.chmod(0o600)
-            arguments = ["--keyFile", file]
+            arguments += ["--keyFile", file]
         mongod = program(version)
         ports = noctua.free_ports(len(regions))
         self.regions = regions
         self.election_ms = election_ms
-        self.members = [Member(mongod, self.directory / str(port), port, arguments)
+        self.members = [Member(mongod, self.directory / str(port), port, arguments, connection or {})
                         for port in ports]
 
     @property

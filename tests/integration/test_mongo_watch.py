@@ -1,6 +1,7 @@
 """Nodes watch replica sets of real servers: what they show, when it changes, and what hangs."""
 
 import json
+import subprocess
 
 import mongod
 import noctua
@@ -19,20 +20,20 @@ PRIVILEGES = [
 ]
 
 
-def section(replica_set, more=""):
+def section(replica_set, more="", options=""):
     return f"""    mongo:
-      uri: {replica_set.uri}
+      uri: {replica_set.uri}{options}
       write_check: nocturnal.noctua
       interval: 500ms
       timeout: 400ms
 {more}"""
 
 
-def watch(group, replica_set, more=""):
+def watch(group, replica_set, more="", options=""):
     """Observed only: nothing here is about moving. The set comes to a service that is adopted."""
     group.apply_spec(mode="observe")
     group.adopt()
-    group.apply_spec(mode="observe", extra=section(replica_set, more))
+    group.apply_spec(mode="observe", extra=section(replica_set, more, options))
 
 
 def known(group, nodes=None):
@@ -172,3 +173,67 @@ def test_credentials(bare_group, tmp_path, version):
         assert shown["write_trouble"] is None
         for node in bare_group.nodes.values():
             assert WRONG not in node.process.text() and PASSWORD not in node.process.text()
+
+
+def openssl(*arguments):
+    subprocess.run(["openssl", *[str(a) for a in arguments]], check=True, capture_output=True,
+                   timeout=60)
+
+
+def issue(folder, name, subject):
+    """name.pem: certificate and key, by an authority that ca.pem is the certificate of."""
+    ca, key, request = folder / "ca.pem", folder / f"{name}.key", folder / f"{name}.csr"
+    if not ca.exists():
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", folder / "ca.key",
+                "-out", ca, "-subj", "/O=test/CN=ca", "-days", "2")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request, "-subj",
+            subject)
+    names = folder / "names"
+    names.write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n")
+    openssl("x509", "-req", "-in", request, "-CA", ca, "-CAkey", folder / "ca.key",
+            "-CAcreateserial", "-out", folder / f"{name}.crt", "-days", "2", "-extfile", names)
+    both = folder / f"{name}.pem"
+    both.write_text((folder / f"{name}.crt").read_text() + key.read_text())
+    return both
+
+
+@pytest.mark.parametrize("version", [v for v in mongod.VERSIONS if v != "4.4"])
+def test_certificates(bare_group, tmp_path, version):
+    """TLS, and MONGODB-X509 instead of a password. (The 4.4 of these tests has no TLS.)"""
+    tls = tmp_path / "tls"
+    tls.mkdir()
+    server = issue(tls, "server", "/O=test/OU=servers/CN=db")
+    issue(tls, "client", "/O=test/OU=clients/CN=noctua")
+    arguments = ["--sslMode", "requireSSL", "--sslPEMKeyFile", server, "--sslCAFile",
+                 tls / "ca.pem", "--sslAllowInvalidHostnames"]  # its peers are addresses
+    connection = {"tls": True, "tlsCAFile": str(tls / "ca.pem"),
+                  "tlsCertificateKeyFile": str(tls / "client.pem")}
+    with mongod.running(tmp_path / "set", version, [EAST, WEST, EU], key=KEY, arguments=arguments,
+                        connection=connection) as replica_set:
+        first = replica_set.members[0]
+        replica_set.add_user("root", PASSWORD, "root")
+        login = {"username": "root", "password": PASSWORD, "authSource": "admin"}
+        first.command("createRole", "noctuaWatch", privileges=PRIVILEGES, roles=[], login=login)
+        with first.client(**login) as client:
+            client["$external"].command("createUser", "CN=noctua,OU=clients,O=test",
+                                        roles=[{"role": "noctuaWatch", "db": "admin"}])
+        options = "&tls=true&tlsCAFile=ca.pem&tlsCertificateKeyFile=client.pem"
+        watch(bare_group, replica_set, options=options + "&authMechanism=MONGODB-X509")
+        noctua.wait_until(lambda: member(bare_group, first)["trouble"] == "credentials", 20,
+                          "files that aren't there yet")
+        for node in bare_group.nodes.values():
+            for name in ("ca.pem", "client.pem"):
+                (node.directory / "secrets" / name).write_text((tls / name).read_text())
+        noctua.wait_until(lambda: all_say(bare_group, (200, EAST)), 20, "the primary is seen")
+        noctua.wait_until(lambda: (known(bare_group) or {}).get("write_age_ms") is not None, 20,
+                          "a majority write")
+        # Another authority is not trusted.
+        other = tmp_path / "other"
+        other.mkdir()
+        issue(other, "client", "/O=other/CN=x")
+        for node in bare_group.nodes.values():
+            (node.directory / "secrets" / "other.pem").write_text((other / "ca.pem").read_text())
+        options = options.replace("ca.pem", "other.pem")
+        bare_group.apply_spec(mode="observe", extra=section(replica_set, options=options))
+        noctua.wait_until(lambda: member(bare_group, first)["trouble"] == "tls", 20, "refused")
+        assert all_say(bare_group, (503, "no primary takes writes"))
