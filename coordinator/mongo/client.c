@@ -21,14 +21,13 @@ enum stage {
 };
 
 struct job {
-    struct job *next;           /* in the queue, or in the list of those done */
-    struct job *before, *after; /* of the loop's list of all that are unanswered */
+    struct job *next;  /* in the queue, or in the list of those done */
+    struct job *after; /* in the loop's list of all that are unanswered */
     struct way *way;
     enum stage stage;
-    bool look_up;
     enum mongo_manner manner;
     char database[NAME_SIZE + 1];
-    bson_t command;
+    bson_t *command; /* NULL: a look-up */
     struct mongo_outcome outcome;
     /* The loop's. */
     uint64_t begin_ms, deadline_ms;
@@ -130,18 +129,16 @@ static struct way *take_ready(struct pool *pool) {
 }
 
 static void free_job(struct job *job) {
-    bson_destroy(&job->command);
-    if (job->outcome.has_document) {
-        bson_destroy(&job->outcome.document);
-    }
+    bson_destroy(job->command);
+    bson_destroy(job->outcome.document);
     free(job);
 }
 
 static void run(struct way *way, struct job *job) {
-    if (job->look_up) {
+    if (job->command == NULL) {
         mongo_lane_look_up(way->lane, &job->outcome);
     } else {
-        mongo_lane_ask(way->lane, job->database, &job->command, job->manner, &job->outcome);
+        mongo_lane_ask(way->lane, job->database, job->command, job->manner, &job->outcome);
     }
 }
 
@@ -278,10 +275,11 @@ static uint64_t now_ms(void) {
 }
 
 static void unlist(struct job *job, struct mongo_client *client) {
-    *(job->before == NULL ? &client->unanswered : &job->before->after) = job->after;
-    if (job->after != NULL) {
-        job->after->before = job->before;
+    struct job **at = &client->unanswered;
+    while (*at != job) {
+        at = &(*at)->after;
     }
+    *at = job->after;
 }
 
 /* Takes it off whatever it stands in, so that only the caller knows it; false: a thread has it and
@@ -350,7 +348,7 @@ static void deliver_done(struct mongo_client *client) {
             .result = job->outcome.result,
             .server_code = job->outcome.server_code,
             .took_ms = (uint32_t)(now_ms() - job->begin_ms),
-            .document = job->outcome.has_document ? &job->outcome.document : NULL,
+            .document = job->outcome.document,
             .detail = job->outcome.detail,
         };
         answer(job, &reply);
@@ -384,13 +382,13 @@ static void on_timer(uv_timer_t *timer) {
     struct mongo_client *client = timer->data;
     deliver_done(client); /* a loop that was late must first see what came in time */
     uint64_t now = now_ms();
-    struct job *job = client->unanswered;
-    while (job != NULL) {
-        if (job->deadline_ms <= now) {
-            expire(client, job);
-            job = client->unanswered; /* the callback may have changed the list */
+    struct job **at = &client->unanswered;
+    while (*at != NULL) {
+        if ((*at)->deadline_ms <= now) {
+            expire(client, *at);
+            at = &client->unanswered; /* the callback may have changed the list */
         } else {
-            job = job->after;
+            at = &(*at)->after;
         }
     }
     arm(client);
@@ -418,7 +416,6 @@ static struct job *new_job(struct mongo_link *link, uint32_t timeout_ms, mongo_r
         callback(context, &reply);
         return NULL;
     }
-    bson_init(&job->command);
     job->way = link->way;
     job->begin_ms = now_ms();
     job->deadline_ms = job->begin_ms + timeout_ms;
@@ -433,9 +430,6 @@ static void start_job(struct mongo_link *link, struct job *job) {
     struct way *way = link->way;
     client->question_count++;
     job->after = client->unanswered;
-    if (job->after != NULL) {
-        job->after->before = job;
-    }
     client->unanswered = job;
     (void)pthread_mutex_lock(&pool->lock);
     if (way->last != NULL) {
@@ -463,8 +457,7 @@ void mongo_link_ask(struct mongo_link *link, const char *database, const bson_t 
     bool fits = TEXT_COPY(job->database, database);
     assert(fits);
     (void)fits;
-    bson_destroy(&job->command);
-    bson_copy_to(command, &job->command);
+    job->command = bson_copy(command);
     start_job(link, job);
 }
 
@@ -472,7 +465,6 @@ void mongo_link_look_up(struct mongo_link *link, uint32_t timeout_ms, mongo_repl
                         void *context) {
     struct job *job = new_job(link, timeout_ms, callback, context);
     if (job != NULL) {
-        job->look_up = true;
         start_job(link, job);
     }
 }
@@ -502,14 +494,14 @@ void mongo_link_destroy(struct mongo_link *link) {
     struct mongo_client *client = link->client;
     struct pool *pool = client->pool;
     struct way *way = link->way;
-    struct job *job = client->unanswered;
-    while (job != NULL) {
-        struct job *after = job->after;
-        if (job->way == way) {
-            give_up(client, job, MONGO_RESULT_CANCELLED, "the asker gave up");
-            after = client->unanswered;
+    struct job **at = &client->unanswered;
+    while (*at != NULL) {
+        if ((*at)->way == way) {
+            give_up(client, *at, MONGO_RESULT_CANCELLED, "the asker gave up");
+            at = &client->unanswered; /* the callback may have changed the list */
+        } else {
+            at = &(*at)->after;
         }
-        job = after;
     }
     (void)pthread_mutex_lock(&pool->lock);
     assert(way->first == NULL && !way->ready);

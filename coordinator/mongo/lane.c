@@ -260,7 +260,6 @@ static enum mongo_result result_of(const bson_error_t *error) {
     case MONGOC_ERROR_SCRAM:
         return MONGO_RESULT_AUTH;
     case MONGOC_ERROR_PROTOCOL:
-        return MONGO_RESULT_PROTOCOL;
     case MONGOC_ERROR_BSON:
         return MONGO_RESULT_PROTOCOL;
     default:
@@ -301,11 +300,9 @@ static void ask_once(struct mongo_lane *lane, const char *database, const bson_t
     bool good = mongoc_client_command_simple(lane->client, database, command, NULL, &reply, &error);
     enum mongo_result result = good ? MONGO_RESULT_OK : result_of(&error);
     if (good || (result == MONGO_RESULT_SERVER && !bson_empty(&reply))) {
-        ret->has_document = true;
-        (void)bson_steal(&ret->document, &reply);
-    } else {
-        bson_destroy(&reply);
+        ret->document = bson_copy(&reply);
     }
+    bson_destroy(&reply);
     ret->result = result;
     if (!good) {
         fail(ret, result, detail_of(result, &error));
@@ -388,15 +385,14 @@ void mongo_lane_look_up(struct mongo_lane *lane, struct mongo_outcome *ret) {
             return;
         }
     }
-    ret->has_document = true;
-    bson_init(&ret->document);
-    append_hosts(&from, found, &ret->document);
-    BSON_APPEND_UTF8(&ret->document, "setName", from.set_name);
+    ret->document = bson_new();
+    append_hosts(&from, found, ret->document);
+    BSON_APPEND_UTF8(ret->document, "setName", from.set_name);
     const bson_t *options = found == NULL ? NULL : mongoc_uri_get_credentials(found);
     bson_iter_t iter;
     if (options != NULL && bson_iter_init_find_case(&iter, options, MONGOC_URI_AUTHSOURCE) &&
         BSON_ITER_HOLDS_UTF8(&iter)) {
-        BSON_APPEND_UTF8(&ret->document, "authSource", bson_iter_utf8(&iter, NULL));
+        BSON_APPEND_UTF8(ret->document, "authSource", bson_iter_utf8(&iter, NULL));
     }
     if (client != NULL) {
         mongoc_client_destroy(client);

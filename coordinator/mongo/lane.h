@@ -9,10 +9,9 @@ struct mongo_lane;
 
 /* What came of a question; the thread's until it is handed over. */
 struct mongo_outcome {
+    bson_t *document; /* on the heap, where bson_t wants an alignment of its own; NULL: none */
     enum mongo_result result;
     int32_t server_code;
-    bool has_document; /* `document` is initialised: bson_destroy */
-    bson_t document;
     char detail[MONGO_DETAIL_SIZE];
 };
 

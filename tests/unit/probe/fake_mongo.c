@@ -25,12 +25,12 @@ struct waiting {
 };
 
 struct fake_set fake;
-static struct mongo_client client;
+static struct mongo_client the_client;
 static struct waiting waiting[WAITING_MAX];
 static uint32_t waiting_count;
 
 struct mongo_client *fake_client(void) {
-    return &client;
+    return &the_client;
 }
 
 void fake_reset(void) {
@@ -57,9 +57,10 @@ void fake_expire(void) {
     }
 }
 
-struct mongo_link *mongo_link_create(struct mongo_client *of, const struct mongo_target *target) {
+struct mongo_link *mongo_link_create(struct mongo_client *client,
+                                     const struct mongo_target *target) {
     struct mongo_link *link = calloc(1, sizeof *link);
-    assert(of == &client && link != NULL);
+    assert(client == &the_client && link != NULL);
     link->target = *target;
     fake.link_count++;
     return link;
