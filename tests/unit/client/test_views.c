@@ -60,6 +60,30 @@ static void test_service(void **state) {
           "dns   attempted  0.3s  2      Z1  503\n");
 }
 
+static void test_service_with_a_set(void **state) {
+    (void)state;
+    shows(view_service,
+          "{\"nodes\": [], \"regions\": [], \"mongo\": {\"name\": \"rs0\", \"read\": true,"
+          " \"primary\": \"e1:27017\", \"primary_region\": \"east\", \"write_age_ms\": 400,"
+          " \"members\": [{\"host\": \"e1:27017\", \"region\": \"east\", \"state\":"
+          " \"PRIMARY\", \"writable\": true, \"lag_ms\": 0, \"age_ms\": 800, \"priority\": 2,"
+          " \"votes\": true, \"trouble\": null}, {\"host\": \"w1:27017\", \"region\": null,"
+          " \"state\": \"UNKNOWN\", \"writable\": false, \"hidden\": true, \"lag_ms\": null,"
+          " \"age_ms\": null, \"priority\": 0.5, \"votes\": false, \"trouble\":"
+          " \"timeout\"}]}}",
+          "REGION  VERDICT  WORST CHECK\n"
+          "Replica set rs0: e1:27017 takes writes, in east; w:majority write 0.4s ago\n"
+          "MEMBER    REGION  STATE            LAG  AGE   PRIORITY  VOTES  TROUBLE\n"
+          "e1:27017  east    PRIMARY, writes  0ms  0.8s  2         1      -\n"
+          "w1:27017  -       UNKNOWN, hidden  -    -     0.5       0      timeout\n");
+    shows(view_service,
+          "{\"nodes\": [], \"regions\": [], \"mongo\": {\"name\": \"rs0\", \"read\": false,"
+          " \"primary\": null, \"members\": []}}",
+          "REGION  VERDICT  WORST CHECK\n"
+          "Replica set rs0: its config was never read\n"
+          "MEMBER  REGION  STATE  LAG  AGE  PRIORITY  VOTES  TROUBLE\n");
+}
+
 static void test_explain(void **state) {
     (void)state;
     shows(view_explain,
@@ -260,6 +284,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_service),
+        cmocka_unit_test(test_service_with_a_set),
         cmocka_unit_test(test_explain),
         cmocka_unit_test(test_plan),
         cmocka_unit_test(test_history),

@@ -564,6 +564,49 @@ static void test_destroy_in_flight(void **state) {
     hang_close(&hang);
 }
 
+static void feed(const char *check, enum probe_result_code code, uint64_t index,
+                 uint64_t start_ms) {
+    struct probe_result result = {.code = code,
+                                  .start_index = index,
+                                  .start_ms = start_ms,
+                                  .finish_ms = clock_boottime_ms(&scene.clock)};
+    probe_engine_feed(scene.engine, 0, 0, check, &result);
+}
+
+/* Results that come from elsewhere are counted as its own are; nothing is probed for them. */
+static void test_fed(void **state) {
+    (void)state;
+    scene_open(&scene);
+    scene_open_engine(&scene);
+    struct probe_target target = scene_target(PROBE_TYPE_FED, "mongo", "anything at all");
+    target.fall = 2;
+    scene_configure(&scene, &target, 1);
+    assert_int_equal(opinion_of(0, 0).value, OPINION_UNKNOWN);
+    uint64_t now_ms = clock_boottime_ms(&scene.clock);
+    feed("mongo", PROBE_OK, 3, now_ms);
+    assert_int_equal(opinion_of(0, 0).value, OPINION_UP);
+    feed("other", PROBE_NO_PRIMARY, 4, now_ms); /* no such check */
+    feed("mongo", PROBE_NO_PRIMARY, 5, now_ms);
+    assert_int_equal(opinion_of(0, 0).value, OPINION_UP);
+    feed("mongo", PROBE_NO_PRIMARY, 9, now_ms);
+    struct probe_opinion opinion = opinion_of(0, 0);
+    assert_int_equal(opinion.value, OPINION_DOWN);
+    assert_true(opinion.has_evidence);
+    assert_int_equal(opinion.first_start_index, 5);
+    assert_int_equal(opinion.last_start_index, 9);
+    assert_string_equal(opinion.worst_check, "mongo");
+    assert_int_equal(scene.record_count, 3);
+    /* What began before this process stood still is no evidence. */
+    uint64_t before_ms = clock_boottime_ms(&scene.clock);
+    scene.clock_push_ms += 5000;
+    feed("mongo", PROBE_OK, 10, before_ms);
+    assert_int_equal(scene_last(&scene, "mongo")->code, PROBE_STALLED);
+    assert_int_equal(opinion_of(0, 0).value, OPINION_DOWN);
+    feed("mongo", PROBE_OK, 11, clock_boottime_ms(&scene.clock));
+    assert_int_equal(opinion_of(0, 0).value, OPINION_UP);
+    scene_close(&scene);
+}
+
 static void on_none_closed(void *context) {
     (*(int *)context)++;
 }
@@ -591,6 +634,7 @@ int main(void) {
         cmocka_unit_test(test_configure_in_flight),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_unusable),
+        cmocka_unit_test(test_fed),
         cmocka_unit_test(test_each),
         cmocka_unit_test(test_destroy_in_flight),
         cmocka_unit_test(test_destroy_nothing),
