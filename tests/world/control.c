@@ -7,6 +7,7 @@
 #include "base/entropy.h"
 #include "base/text.h"
 #include "held.h"
+#include "mongo_server.h"
 #include "record_json.h"
 #include "region.h"
 #include "uri.h"
@@ -280,6 +281,36 @@ static void control_post_clock(struct control_call *call) {
     control_reply(call, 200, json_pack("{s:b}", "ok", 1));
 }
 
+/* Whether there is a replica set; else the call has its answer. */
+static bool control_has_mongo(struct control_call *call) {
+    if (call->world->mongo == NULL) {
+        control_fail(call, 404, "this world has no --mongo");
+    }
+    return call->world->mongo != NULL;
+}
+
+static void control_get_mongo(struct control_call *call) {
+    if (control_has_mongo(call)) {
+        control_reply(call, 200, mongo_server_state(call->world->mongo));
+    }
+}
+
+static void control_post_mongo(struct control_call *call) {
+    struct error error;
+    if (!control_has_mongo(call)) {
+        return;
+    }
+    enum error_code code =
+        text_equal(call->segments[1], "links")
+            ? mongo_server_link(call->world->mongo, call->body, &error)
+            : mongo_server_change(call->world->mongo, call->segments[1], call->body, &error);
+    if (code != ERROR_OK) {
+        control_fail_with(call, &error);
+        return;
+    }
+    control_reply(call, 200, json_pack("{s:b}", "ok", 1));
+}
+
 static void control_post_shutdown(struct control_call *call) {
     struct world *world = call->world;
     control_reply(call, 200, json_pack("{s:b}", "ok", 1));
@@ -303,6 +334,8 @@ static const struct control_route {
     {"GET", {"ledger"}, control_get_ledger},
     {"GET", {"stats"}, control_get_stats},
     {"POST", {"clock"}, control_post_clock},
+    {"GET", {"mongo"}, control_get_mongo},
+    {"POST", {"mongo", "*"}, control_post_mongo},
     {"POST", {"shutdown"}, control_post_shutdown},
 };
 

@@ -12,6 +12,7 @@
 #include "control.h"
 #include "dns_server.h"
 #include "held.h"
+#include "mongo_server.h"
 #include "region.h"
 #include "tls_channel.h"
 
@@ -53,6 +54,7 @@ void world_stop(struct world *world) {
     dns_server_destroy(world->dns);
     region_table_destroy(world->regions);
     world->regions = NULL;
+    mongo_server_destroy(world->mongo);
     http_server_destroy(world->control);
     for (size_t i = 0; i < ARRAY_LENGTH(state->signals); i++) {
         uv_close((uv_handle_t *)&state->signals[i], NULL);
@@ -135,6 +137,28 @@ static enum error_code main_add_dns(struct main_state *state, struct error *erro
                              state->options.dns_port, &world->dns, error);
 }
 
+static enum error_code main_add_mongo(struct main_state *state, struct error *error) {
+    struct world *world = &state->world;
+    const char *regions[OPTIONS_LIST_MAX];
+    if (state->options.mongo == NULL) {
+        return ERROR_OK;
+    }
+    for (size_t i = 0; i < region_table_count(world->regions); i++) {
+        regions[i] = region_table_name(world->regions, i);
+    }
+    const struct mongo_server_options options = {
+        .loop = &world->loop,
+        .text = state->options.mongo,
+        .speed = state->options.mongo_speed,
+        .seed = state->options.mongo_seed,
+        .first_port = state->options.mongo_port,
+        .fresh = state->options.mongo_fresh,
+        .regions = regions,
+        .region_count = region_table_count(world->regions),
+    };
+    return mongo_server_create(&options, &world->mongo, error);
+}
+
 static enum error_code main_build(struct main_state *state, struct error *error) {
     struct world *world = &state->world;
     const struct options *options = &state->options;
@@ -151,6 +175,7 @@ static enum error_code main_build(struct main_state *state, struct error *error)
                     &world->ledger, error) != ERROR_OK ||
         main_add_zones(state, error) != ERROR_OK || main_load_tls(state, error) != ERROR_OK ||
         main_add_regions(state, error) != ERROR_OK || main_add_dns(state, error) != ERROR_OK ||
+        main_add_mongo(state, error) != ERROR_OK ||
         main_serve(state, control_handle, options->control_port, &world->control, error) !=
             ERROR_OK ||
         main_serve(state, aws_api_handle, options->route53_port, &world->route53, error) !=
@@ -186,6 +211,9 @@ static enum error_code main_write_addresses(const struct main_state *state, stru
                   json_sprintf("127.0.0.1:%u", http_server_port(world->sts)), "dns",
                   json_sprintf("127.0.0.1:%u", dns_server_port(world->dns)), "regions",
                   region_table_addresses(world->regions));
+    if (world->mongo != NULL) {
+        json_object_set_new(json, "mongo", mongo_server_addresses(world->mongo));
+    }
     bool written = json_dump_file(json, temporary, JSON_INDENT(1)) == 0;
     json_decref(json);
     if (!written || rename(temporary, path) != 0) {

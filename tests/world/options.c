@@ -21,6 +21,11 @@ enum option_key {
     OPTION_DNS_INSYNC_ONLY,
     OPTION_LEDGER,
     OPTION_TLS,
+    OPTION_MONGO,
+    OPTION_MONGO_SPEED,
+    OPTION_MONGO_SEED,
+    OPTION_MONGO_FRESH,
+    OPTION_MONGO_PORT,
     OPTION_CONTROL_PORT,
     OPTION_ROUTE53_PORT,
     OPTION_STS_PORT,
@@ -49,10 +54,17 @@ static const struct argp_option option_table[] = {
      "temporary credentials last so long, whatever was asked", 4},
     {"alias", OPTION_DNS_ALIAS, "DNSNAME=IP", 0, "the address behind an alias target", 5},
     {"dns-insync-only", OPTION_DNS_INSYNC_ONLY, NULL, 0, "DNS shows a change only when INSYNC", 5},
-    {"control-port", OPTION_CONTROL_PORT, "PORT", 0, "ports are chosen by the kernel", 6},
-    {"route53-port", OPTION_ROUTE53_PORT, "PORT", 0, "unless they are given", 6},
-    {"sts-port", OPTION_STS_PORT, "PORT", 0, NULL, 6},
-    {"dns-port", OPTION_DNS_PORT, "PORT", 0, NULL, 6},
+    {"mongo", OPTION_MONGO, "NAME:RELEASE:MEMBERS[:SPARES]", 0,
+     "a MongoDB replica set that behaves like RELEASE (3.6 or 4.4), and empty servers beside it",
+     6},
+    {"mongo-speed", OPTION_MONGO_SPEED, "N", 0, "its time runs N times as fast (1)", 6},
+    {"mongo-seed", OPTION_MONGO_SEED, "N", 0, "of its chances (1)", 6},
+    {"mongo-fresh", OPTION_MONGO_FRESH, NULL, 0, "it isn't initiated yet", 6},
+    {"mongo-port", OPTION_MONGO_PORT, "PORT", 0, "of the first member; the others follow", 6},
+    {"control-port", OPTION_CONTROL_PORT, "PORT", 0, "ports are chosen by the kernel", 7},
+    {"route53-port", OPTION_ROUTE53_PORT, "PORT", 0, "unless they are given", 7},
+    {"sts-port", OPTION_STS_PORT, "PORT", 0, NULL, 7},
+    {"dns-port", OPTION_DNS_PORT, "PORT", 0, NULL, 7},
     {0},
 };
 
@@ -108,6 +120,15 @@ static error_t options_parse_number(int key, char *text, struct argp_state *stat
     case OPTION_THROTTLE:
         options->throttle_per_second = options_number(state, text, 1, 1000000);
         return 0;
+    case OPTION_MONGO_SPEED:
+        options->mongo_speed = options_number(state, text, 1, OPTIONS_MONGO_SPEED_MAX);
+        return 0;
+    case OPTION_MONGO_SEED:
+        options->mongo_seed = options_number(state, text, 0, UINT64_MAX);
+        return 0;
+    case OPTION_MONGO_PORT:
+        options->mongo_port = (uint16_t)options_number(state, text, 1, UINT16_MAX - 16);
+        return 0;
     case OPTION_CONTROL_PORT:
         options->control_port = (uint16_t)options_number(state, text, 1, UINT16_MAX);
         return 0;
@@ -143,6 +164,12 @@ static error_t options_parse_one(int key, char *text, struct argp_state *state) 
     case OPTION_WEB_IDENTITY_TOKEN:
         options->web_identity_token = text;
         return 0;
+    case OPTION_MONGO:
+        options->mongo = text;
+        return 0;
+    case OPTION_MONGO_FRESH:
+        options->mongo_fresh = true;
+        return 0;
     case OPTION_OLD_BATCH_ERRORS:
         options->old_batch_errors = true;
         return 0;
@@ -166,10 +193,12 @@ void options_parse(int argc, char **argv, struct options *ret_options) {
     static const struct argp argp = {
         .options = option_table,
         .parser = options_parse_one,
-        .doc = "The outside world of Noctua for tests: regions with services, Route 53, STS and "
-               "DNS, with faults on command. Writes DIR/world.json with all addresses, then "
+        .doc = "The outside world of Noctua for tests: regions with services, Route 53, STS, "
+               "DNS and a MongoDB replica set, with faults on command. Writes DIR/world.json with "
+               "all addresses, then "
                "prints 'ready'.",
     };
-    *ret_options = (struct options){.insync_ms = OPTIONS_INSYNC_DEFAULT_MS};
+    *ret_options =
+        (struct options){.insync_ms = OPTIONS_INSYNC_DEFAULT_MS, .mongo_speed = 1, .mongo_seed = 1};
     argp_parse(&argp, argc, argv, 0, NULL, ret_options);
 }

@@ -7,6 +7,7 @@
 
 #define OPTIONS_LIST_MAX 64
 #define OPTIONS_INSYNC_DEFAULT_MS 300
+#define OPTIONS_MONGO_SPEED_MAX 1000
 #define OPTIONS_INSYNC_MAX_MS (24ULL * 3600 * 1000)
 
 struct options_list {
@@ -29,6 +30,10 @@ struct options {
     uint64_t session_seconds;                                /* 0: as the caller asks */
     uint64_t throttle_per_second;                            /* 0: no limit */
     uint16_t control_port, route53_port, sts_port, dns_port; /* 0: any */
+    const char *mongo; /* NAME:RELEASE:MEMBERS[:SPARES], NULL: none */
+    uint64_t mongo_speed, mongo_seed;
+    uint16_t mongo_port; /* 0: any */
+    bool mongo_fresh;
     bool dns_insync_only;
     bool old_batch_errors;
 };

@@ -16,6 +16,7 @@
 #include "options.h"
 
 struct held;
+struct mongo_server;
 struct dns_server;
 struct region_table;
 
@@ -45,6 +46,7 @@ struct world {
     struct http_server *route53;
     struct http_server *sts;
     struct dns_server *dns;
+    struct mongo_server *mongo; /* NULL: none */
     struct world_counters counters;
     /* Token bucket of --throttle, in thousandths of a request. */
     uint64_t throttle_tokens;

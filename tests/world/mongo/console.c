@@ -14,7 +14,8 @@
  *   {"do": "view", "process": p}
  *
  * Every answer has "replies": what came since the last one, {"connection", "id", "at", "reply"}, or
- * {"connection", "at", "closed": true}. BSON is canonical extended JSON. */
+ * {"connection", "at", "closed": true}, or {"process", "at", "state", "writable"}, which run tells
+ * of every change. BSON is canonical extended JSON. */
 #include <assert.h>
 #include <stdio.h>
 
@@ -22,7 +23,15 @@
 #include "base/text.h"
 #include "mongo/set.h"
 
+/* What was last told of a process. */
+struct console_glance {
+    int state;
+    bool writable;
+};
+
 struct console {
+    struct console_glance glances[MONGO_PROCESSES_MAX];
+    size_t process_count;
     struct mongo_set *set;
     uint64_t seed;
     int64_t favourite;
@@ -91,6 +100,25 @@ static const char *console_text(const bson_t *line, const char *key) {
                : "";
 }
 
+static void console_watch(struct console *console) {
+    for (size_t i = 0; i < console->process_count; i++) {
+        struct mongo_view view;
+        mongo_set_view(console->set, i, &view);
+        struct console_glance *glance = &console->glances[i];
+        if (glance->state == view.state && glance->writable == view.writable) {
+            continue;
+        }
+        *glance = (struct console_glance){.state = view.state, .writable = view.writable};
+        bson_t event = BSON_INITIALIZER;
+        BSON_APPEND_INT64(&event, "process", (int64_t)i);
+        BSON_APPEND_INT64(&event, "at", (int64_t)mongo_set_now_ms(console->set));
+        BSON_APPEND_INT32(&event, "state", view.state);
+        BSON_APPEND_BOOL(&event, "writable", view.writable);
+        console_add(console, &event);
+        bson_destroy(&event);
+    }
+}
+
 static void console_create(struct console *console, const bson_t *line) {
     const char *hosts[MONGO_PROCESSES_MAX];
     size_t count = 0;
@@ -117,6 +145,10 @@ static void console_create(struct console *console, const bson_t *line) {
     console->seed = (uint64_t)console_number(line, "seed");
     console->favourite = -1;
     console->set = mongo_set_create(&options);
+    console->process_count = count;
+    for (size_t i = 0; i < count; i++) {
+        console->glances[i] = (struct console_glance){.state = -1};
+    }
 }
 
 static void console_request(struct console *console, const bson_t *line) {
@@ -137,6 +169,17 @@ static void console_request(struct console *console, const bson_t *line) {
             .secondary_ok = console_flag(line, "secondaryOk"),
         };
         mongo_set_request(console->set, &request);
+    }
+}
+
+/* In steps, so that no change of a view is missed. */
+static void console_run(struct console *console, uint64_t until_ms) {
+    bool done = false;
+    while (!done) {
+        uint64_t next_ms = mongo_set_next_ms(console->set);
+        done = next_ms >= until_ms;
+        mongo_set_run(console->set, done ? until_ms : next_ms);
+        console_watch(console);
     }
 }
 
@@ -181,7 +224,7 @@ static bool console_do(struct console *console, const bson_t *line, bson_t *answ
     } else if (console->set == NULL) {
         return false;
     } else if (text_equal(verb, "run")) {
-        mongo_set_run(console->set, (uint64_t)console_number(line, "until"));
+        console_run(console, (uint64_t)console_number(line, "until"));
     } else if (text_equal(verb, "connect")) {
         BSON_APPEND_BOOL(
             answer, "ok",
