@@ -89,6 +89,7 @@ static void election_win(struct mongo_process *process) {
         process->beliefs[host].contact_ms = set->now_ms;
     }
     mongo_process_set_state(process, STATE_PRIMARY);
+    process->timers[TIMER_CATCH_UP] = set->now_ms + (uint64_t)process->config->election_timeout_ms;
     mongo_heartbeat_restart(process, true);
     mongo_election_catch_up(process);
 }
@@ -234,7 +235,7 @@ void mongo_election_receive_vote(struct mongo_process *process,
 /* --- becoming writable --- */
 
 /* A new primary first takes over what others have beyond it. It waits for a sign of every member
- * that it doesn't hold for down: one that hangs makes this long. */
+ * that it doesn't hold for down; who is silent for electionTimeoutMillis is held for down then. */
 void mongo_election_catch_up(struct mongo_process *process) {
     struct mongo_set *set = process->set;
     bool done = true;
@@ -247,7 +248,8 @@ void mongo_election_catch_up(struct mongo_process *process) {
         if (host == (int)process->index || (belief->known && !belief->up)) {
             continue;
         }
-        bool waits = !mongo_is_44(process) && !belief->answered;
+        bool silent = !belief->answered && set->now_ms < process->timers[TIMER_CATCH_UP];
+        bool waits = !mongo_is_44(process) && silent;
         bool ahead = belief->up &&
                      mongo_optime_compare(belief->applied, mongo_oplog_last(&process->log)) > 0;
         done = done && !waits && !ahead;
@@ -257,6 +259,7 @@ void mongo_election_catch_up(struct mongo_process *process) {
         return;
     }
     mongo_replication_stop(process);
+    process->timers[TIMER_CATCH_UP] = 0;
     process->timers[TIMER_DRAIN] =
         set->now_ms + (mongo_is_44(process)
                            ? DRAIN_44_MS + mongo_random(process, DRAIN_44_SPREAD_MS)
@@ -290,6 +293,7 @@ void mongo_step_down(struct mongo_process *process, const char *why) {
     process->writable = false;
     process->stepping_down = false;
     process->timers[TIMER_DRAIN] = 0;
+    process->timers[TIMER_CATCH_UP] = 0;
     process->timers[TIMER_NOTE] = 0;
     process->primary = MONGO_NONE;
     process->elected_term = 0;

@@ -5,6 +5,12 @@
 #include "base/text.h"
 #include "private.h"
 
+/* What a heartbeat of the same moment as a new configuration tells of it isn't counted: it takes
+ * the next one, as it always did in the recordings. */
+#define CONFIG_SETTLE_MS 20
+/* One that is this near to its time limit isn't begun anew. */
+#define HEARTBEAT_OLD_MS 5000
+
 void mongo_term_learn(struct mongo_process *process, int64_t term) {
     if (term <= process->term) {
         return;
@@ -64,7 +70,8 @@ void mongo_heartbeat_restart(struct mongo_process *process, bool forget_answers)
         if (forget_answers) {
             belief->answered = false;
         }
-        if (belief->timeout_ms == 0 || !mongo_is_44(process)) {
+        bool old = belief->timeout_ms < process->set->now_ms + HEARTBEAT_OLD_MS;
+        if (belief->timeout_ms == 0 || (!mongo_is_44(process) && !old)) {
             belief->timeout_ms = 0;
             belief->due_ms = process->set->now_ms > 0 ? process->set->now_ms : 1;
         }
@@ -272,6 +279,7 @@ void mongo_config_install(struct mongo_process *process, struct mongo_config *co
     process->config = mongo_config_ref(config);
     mongo_config_unref(before);
     process->self = mongo_config_find(config, process->host);
+    process->configured_ms = process->set->now_ms;
     process->timers[TIMER_TAKEOVER] = 0;
     /* 3.6 drops its majority snapshots with every configuration. */
     process->snapshot = process->snapshot && mongo_is_44(process);
@@ -310,12 +318,13 @@ bool mongo_config_committed(const struct mongo_process *process) {
         int host = mongo_member_host(process, i);
         const struct mongo_belief *belief = &process->beliefs[host];
         bool self = host == (int)process->index;
-        have +=
-            process->config->members[i].votes == 1 &&
-                    (self || (belief->up && belief->config_version == process->config->version &&
-                              belief->config_term == process->config->term))
-                ? 1
-                : 0;
+        have += process->config->members[i].votes == 1 &&
+                        (self || (belief->up &&
+                                  belief->replied_ms > process->configured_ms + CONFIG_SETTLE_MS &&
+                                  belief->config_version == process->config->version &&
+                                  belief->config_term == process->config->term))
+                    ? 1
+                    : 0;
     }
     return have > mongo_config_voters(process->config) / 2;
 }

@@ -119,7 +119,7 @@ static void hello_append_member(const struct mongo_call *call, bson_t *reply) {
         BSON_APPEND_DOCUMENT(reply, "tags", self->tags);
     }
     BSON_APPEND_UTF8(reply, "me", self->host);
-    if (writable) {
+    if (process->writable) {
         char id[25];
         bson_oid_t oid;
         (void)snprintf(id, sizeof(id), "7fffffff%016llx", (unsigned long long)process->term);

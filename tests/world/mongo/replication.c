@@ -9,7 +9,7 @@
 #define FETCH_BUFFER_MS 5000
 /* 4.4 holds on to a sync source that hangs: no w:majority write within 20 s, as recorded. */
 #define FETCH_TIMEOUT_44_MS 35000
-#define ROLLBACK_MS 300
+#define ROLLBACK_MS 1000
 #define NOTE_INTERVAL_MS 10000
 /* Of four sources taken, one isn't the primary (where both are good). */
 #define CHAINING_ONE_IN 4

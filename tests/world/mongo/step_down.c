@@ -205,7 +205,12 @@ void mongo_command_freeze(struct mongo_call *call) {
                         "cannot freeze node when primary or running for election");
         return;
     }
-    seconds = seconds < 0 ? 0 : (double)(uint64_t)seconds;
+    if (seconds < 0) {
+        process->frozen_until_ms = 0; /* a moment that has passed */
+        mongo_call_ok(call, &reply);
+        return;
+    }
+    seconds = (double)(uint64_t)seconds;
     if (seconds == 0) {
         BSON_APPEND_UTF8(&reply, "info", "unfreezing");
         process->frozen_until_ms = 0;
