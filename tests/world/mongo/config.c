@@ -409,7 +409,10 @@ bool mongo_config_check_change(const struct mongo_config *before, const struct m
         }
     }
     if (release == MONGO_RELEASE_4_4 && !forced &&
-        config_votes_lost(before, after) + config_votes_lost(after, before) > 1) {
+        config_votes_lost(before, after) +
+                /* Votes gained: lost the other way round. */
+                config_votes_lost(after, before) > // NOLINT(readability-suspicious-call-argument)
+            1) {
         (void)mongo_problem_set(problem, CODE_INCOMPATIBLE,
                                 "Non force replica set reconfig can only add or remove at most 1 "
                                 "voting member");

@@ -29,7 +29,7 @@ struct console_glance {
     bool writable;
 };
 
-struct console {
+struct console { // NOLINT(clang-analyzer-optin.performance.Padding): there is one
     struct console_glance glances[MONGO_PROCESSES_MAX];
     size_t process_count;
     struct mongo_set *set;
@@ -219,15 +219,11 @@ static void console_view(struct console *console, const bson_t *line, bson_t *an
     BSON_APPEND_INT32(answer, "primary", view.primary);
 }
 
-static bool console_do(struct console *console, const bson_t *line, bson_t *answer) {
-    const char *verb = console_text(line, "do");
+static bool console_do_with(struct console *console, const char *verb, const bson_t *line,
+                            bson_t *answer) {
     size_t process = (size_t)console_number(line, "process");
     bool on = console_flag(line, "on");
-    if (text_equal(verb, "create")) {
-        console_create(console, line);
-    } else if (console->set == NULL) {
-        return false;
-    } else if (text_equal(verb, "run")) {
+    if (text_equal(verb, "run")) {
         console_run(console, (uint64_t)console_number(line, "until"));
     } else if (text_equal(verb, "connect")) {
         BSON_APPEND_BOOL(
@@ -256,6 +252,14 @@ static bool console_do(struct console *console, const bson_t *line, bson_t *answ
     return true;
 }
 
+static bool console_do(struct console *console, const bson_t *line, bson_t *answer) {
+    const char *verb = console_text(line, "do");
+    if (text_equal(verb, "create")) {
+        console_create(console, line);
+        return true;
+    }
+    return console->set != NULL && console_do_with(console, verb, line, answer);
+}
 static void console_answer(struct console *console, bson_t *answer) {
     if (console->set != NULL) {
         BSON_APPEND_INT64(answer, "now", (int64_t)mongo_set_now_ms(console->set));

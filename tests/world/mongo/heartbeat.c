@@ -326,5 +326,6 @@ bool mongo_config_committed(const struct mongo_process *process) {
                     ? 1
                     : 0;
     }
-    return have > mongo_config_voters(process->config) / 2;
+    return have > mongo_config_voters(process->config) / 2 &&
+           process->set->now_ms >= process->unsettled_until_ms;
 }

@@ -130,7 +130,8 @@ enum mongo_outcome {
 
 struct mongo_message;
 
-struct mongo_process {
+/* In the order in which it is explained. */
+struct mongo_process { // NOLINT(clang-analyzer-optin.performance.Padding)
     struct mongo_set *set;
     size_t index;
     const char *host;
@@ -180,10 +181,11 @@ struct mongo_process {
     int64_t elected_term;
     uint32_t elected_seconds;
     uint64_t elected_ms;
-    uint64_t written_ms;    /* last entry of its own */
-    uint64_t synced_ms;     /* the initial sync ends no sooner */
-    uint64_t configured_ms; /* when config was taken in */
-    bool configuring;       /* a reconfig or initiate runs its checks */
+    uint64_t written_ms;         /* last entry of its own */
+    uint64_t synced_ms;          /* the initial sync ends no sooner */
+    uint64_t unsettled_until_ms; /* config doesn't count as committed before */
+    uint64_t configured_ms;      /* when config was taken in */
+    bool configuring;            /* a reconfig or initiate runs its checks */
     uint64_t topology_counter;
     bson_oid_t process_id;
     bool block_config; /* fail point: takes no configuration in by heartbeat */

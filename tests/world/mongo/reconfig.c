@@ -14,7 +14,8 @@
 #define HUNG_36_FORCED_MS 30050
 #define HUNG_36_TWO_MS 71520
 #define HUNG_44_MS 30000
-#define HUNG_44_CHANGED_MS 60800
+/* Until the new configuration counts as committed, when it isn't the old one anew. */
+#define HUNG_44_CHANGED_MS 62800
 #define HUNG_44_FORCED_MS 31030
 #define NO_MAJORITY_44_MS 10000
 #define FORCE_LOW 10000
@@ -64,11 +65,12 @@ static bool reconfig_has_quorum(const struct reconfig_survey *survey,
     return survey->electable && survey->good_voters > mongo_config_voters(config) / 2;
 }
 
-static uint64_t reconfig_duration_ms(const struct mongo_process *process,
+static uint64_t reconfig_duration_ms(struct mongo_process *process,
                                      const struct mongo_config *config, bool force) {
     struct reconfig_survey survey = reconfig_ask(process, config);
     uint64_t nowhere_ms = (uint64_t)survey.nowhere * CONNECT_TIMEOUT_MS;
     uint64_t hung_ms = 0;
+    process->unsettled_until_ms = 0;
     if (process->omit_quorum) {
         return CHECK_MS;
     }
@@ -81,7 +83,8 @@ static uint64_t reconfig_duration_ms(const struct mongo_process *process,
         } else if (!reconfig_has_quorum(&survey, config)) {
             hung_ms = NO_MAJORITY_44_MS;
         } else {
-            hung_ms = same ? HUNG_44_MS : HUNG_44_CHANGED_MS;
+            hung_ms = HUNG_44_MS;
+            process->unsettled_until_ms = same ? 0 : process->set->now_ms + HUNG_44_CHANGED_MS;
         }
     }
     return CHECK_MS + (hung_ms > nowhere_ms ? hung_ms : nowhere_ms);
@@ -342,6 +345,9 @@ static bool reconfig_check_spreading(struct mongo_waiter *waiter) {
     if (process->state != STATE_PRIMARY) {
         return reconfig_fail(waiter, CODE_STEPPED_DOWN, "stepped down while waiting");
     }
+    waiter->deadline_ms = process->unsettled_until_ms > process->set->now_ms
+                              ? process->unsettled_until_ms
+                              : MONGO_NEVER_MS;
     if (process->set->now_ms >= waiter->limit_ms) {
         return reconfig_fail(waiter, CODE_TIME_LIMIT,
                              "Reconfig finished but failed to propagate to a majority");
@@ -361,6 +367,8 @@ static bool reconfig_check(struct mongo_waiter *waiter) {
         if (!waiter->force && mongo_is_44(process) && process->config->term != MONGO_NO_TERM &&
             !process->configuring &&
             !(mongo_config_committed(process) && process->committed.term == process->term)) {
+            waiter->deadline_ms =
+                process->unsettled_until_ms > now_ms ? process->unsettled_until_ms : MONGO_NEVER_MS;
             return now_ms >= waiter->limit_ms &&
                    reconfig_fail(waiter, CODE_CONFIG_NOT_COMMITTED,
                                  "Cannot run replSetReconfig because the current config is not "

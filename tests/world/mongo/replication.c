@@ -33,7 +33,6 @@ static bool replication_wants(const struct mongo_process *process) {
     switch (process->state) {
     case STATE_SECONDARY:
     case STATE_STARTUP2:
-        return true;
     case STATE_RECOVERING:
         return true;
     case STATE_PRIMARY:

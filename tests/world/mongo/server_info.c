@@ -49,7 +49,7 @@ void mongo_command_server_status(struct mongo_call *call) {
     BSON_APPEND_UTF8(&reply, "host", process->host);
     BSON_APPEND_UTF8(&reply, "version", mongo_is_44(process) ? "4.4.6" : "3.6.8");
     BSON_APPEND_UTF8(&reply, "process", "mongod");
-    BSON_APPEND_DOUBLE(&reply, "uptime", (double)(uptime_ms / 1000));
+    BSON_APPEND_DOUBLE(&reply, "uptime", (double)uptime_ms / 1000);
     BSON_APPEND_INT64(&reply, "uptimeMillis", (int64_t)uptime_ms);
     mongo_append_date(&reply, "localTime", mongo_wall_ms(call->set));
     if (process->config != NULL && process->self != MONGO_NONE) {

@@ -249,6 +249,7 @@ static void set_forget(struct mongo_process *process) {
     process->step_up_outcome = OUTCOME_NONE;
     process->elected_term = 0;
     process->configuring = false;
+    process->unsettled_until_ms = 0;
     process->block_config = false;
     process->omit_quorum = false;
     process->fsync_locked = false;

@@ -96,7 +96,7 @@ enum mongo_fate {
     MONGO_WIPE,     /* down and its data gone: an empty mongod when it is started again */
 };
 
-void mongo_set_fate(struct mongo_set *set, size_t process, enum mongo_fate fate);
+void mongo_set_fate(struct mongo_set *set, size_t index, enum mongo_fate fate);
 
 /* A process without --replSet, from its next start on. */
 void mongo_set_standalone(struct mongo_set *set, size_t process, bool standalone);
@@ -138,7 +138,7 @@ struct mongo_view {
     int primary;     /* whom it believes to be; -1: nobody */
 };
 
-void mongo_set_view(const struct mongo_set *set, size_t process, struct mongo_view *ret_view);
+void mongo_set_view(const struct mongo_set *set, size_t index, struct mongo_view *ret_view);
 /* Whether the process has a document with this string or integer as its _id. */
 bool mongo_set_holds(const struct mongo_set *set, size_t process, const char *database,
                      const char *collection, const char *id);
