@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """Replays what real MongoDB servers answered, against the world's replica set on virtual time.
 
-Usage: mongo_replay.py CONSOLE TRANSCRIPT.xz NOT_MODELLED [--scenario PREFIX] [--write] [--verbose]
+Usage: mongo_replay.py CONSOLE TRANSCRIPT.xz SCRIPT NOT_MODELLED [--scenario PREFIX] [--write] [--verbose]
 
 Each scenario of the transcript gets a set of its own. What was done to its servers is taken from the
-timelines' marks, from who answered in them and, where a transcript keeps silent, from SCRIPT. Requests go
+timelines' marks, from who answered in them and, where a transcript keeps silent, from SCRIPT. Who succeeded
+a lost primary is taken from the recording, too: the others are frozen until then. Requests go
 out at the time at which they were recorded; a request waits (and everything after it) until its member is
 in the state in which it was recorded. Of a reply its shape is compared, names and BSON types at every
 depth, and ok, code, codeName, writeConcernError and writeErrors; of long waits the time, within a factor.
@@ -35,95 +36,6 @@ LONG_MS, FACTOR = 1000, 2.0
 PATIENCE_MS = 20000
 SLACK_MS = 30000
 
-# (transcript, scenario, pattern of the case): what is done before it. "others" are all members but the
-# primary; a number is a port.
-SCRIPT = [
-    ("3.6", "01", "standalone.*: ping$", [("standalone", 27120)]),
-    ("3.6", "03", "^reconfig while one of three members is stopped", [("stop", 27119)]),
-    ("3.6", "03", "^reconfig while two of three members are stopped \\(SIGSTOP\\)$",
-     [("continue", 27119), ("run", 2500), ("stop", 27118), ("stop", 27119)]),
-    ("3.6", "05", "^insert w:majority with one of three stopped", []),
-    ("3.6", "05", "^status of the primary before \\(both", [("insert", "primary"), ("run", 2500)]),
-    ("3.6", "05", "^status on the primary, one secondary 8 s", [("insert", "primary"), ("run", 2500)]),
-    ("3.6", "05", "^replSetStepUp on the lagging", [("insert", "primary")]),
-    ("3.6", "05", "secondaries unlocked after 3 s", [("insert", "primary")]),
-    ("3.6", "05", "just after both secondaries were killed", [("kill", "others")]),
-    ("3.6", "05", "under a steady stream", [("start", "all"), ("run", 3000)]),
-    ("3.6", "06", "raise the priority of a lagging", [("insert", "primary"), ("run", 3000)]),
-    ("3.6", "06", "raise the priority of a dead", [("kill", 27117)]),
-    ("3.6", "06", "^dead secondary 27117", [("start", 27117)]),
-    ("3.6", "09", "^stepDown 30 secondaryCatchUpPeriodSecs 6, no", [("applystop", "others"), ("insert", "primary")]),
-    ("3.6", "09", "^stepDown 30/20 with maxTimeMS", [("insert", "primary")]),
-    ("3.6", "09", "^reconfig force:true on the primary while one", [("applygo", "others"), ("run", 1500), ("stop", 27119)]),
-    ("3.6", "09", "^reconfig \\(no force\\) on the primary while", [("continue", 27119), ("kill", 27119), ("run", 2500)]),
-    ("3.6", "09", "^reconfig: adds an empty member", [("start", 27119), ("run", 1500), ("slowsync", 27120)]),
-    ("3.6", "09", "^STARTUP2 .*: isMaster", [("run", 1500)]),
-    ("3.6", "09", "^old primary 27117 restarted after",
-     [("start", "all"), ("run", 1500), ("stop", 27118), ("stop", 27119), ("insert", "member 27117"), ("insert", "member 27117"),
-      ("kill", 27117), ("continue", "all"), ("run", 13000)]),
-    ("3.6", "11-more-psa", "^PSA: kill -9 of the primary", [("start", 27118), ("run", 3000)]),
-    ("3.6", "11-more-five", "^two survivors of five, one forced", [("reset",), ("kill", 27117), ("kill", 27118), ("kill", 27119), ("run", 12000)]),
-    ("3.6", "11-more-five", "^the other three of five come back", [("start", "all")]),
-    ("3.6", "11-more-bh", "^the two come back", [("start", "all")]),
-    ("3.6", "10", "^reconfig: settings", [("unfreeze", "all"), ("start", "all")]),
-    ("3.6", "10", "^reconfig: priority", [("start", "all"), ("continue", "all")]),
-    ("3.6", "10", "^(kill|SIGSTOP)", [("start", "all"), ("continue", "all"), ("run", 3000)]),
-    ("3.6", "10", "^stepDown 20/5, nobody frozen$", [("unfreeze", "all")]),
-    ("3.6", "10", "^stepDown 20/5, first secondary \\(by _id\\) frozen$", [("unfreeze", "all"), ("freeze", "first secondary")]),
-    ("3.6", "10", "^stepDown 20/5, second secondary \\(by _id\\) frozen$", [("unfreeze", "all"), ("freeze", "second secondary")]),
-    ("3.6", "11-more-psa", "^PSA, secondary dead: insert", [("kill", 27118), ("run", 2500)]),
-    ("3.6", "11-more-psa", "^PSA, only one data member left: status", [("kill", 27119), ("run", 12000)]),
-    ("3.6", "11-more-five", "^5 members, 3 dead: status", [("kill", 27117), ("kill", 27118), ("kill", 27119), ("run", 12000)]),
-    ("3.6", "11-more-bh", "^one secondary is a black hole: reconfig \\(no force\\) that drops", []),
-    ("3.6", "11-more-bh", "^one secondary is a black hole \\(SYN", [("blackhole", 27119), ("kill", 27119)]),
-    ("3.6", "11-more-bh", "^dropped member restarted: isMaster", [("start", 27119), ("run", 4000)]),
-    ("3.6", "12", "^reconfig ok, then kill -9", []),
-    ("3.6", "13", "^lag of 6 s by failpoint.*: status of the primary",
-     [("applystop", 27118), ("insert", "primary"), ("run", 6000), ("insert", "primary"), ("run", 2500)]),
-    ("3.6", "13", "^stepDown 20/5, the first secondary by _id lags$", [("unfreeze", "all"), ("kill", "second secondary"), ("start", "all"), ("run", 4000), ("applystop", "first secondary"), ("insert", "primary"), ("run", 2500)]),
-    ("3.6", "13", "^stepDown 20/5, the second secondary by _id lags$",
-     [("unfreeze", "all"), ("applygo", "all"), ("run", 2500), ("applystop", "second secondary"), ("insert", "primary"), ("run", 2500)]),
-    ("3.6", "13", "^kill -9 of the primary .* while", [("unfreeze", "all"), ("applygo", "all"), ("run", 2500), ("applystop", 27117), ("insert", "primary")]),
-    ("3.6", "13", "^kill -9 of the primary, sample", [("unfreeze", "all"), ("applygo", "all"), ("start", "all"), ("run", 2500)]),
-    ("3.6", "13", "^reconfig: protocolVersion 0", [("start", "all"), ("run", 2500)]),
-    ("3.6", "14", "2 s into the catch-up wait", []),
-    ("3.6", "14", "^stepDown 30/12 with no caught-up", [("applystop", "others"), ("insert", "primary"), ("run", 100)]),
-    ("3.6", "14", "client still there", []),
-    ("4.4", "01", "standalone \\(no --replSet\\): buildInfo", [("standalone", 30100)]),
-    ("4.4", "04", "^stale primary just woken: hello", [("continue", "all"), ("run", 1)]),
-    ("4.4", "04", "^reconfig \\(same content\\), one secondary just stopped", [("stop", 30601)]),
-    ("4.4", "04", "^taken in again", [("continue", "all"), ("run", 2500)]),
-    ("4.4", "04", "both secondaries just stopped$", [("stop", "others")]),
-    ("4.4", "05", "both secondaries stopped, quorum check off", [("stop", "others")]),
-    ("4.4", "05", "replSetGetConfig on the new primary", [("kill", "primary"), ("continue", "all")]),
-    ("4.4", "06", "^lone survivor: hello", [("kill", 30800), ("kill", 30802), ("run", 12000)]),
-    ("4.4", "06", "^old member returns", [("start", 30802)]),
-    ("4.4", "06", "^both taken in again", [("start", 30800), ("run", 2000)]),
-    ("4.4", "06", "^forced: two dead members kept", [("kill", 30801), ("kill", 30802), ("run", 12000)]),
-    ("4.4", "06", "^dead members return", [("start", 30801), ("start", 30802), ("run", 2500)]),
-    ("4.4", "03", "^shutdown command on the primary", [("start", "all"), ("run", 3000)]),
-    ("4.4", "07", "^did the new config survive", [("start", "all"), ("run", 2000)]),
-    ("3.6", "12", "^config versions after the new primary", [("start", "all")]),
-    ("4.4", "08", "^five members, three killed", [("kill", 30505), ("kill", 30506), ("kill", 30507), ("run", 12000)]),
-    ("4.4", "09", "^stepUp just after kill -9 of the primary", [("crash", "primary")]),
-    ("4.4", "09", "both secondaries just stopped", [("stop", "others")]),
-    ("4.4", "09", "^stepDown 5 secondaryCatchUp 5", [("start", "all"), ("run", 3000)]),
-    ("4.4", "09", "^both go on", [("continue", "all")]),
-    ("4.4", "11", "^put back", [("continue", "all"), ("run", 2500)]),
-    ("4.4", "11", "^one of three stopped: hung member removed, hung since", [("stop", 31402), ("run", 13000)]),
-    ("4.4", "11", "^one of three stopped: same content", [("continue", "all"), ("run", 2500), ("stop", 31402)]),
-    ("4.4", "11", "^one of three stopped", [("stop", 31402)]),
-    ("4.4", "04b", "", [("none",)]),
-]
-
-
-# The same, as soon as it was answered.
-AFTER = [
-    ("4.4", "07", "the primary is killed right after the reply", [("kill", "member")]),
-    ("3.6", "12", "^reconfig ok, then kill -9", [("kill", "member")]),
-]
-
-
 class Console:
     """The set on virtual time, in a process of its own."""
 
@@ -150,6 +62,11 @@ def plain(number):
     if isinstance(number, dict):
         return float(next(iter(number.values())))
     return number
+
+
+def succeeded(entry):
+    reply = entry.get("reply")
+    return isinstance(reply, dict) and plain(reply.get("ok", 0)) == 1
 
 
 def shape(value):
@@ -191,7 +108,8 @@ def shape_difference(expected, reply, path):
         extra = sorted(set(reply) - set(expected))
         if missing or extra:
             return f"{path}: without {missing}, with {extra}"
-        return next(filter(None, (shape_difference(expected[k], reply[k], f"{path}.{k}") for k in expected)), None)
+        inner = (shape_difference(expected[k], reply[k], f"{path}.{k}") for k in expected)
+        return next(filter(None, inner), None)
     if isinstance(expected, list):
         pairs = zip(expected, reply)
         return next(filter(None, (shape_difference(a, b, f"{path}[]") for a, b in pairs)), None)
@@ -204,8 +122,9 @@ def instant(entry):
 
 
 class Scenario:
-    def __init__(self, console, release, name, entries, everything):
+    def __init__(self, console, release, name, entries, everything, script):
         self.everything = everything
+        self.script = [row for row in script if row[0] == release and name.startswith(row[1])]
         self.console = console
         self.release = release
         self.name = name
@@ -251,13 +170,15 @@ class Scenario:
         for entry in self.entries:
             request = entry.get("request") or {}
             config = request.get("replSetInitiate") or request.get("replSetReconfig")
-            good = plain((entry.get("reply") or {}).get("ok", 0)) == 1 if isinstance(entry.get("reply"), dict) else False
-            if isinstance(config, dict) and good and not re.search("refuse|unreachable", entry["case"]):
+            reachable = not re.search("refuse|unreachable", entry["case"])
+            if isinstance(config, dict) and succeeded(entry) and reachable:
                 named += [m["host"] for m in config.get("members", [])]
         members = list(dict.fromkeys([*(named if self.release == "4.4" else []), *members]))
         self.hosts = members[:16]
         self.entries.sort(key=lambda e: e["start"])
-        self.primaries = [(e["start"], e["member"]) for e in self.entries if e.get("memberStateBefore") == "PRIMARY"]
+        self.primaries = [
+            (e["start"], e["member"]) for e in self.entries if e.get("memberStateBefore") == "PRIMARY"
+        ]
         for entry in self.entries:
             for event in self.events_of(entry):
                 view = event.get("view") or event.get("reply") or {}
@@ -267,7 +188,7 @@ class Scenario:
                 elif isinstance(view, dict) and view.get("seesPrimary"):
                     self.primaries.append((at, view["seesPrimary"]))
         for entry in self.entries:
-            if "replSetInitiate" in (entry.get("request") or {}) and plain((entry.get("reply") or {}).get("ok", 0)) == 1:
+            if "replSetInitiate" in (entry.get("request") or {}) and succeeded(entry):
                 self.primaries.append((entry["start"] + 1000, entry["member"]))
         self.primaries.sort()
         self.actions = []
@@ -278,16 +199,16 @@ class Scenario:
         self.first = self.entries[0]["start"]
         self.set_ids = collections.Counter()
         for entry in self.entries:
-            config = (entry.get("reply") or {}).get("config") if isinstance(entry.get("reply"), dict) else None
+            config = entry["reply"].get("config") if isinstance(entry.get("reply"), dict) else None
             for document in [config, (entry.get("request") or {}).get("replSetReconfig")]:
-                oid = ((document or {}).get("settings") or {}).get("replicaSetId") if isinstance(document, dict) else None
-                if oid:
-                    self.set_ids[oid["$oid"]] += 1
+                if isinstance(document, dict) and "replicaSetId" in (document.get("settings") or {}):
+                    self.set_ids[document["settings"]["replicaSetId"]["$oid"]] += 1
 
     @staticmethod
     def events_of(entry):
         timeline = entry.get("timeline")
-        return timeline if isinstance(timeline, list) and timeline and isinstance(timeline[0], dict) else entry.get("events") or []
+        events = isinstance(timeline, list) and timeline and isinstance(timeline[0], dict)
+        return timeline if events else entry.get("events") or []
 
     def faults_of(self, entry, index):
         """From marks and from who answered in a timeline."""
@@ -326,12 +247,14 @@ class Scenario:
     @staticmethod
     def understand(mark, named, ports, case):
         if mark.startswith("kill") and "black hole" in mark:
-            return [(what, p) for p in ports for what in ("blackhole", "kill") if "survives" not in case or p != ports[-1]]
+            lost = ports[:-1] if "survives" in case else ports
+            return [(what, p) for p in lost for what in ("blackhole", "kill")]
         if mark.startswith("kill -9 of both"):
             return [("kill", "others")]
         if mark.startswith("kill"):
             old = re.search(r"old primary (\d+)", case)
-            who = named or ([int(old.group(1))] if old else ports[:2] if "and one secondary" in case else ports[:1]) or ["primary"]
+            told = ports[:2] if "and one secondary" in case else ports[:1]
+            who = named or ([int(old.group(1))] if old else told) or ["primary"]
             return [("kill", p) for p in who]
         if mark.startswith("SIGSTOP"):
             old = re.search(r"old primary (\d+)", case)
@@ -372,7 +295,8 @@ class Scenario:
         return self.hosts.index(f"127.0.0.1:{port}")
 
     def view(self, process):
-        return {k: plain(v) for k, v in self.console.do("view", process=process).items() if k not in ("replies", "now")}
+        answer = self.console.do("view", process=process)
+        return {key: plain(value) for key, value in answer.items() if key not in ("replies", "now")}
 
     def primary(self):
         views = [self.view(p) for p in range(len(self.hosts))]
@@ -403,7 +327,8 @@ class Scenario:
 
     def connect(self, process):
         self.connection += 1
-        return self.connection if self.console.do("connect", process=process, connection=self.connection)["ok"] else None
+        answer = self.console.do("connect", process=process, connection=self.connection)
+        return self.connection if answer["ok"] else None
 
     def ask(self, process, command, database="admin"):
         """Asks and waits; the raw reply, or None."""
@@ -522,6 +447,11 @@ class Scenario:
 
     # --- replaying ---
 
+    def steps_of(self, when, case):
+        row = next((r for r in self.script if r[2] == when and re.search(r[3], case)), None)
+        steps = [step.split(" ", 1) for step in row[4].split("; ")] if row else []
+        return [(kind, *(int(x) if x.isdigit() else x for x in rest)) for kind, *rest in steps]
+
     def set_up(self):
         wall = self.first - 40000
         name = "nocturnal" if self.release == "3.6" else "rs0"
@@ -567,11 +497,8 @@ class Scenario:
             if isinstance(action, tuple):
                 self.act(action)
                 continue
-            for release, scenario, pattern, steps in SCRIPT:
-                if release == self.release and self.name.startswith(scenario) and re.search(pattern, action["case"]):
-                    for step in steps:
-                        self.act(step)
-                    break
+            for step in self.steps_of("before", action["case"]):
+                self.act(step)
             if "request" in action:
                 self.send(action)
             elif self.events_of(action):
@@ -602,7 +529,7 @@ class Scenario:
             self.drift += behind
 
     def wait_for_state(self, process, wanted):
-        names = {"NoReplicationEnabled": ["STARTUP"], "NotYetInitialized": ["STARTUP"], "uninitiated": ["STARTUP"]}
+        names = dict.fromkeys(["NoReplicationEnabled", "NotYetInitialized", "uninitiated"], ["STARTUP"])
         waited = 0
         while waited < PATIENCE_MS:
             view = self.view(process)
@@ -631,9 +558,9 @@ class Scenario:
                     offset = self.offsets.setdefault(self.group_of(entry), offset)
                 if 0 < asked < 2**31 - 1:
                     config["version"] = {"$numberInt": str(int(asked + offset))}
-                answer = entry.get("reply") or {}
                 # 50 tells that it is installed, but not yet everywhere.
-                if asked > 0 and (plain(answer.get("ok", 0)) == 1 or plain(answer.get("code", 0)) == 50):
+                installed = succeeded(entry) or plain((entry.get("reply") or {}).get("code", 0)) == 50
+                if asked > 0 and installed:
                     self.versions = asked
             elif command.get("force"):
                 self.versions = None
@@ -655,7 +582,7 @@ class Scenario:
         self.wait_for_state(process, entry.get("memberStateBefore"))
         command = self.adapt(entry, process)
         config = command.get("replSetInitiate") or command.get("replSetReconfig")
-        if isinstance(config, dict) and plain((entry.get("reply") or {}).get("ok", 0)) == 1:
+        if isinstance(config, dict) and succeeded(entry):
             hosts = {m["host"] for m in config.get("members", [])}
             self.versions = 1 if "replSetInitiate" in command else self.versions
             self.current = hosts if "replSetInitiate" in command else self.current | hosts
@@ -666,7 +593,8 @@ class Scenario:
             return
         self.pending[connection] = entry
         self.request += 1
-        fields = {"connection": connection, "id": self.request, "database": entry.get("db", "admin"), "command": command}
+        fields = {"connection": connection, "id": self.request, "command": command}
+        fields["database"] = entry.get("db", "admin")
         if "slaveOk flag" in entry["case"]:
             fields["secondaryOk"] = True
         self.console.do("request", **fields)
@@ -684,7 +612,8 @@ class Scenario:
         took = plain(event["at"]) - entry["sent"] if event is not None else None
         key = entry["key"]
         if event is None:
-            self.results[key] = None if expected is None and "timed out" in str(entry.get("noReply")) or "timeout" in str(entry.get("noReply")) else "no reply"
+            gave_up = re.search("timeout|timed out", str(entry.get("noReply")))
+            self.results[key] = None if gave_up else "no reply"
         elif re.search("timeout|timed out", str(entry.get("noReply"))) and took >= plain(entry["elapsedMs"]):
             self.results[key] = None
         elif event.get("closed"):
@@ -693,12 +622,10 @@ class Scenario:
             self.results[key] = "a reply, where there was none"
         else:
             command = next(iter(entry["request"]))
-            for release, scenario, pattern, steps in AFTER:
-                if release == self.release and self.name.startswith(scenario) and re.search(pattern, entry["case"]):
-                    for what, _ in steps:
-                        process = self.hosts.index(entry["member"])
-                        self.hold_back([process])
-                        self.console.do("fate", process=process, fate=what)
+            for what, _ in self.steps_of("after", entry["case"]):
+                process = self.hosts.index(entry["member"])
+                self.hold_back([process])
+                self.console.do("fate", process=process, fate=what)
             if "concurrent" in entry["case"]:
                 self.concurrent.setdefault(self.group_of(entry), []).append((entry, event["reply"]))
                 return
@@ -743,8 +670,10 @@ class Scenario:
             if not isinstance(view, dict):
                 continue
             writable = bool(view.get("ismaster")) if self.release == "3.6" else view.get("primary") is True
-            if host in state and state[host] != writable or host not in state and writable and host != before and plain(event["tMs"]) > 20:
-                changes.append((plain(event["tMs"]), host, writable))
+            at = plain(event["tMs"])
+            first = host not in state and writable and host != before and at > 20
+            if first or host in state and state[host] != writable:
+                changes.append((at, host, writable))
             state[host] = writable
         return changes
 
@@ -754,7 +683,8 @@ class Scenario:
         ends = began + (length * FACTOR + 2000 if recorded else length)
         # Polling saw the first moments late.
         begins = began - 200 if recorded and recorded[0][0] < 200 else began
-        replayed = [(at - began, self.hosts[p]) for at, p, writable in self.changes if writable and begins < at <= ends]
+        gains = [(at, self.hosts[p]) for at, p, writable in self.changes if writable]
+        replayed = [(at - began, host) for at, host in gains if begins < at <= ends]
         if not recorded:
             return f"{replayed} became writable" if replayed else None
         if not replayed:
@@ -767,6 +697,11 @@ class Scenario:
             if abs(at - wanted_at) > 1500 and not wanted_at / FACTOR <= at <= wanted_at * FACTOR:
                 return f"{host} after {at:.0f} ms, not {wanted_at:.0f}"
         return None
+
+
+def read_script(path):
+    with open(path, encoding="utf-8") as file:
+        return [line.rstrip("\n").split("\t") for line in file if not line.startswith("#")]
 
 
 def read_list(path):
@@ -782,7 +717,7 @@ def read_list(path):
     return listed
 
 
-HEADER = """# What the world's replica set answers otherwise than the recorded servers: scenario, case, reason.
+HEADER = """# What the world's replica set answers otherwise than recorded servers: scenario, case, reason.
 # Written by tests/unit/world/mongo_replay.py --write, which keeps the reasons.
 """
 
@@ -791,6 +726,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("console")
     parser.add_argument("transcript")
+    parser.add_argument("script")
     parser.add_argument("listed")
     parser.add_argument("--scenario", default="")
     parser.add_argument("--write", action="store_true")
@@ -805,9 +741,14 @@ def main():
     listed = read_list(options.listed)
     found = {}
     console = Console(options.console)
+    script = read_script(options.script)
+
+    def scenario_of(name, entries):
+        return Scenario(console, release, name, entries, lines[1:], script)
+
     for name, entries in scenarios.items():
         if name.startswith(options.scenario):
-            for key, why in Scenario(console, release, name, entries, lines[1:]).replay().items():
+            for key, why in scenario_of(name, entries).replay().items():
                 found[name, key] = why
     console.end()
     differs = {key: why for key, why in found.items() if why is not None}

@@ -394,13 +394,12 @@ bool mongo_config_check_change(const struct mongo_config *before, const struct m
     for (size_t i = 0; i < after->member_count; i++) {
         const struct mongo_config_member *is = &after->members[i];
         int old = mongo_config_find(before, is->host);
-        const struct mongo_config_member *was = old < 0 ? NULL : &before->members[old];
-        if (was != NULL && was->id != is->id) {
+        if (old >= 0 && before->members[old].id != is->id) {
             (void)mongo_problem_set(problem, CODE_INCOMPATIBLE, "the _id of %s must not change",
                                     is->host);
             return false;
         }
-        was = config_by_id(before, is->id);
+        const struct mongo_config_member *was = config_by_id(before, is->id);
         if (was != NULL && text_equal(was->host, is->host) &&
             (was->arbiter != is->arbiter || was->build_indexes != is->build_indexes)) {
             (void)mongo_problem_set(problem, CODE_INCOMPATIBLE,
@@ -478,7 +477,7 @@ unsigned mongo_config_write_majority(const struct mongo_config *config) {
 
 static void config_append_members(const struct mongo_config *config, bson_t *to) {
     bson_t members;
-    char index[16];
+    char index[24];
     BSON_APPEND_ARRAY_BEGIN(to, "members", &members);
     for (size_t i = 0; i < config->member_count; i++) {
         const struct mongo_config_member *member = &config->members[i];

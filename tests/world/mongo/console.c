@@ -59,7 +59,7 @@ static uint64_t console_random(void *context, size_t process, uint64_t below) {
 }
 
 static void console_add(struct console *console, const bson_t *event) {
-    char index[16];
+    char index[24];
     (void)snprintf(index, sizeof(index), "%u", console->reply_count++);
     BSON_APPEND_DOCUMENT(&console->replies, index, event);
 }

@@ -32,7 +32,7 @@ static bool hello_lists(const struct mongo_config_member *member, enum hello_lis
 static void hello_append_list(const struct mongo_config *config, enum hello_list list,
                               const char *key, bson_t *reply) {
     bson_t array = BSON_INITIALIZER;
-    char index[16];
+    char index[24];
     unsigned count = 0;
     for (size_t i = 0; i < config->member_count; i++) {
         if (hello_lists(&config->members[i], list)) {

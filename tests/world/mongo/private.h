@@ -1,6 +1,7 @@
 /* What the files of the core share. set.h is the boundary: nobody else includes this.
  *
- *   set.c          processes, connections, the order of events
+ *   set.c          processes, the order of events
+ *   client.c       connections, requests, mishaps
  *   message.c      what processes say to each other, and what becomes of it on the way
  *   heartbeat.c    beliefs, new configurations, the term
  *   election.c     who stands, who votes, catching up, giving way
@@ -317,16 +318,19 @@ struct mongo_process *mongo_process_of(struct mongo_set *set, int host);
 int mongo_host_of(struct mongo_set *set, const char *host);
 int mongo_member_host(const struct mongo_process *process, size_t member);
 const struct mongo_config_member *mongo_self(const struct mongo_process *process);
-struct mongo_connection *mongo_connection_find(struct mongo_set *set, uint64_t id);
-void mongo_connection_close(struct mongo_set *set, uint64_t id);
-/* What 3.6 does when a primary steps down: others than those that only say hello close. */
-void mongo_connections_doom(struct mongo_process *process, uint64_t except);
 void mongo_process_set_state(struct mongo_process *process, enum mongo_state state);
 /* Something that hello shows has changed. */
 void mongo_topology_changed(struct mongo_process *process);
 /* As if it had been killed, by its own fault. */
 void mongo_process_abort(struct mongo_process *process);
 void mongo_process_end(struct mongo_process *process);
+
+/* --- client.c --- */
+struct mongo_connection *mongo_connection_find(struct mongo_set *set, uint64_t id);
+void mongo_connection_close(struct mongo_set *set, uint64_t id);
+/* What 3.6 does when a primary steps down: others than those that only say hello close. */
+void mongo_connections_doom(struct mongo_process *process, uint64_t except);
+void mongo_connections_close(struct mongo_process *process);
 
 /* --- message.c --- */
 struct mongo_message *mongo_message_create(enum mongo_message_kind kind, int from, int to);

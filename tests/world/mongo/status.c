@@ -182,7 +182,7 @@ static void status_append_members(const struct mongo_process *process, bson_t *r
     for (size_t i = 0; i < process->config->member_count; i++) {
         const struct mongo_config_member *member = &process->config->members[i];
         int host = mongo_member_host(process, i);
-        char index[16];
+        char index[24];
         bson_t child;
         (void)snprintf(index, sizeof(index), "%zu", i);
         BSON_APPEND_DOCUMENT_BEGIN(&members, index, &child);

@@ -6,6 +6,8 @@
 #include "private.h"
 
 #define UPSERTED_MAX 16
+/* How many entries back a retried write is looked for. */
+#define RETRY_WINDOW 4096
 
 /* --- write concerns --- */
 
@@ -173,15 +175,13 @@ static bool write_is_interrupted(struct mongo_call *call) {
 /* --- the statements of a command --- */
 
 struct write_job {
+    bson_t errors, upserted;
     struct mongo_call *call;
-    char namespace[2 * MONGO_NAME_SIZE];
-    bson_t errors;
-    unsigned error_count;
-    bson_t upserted;
-    unsigned upserted_count;
-    int32_t matched, modified;
-    struct mongo_optime optime;
     uint64_t session; /* of a retryable write; 0: none */
+    struct mongo_optime optime;
+    unsigned error_count, upserted_count;
+    int32_t matched, modified;
+    char namespace[2 * MONGO_NAME_SIZE];
 };
 
 static void write_add_error(struct write_job *job, unsigned index, int code, const char *message) {
@@ -327,7 +327,8 @@ static bool write_delete(struct write_job *job, unsigned index, const bson_t *st
 /* A retryable write that is here already, from before a failover perhaps. */
 static bool write_was_done(struct write_job *job) {
     const struct mongo_oplog *log = &job->call->process->log;
-    for (size_t i = log->count; job->session != 0 && i-- > 0;) {
+    size_t oldest = log->count > RETRY_WINDOW ? log->count - RETRY_WINDOW : 0;
+    for (size_t i = log->count; job->session != 0 && i-- > oldest;) {
         if (log->entries[i]->session == job->session) {
             job->matched++;
             job->optime = log->entries[i]->optime;
