@@ -1,0 +1,378 @@
+/* The replica set's promises under random faults, on virtual time: one primary a term, nothing lost
+ * that was acknowledged with w:majority, the same history from the same seed. And w:1 does lose. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "mongo/set.h"
+
+#define MEMBERS_MAX 5
+#define WRITES_MAX 4000
+#define TERMS_MAX 400
+#define WORLD_MS 150000
+#define QUIET_MS 90000
+#define FIRST_ID 1000
+
+struct world {
+    struct mongo_set *set;
+    uint64_t seed;
+    size_t members;
+    enum mongo_release release;
+    uint64_t last_connection;
+    uint64_t written;
+    bool acknowledged[WRITES_MAX];
+    unsigned acknowledged_count;
+    int primary_of_term[TERMS_MAX]; /* process + 1 */
+    bool expected_down[MEMBERS_MAX];
+    unsigned elections;
+    uint64_t trace; /* a hash of all that was said */
+};
+
+static uint64_t draw(struct world *world, uint64_t below) {
+    /* splitmix64 */
+    uint64_t x = world->seed += 0x9e3779b97f4a7c15ULL;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+    return (x ^ (x >> 31)) % below;
+}
+
+static uint64_t on_random(void *context, size_t process, uint64_t below) {
+    (void)process;
+    return draw(context, below);
+}
+
+static void on_reply(void *context, uint64_t connection, uint64_t request, const bson_t *document,
+                     bool more) {
+    struct world *world = context;
+    bson_iter_t iter;
+    (void)connection;
+    (void)more;
+    const uint8_t *bytes = bson_get_data(document);
+    for (uint32_t i = 0; i < document->len; i++) {
+        world->trace = (world->trace ^ bytes[i]) * 0x100000001b3ULL;
+    }
+    bool good = bson_iter_init_find(&iter, document, "ok") && bson_iter_as_bool(&iter) &&
+                !bson_has_field(document, "writeErrors") &&
+                !bson_has_field(document, "writeConcernError");
+    if (good && request >= FIRST_ID) {
+        world->acknowledged[request - FIRST_ID] = true;
+        world->acknowledged_count++;
+    }
+}
+
+static void on_hang_up(void *context, uint64_t connection) {
+    struct world *world = context;
+    world->trace = (world->trace ^ connection) * 0x100000001b3ULL;
+}
+
+static void on_listening(void *context, size_t process, bool listens) {
+    struct world *world = context;
+    /* A member that ends by itself would have rolled back what a majority had. */
+    assert_true(listens || world->expected_down[process]);
+}
+
+static void ask(struct world *world, size_t process, uint64_t id, const char *database,
+                bson_t *command) {
+    uint64_t connection = ++world->last_connection;
+    if (mongo_set_connect(world->set, process, connection)) {
+        const struct mongo_request request = {
+            .connection = connection, .id = id, .database = database, .command = command};
+        mongo_set_request(world->set, &request);
+    }
+    bson_destroy(command);
+}
+
+static void run(struct world *world, uint64_t ms) {
+    uint64_t end_ms = mongo_set_now_ms(world->set) + ms;
+    while (mongo_set_now_ms(world->set) < end_ms) {
+        uint64_t next_ms = mongo_set_next_ms(world->set);
+        mongo_set_run(world->set, next_ms < end_ms ? next_ms : end_ms);
+        for (size_t i = 0; i < world->members; i++) {
+            struct mongo_view view;
+            mongo_set_view(world->set, i, &view);
+            if (!view.writable) {
+                continue;
+            }
+            assert_true(view.term > 0 && view.term < TERMS_MAX);
+            int *primary = &world->primary_of_term[view.term];
+            world->elections += *primary == 0 ? 1 : 0;
+            assert_true(*primary == 0 || *primary == (int)i + 1);
+            *primary = (int)i + 1;
+        }
+    }
+}
+
+static void set_fate(struct world *world, size_t process, enum mongo_fate fate) {
+    world->expected_down[process] = fate == MONGO_KILL || fate == MONGO_SHUTDOWN;
+    mongo_set_fate(world->set, process, fate);
+}
+
+static void begin(struct world *world, enum mongo_release release, size_t members, uint64_t seed) {
+    static const char *const hosts[MEMBERS_MAX] = {"a:1", "b:1", "c:1", "d:1", "e:1"};
+    *world = (struct world){.seed = seed, .members = members, .release = release};
+    const struct mongo_set_options options = {
+        .release = release,
+        .name = "rs",
+        .hosts = hosts,
+        .host_count = members,
+        .wall_ms = 1700000000000,
+        .context = world,
+        .random = on_random,
+        .reply = on_reply,
+        .hang_up = on_hang_up,
+        .listening = on_listening,
+    };
+    world->set = mongo_set_create(&options);
+    bson_t *config = bson_new();
+    bson_t child;
+    bson_t list;
+    BSON_APPEND_DOCUMENT_BEGIN(config, "replSetInitiate", &child);
+    BSON_APPEND_UTF8(&child, "_id", "rs");
+    BSON_APPEND_ARRAY_BEGIN(&child, "members", &list);
+    for (size_t i = 0; i < members; i++) {
+        char key[24];
+        bson_t member;
+        (void)snprintf(key, sizeof(key), "%zu", i);
+        BSON_APPEND_DOCUMENT_BEGIN(&list, key, &member);
+        BSON_APPEND_INT32(&member, "_id", (int32_t)i);
+        BSON_APPEND_UTF8(&member, "host", hosts[i]);
+        bson_append_document_end(&list, &member);
+        mongo_set_fate(world->set, i, MONGO_START);
+    }
+    bson_append_array_end(&child, &list);
+    bson_append_document_end(config, &child);
+    run(world, 2000);
+    ask(world, 0, 1, "admin", config);
+    run(world, 20000);
+    assert_true(world->elections > 0);
+}
+
+static void write_some(struct world *world, size_t process, bool majority) {
+    char id[24];
+    if (world->written == WRITES_MAX) {
+        return;
+    }
+    (void)snprintf(id, sizeof(id), "%llu", (unsigned long long)world->written);
+    bson_t *command = majority ? BCON_NEW("insert", BCON_UTF8("c"), "documents", "[", "{", "_id",
+                                          BCON_UTF8(id), "}", "]", "writeConcern", "{", "w",
+                                          BCON_UTF8("majority"), "wtimeout", BCON_INT32(3000), "}")
+                               : BCON_NEW("insert", BCON_UTF8("c"), "documents", "[", "{", "_id",
+                                          BCON_UTF8(id), "}", "]");
+    ask(world, process, FIRST_ID + world->written++, "app", command);
+}
+
+static bool holds(const struct world *world, size_t process, uint64_t number) {
+    char id[24];
+    (void)snprintf(id, sizeof(id), "%llu", (unsigned long long)number);
+    return mongo_set_holds(world->set, process, "app", "c", id);
+}
+
+static void disturb(struct world *world) {
+    size_t one = draw(world, world->members);
+    size_t other = draw(world, world->members);
+    switch (draw(world, 12)) {
+    case 0:
+        set_fate(world, one, MONGO_KILL);
+        break;
+    case 1:
+    case 2:
+        set_fate(world, one, MONGO_START);
+        break;
+    case 3:
+        mongo_set_fate(world->set, one, MONGO_STOP);
+        break;
+    case 4:
+    case 5:
+        mongo_set_fate(world->set, one, MONGO_CONTINUE);
+        break;
+    case 6:
+        mongo_set_cut(world->set, one, other, one != other);
+        break;
+    case 7:
+    case 8:
+        for (size_t i = 0; i < world->members; i++) {
+            mongo_set_cut(world->set, one, i, false);
+            mongo_set_cut(world->set, i, one, false);
+        }
+        break;
+    case 9:
+        for (size_t i = 0; i < world->members; i++) {
+            mongo_set_cut(world->set, one, i, i != one);
+            mongo_set_cut(world->set, i, one, i != one);
+        }
+        break;
+    case 10:
+        ask(world, one, 1, "admin", BCON_NEW("replSetStepUp", BCON_INT32(1)));
+        break;
+    default:
+        mongo_set_apply_delay(world->set, one, draw(world, 3) == 0 ? 4000 : 0);
+        ask(world, one, 1, "admin",
+            BCON_NEW("replSetStepDown", BCON_INT32(20), "secondaryCatchUpPeriodSecs",
+                     BCON_INT32(2)));
+        break;
+    }
+}
+
+static bool all_alike(const struct world *world) {
+    struct mongo_view first;
+    struct mongo_view view;
+    bool alike = true;
+    mongo_set_view(world->set, 0, &first);
+    for (size_t i = 1; i < world->members; i++) {
+        mongo_set_view(world->set, i, &view);
+        alike = alike && view.applied == first.applied;
+    }
+    return alike;
+}
+
+static void calm(struct world *world) {
+    for (size_t i = 0; i < world->members; i++) {
+        for (size_t j = 0; j < world->members; j++) {
+            mongo_set_cut(world->set, i, j, false);
+        }
+        mongo_set_apply_delay(world->set, i, 0);
+        set_fate(world, i, MONGO_START);
+        mongo_set_fate(world->set, i, MONGO_CONTINUE);
+    }
+    run(world, QUIET_MS);
+    /* A note may have been written in this very moment. */
+    for (unsigned i = 0; i < 100 && !all_alike(world); i++) {
+        run(world, 10);
+    }
+}
+
+static void check_end(const struct world *world) {
+    unsigned writable = 0;
+    assert_true(all_alike(world));
+    for (size_t i = 0; i < world->members; i++) {
+        struct mongo_view view;
+        mongo_set_view(world->set, i, &view);
+        assert_true(view.up);
+        writable += view.writable ? 1 : 0;
+        for (uint64_t number = 0; number < world->written; number++) {
+            assert_true(!world->acknowledged[number] || holds(world, i, number));
+        }
+    }
+    assert_int_equal(writable, 1);
+}
+
+/* What was said in the world of this seed. */
+static uint64_t live(enum mongo_release release, size_t members, uint64_t seed,
+                     struct world *world) {
+    begin(world, release, members, seed);
+    while (mongo_set_now_ms(world->set) < WORLD_MS) {
+        if (draw(world, 8) == 0) {
+            disturb(world);
+        }
+        write_some(world, draw(world, members), true);
+        run(world, 20 + draw(world, 400));
+    }
+    calm(world);
+    check_end(world);
+    mongo_set_destroy(world->set);
+    return world->trace;
+}
+
+static void live_many(enum mongo_release release, size_t members) {
+    struct world *world = malloc(sizeof(*world));
+    unsigned elections = 0;
+    unsigned acknowledged = 0;
+    assert_non_null(world);
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        print_message("release %d, %zu members, seed %llu\n", (int)release, members,
+                      (unsigned long long)seed);
+        (void)live(release, members, seed * 1000003, world);
+        elections += world->elections;
+        acknowledged += world->acknowledged_count;
+    }
+    /* The worlds were worth living in. */
+    assert_true(elections > 80);
+    assert_true(acknowledged > 1000);
+    free(world);
+}
+
+static void test_three_members_of_36(void **state) {
+    (void)state;
+    live_many(MONGO_RELEASE_3_6, 3);
+}
+
+static void test_three_members_of_44(void **state) {
+    (void)state;
+    live_many(MONGO_RELEASE_4_4, 3);
+}
+
+static void test_five_members_of_36(void **state) {
+    (void)state;
+    live_many(MONGO_RELEASE_3_6, 5);
+}
+
+static void test_five_members_of_44(void **state) {
+    (void)state;
+    live_many(MONGO_RELEASE_4_4, 5);
+}
+
+static void test_a_seed_is_a_history(void **state) {
+    struct world *world = malloc(sizeof(*world));
+    (void)state;
+    assert_non_null(world);
+    uint64_t one = live(MONGO_RELEASE_4_4, 3, 7, world);
+    assert_true(one == live(MONGO_RELEASE_4_4, 3, 7, world));
+    assert_true(one != live(MONGO_RELEASE_4_4, 3, 8, world));
+    free(world);
+}
+
+static size_t writable_process(const struct world *world) {
+    for (size_t i = 0; i < world->members; i++) {
+        struct mongo_view view;
+        mongo_set_view(world->set, i, &view);
+        if (view.writable) {
+            return i;
+        }
+    }
+    fail_msg("there is no primary");
+    return 0;
+}
+
+/* The judge can see a loss: with w:1 there is one. */
+static void test_w1_of_a_cut_off_primary_is_lost(void **state) {
+    struct world *world = malloc(sizeof(*world));
+    struct mongo_view view;
+    (void)state;
+    assert_non_null(world);
+    begin(world, MONGO_RELEASE_3_6, 3, 5);
+    size_t old = writable_process(world);
+    for (size_t i = 0; i < 3; i++) {
+        mongo_set_cut(world->set, old, i, i != old);
+        mongo_set_cut(world->set, i, old, i != old);
+    }
+    run(world, 100);
+    write_some(world, old, false);
+    run(world, 40000);
+    assert_true(world->acknowledged[0]);
+    assert_true(holds(world, old, 0));
+    calm(world);
+    mongo_set_view(world->set, old, &view);
+    assert_int_equal(view.rollback_id, 2);
+    assert_false(holds(world, old, 0));
+    assert_false(holds(world, writable_process(world), 0));
+    mongo_set_destroy(world->set);
+    free(world);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_three_members_of_36),
+        cmocka_unit_test(test_three_members_of_44),
+        cmocka_unit_test(test_five_members_of_36),
+        cmocka_unit_test(test_five_members_of_44),
+        cmocka_unit_test(test_a_seed_is_a_history),
+        cmocka_unit_test(test_w1_of_a_cut_off_primary_is_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
