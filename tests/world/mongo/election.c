@@ -97,7 +97,10 @@ static void election_win(struct mongo_process *process) {
 static void election_count(struct mongo_process *process) {
     struct mongo_election *election = &process->election;
     unsigned needed = mongo_config_voters(process->config) / 2 + 1;
-    if (election->votes >= needed) {
+    /* Meanwhile another term has begun, or the member rolls back: the votes were for neither. */
+    if (election->term != process->term || process->state != STATE_SECONDARY) {
+        election_lose(process);
+    } else if (election->votes >= needed) {
         if (election->dry) {
             election->standing = false;
             mongo_election_stand(process, true);
@@ -255,15 +258,19 @@ void mongo_election_catch_up(struct mongo_process *process) {
         done = done && !waits && !ahead;
     }
     if (!done) {
-        mongo_replication_look_for_source(process);
+        mongo_replication_look_ahead(process);
         return;
     }
+    mongo_election_end_catch_up(process);
+}
+
+void mongo_election_end_catch_up(struct mongo_process *process) {
     mongo_replication_stop(process);
     process->timers[TIMER_CATCH_UP] = 0;
     process->timers[TIMER_DRAIN] =
-        set->now_ms + (mongo_is_44(process)
-                           ? DRAIN_44_MS + mongo_random(process, DRAIN_44_SPREAD_MS)
-                           : DRAIN_36_MS + mongo_random(process, DRAIN_36_SPREAD_MS));
+        process->set->now_ms + (mongo_is_44(process)
+                                    ? DRAIN_44_MS + mongo_random(process, DRAIN_44_SPREAD_MS)
+                                    : DRAIN_36_MS + mongo_random(process, DRAIN_36_SPREAD_MS));
 }
 
 static void election_become_writable(struct mongo_process *process) {

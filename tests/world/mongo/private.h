@@ -372,6 +372,8 @@ void mongo_election_receive_answer(struct mongo_process *process,
 /* The answer that will never come counts as a no. */
 void mongo_election_miss(struct mongo_process *process, uint64_t round);
 void mongo_election_catch_up(struct mongo_process *process);
+/* With what there is: who is ahead has another history. */
+void mongo_election_end_catch_up(struct mongo_process *process);
 void mongo_step_down(struct mongo_process *process, const char *why);
 /* When a primary must give way since it hears of no majority. */
 uint64_t mongo_liveness_deadline_ms(const struct mongo_process *process);
@@ -384,6 +386,8 @@ void mongo_hand_over(struct mongo_process *process);
 void mongo_replication_start(struct mongo_process *process);
 void mongo_replication_stop(struct mongo_process *process);
 void mongo_replication_look_for_source(struct mongo_process *process);
+/* The same for a new primary: a source that isn't ahead of it is of no use. */
+void mongo_replication_look_ahead(struct mongo_process *process);
 void mongo_replication_receive_fetch(struct mongo_process *process, struct mongo_message *message);
 void mongo_replication_receive_batch(struct mongo_process *process,
                                      const struct mongo_message *message);

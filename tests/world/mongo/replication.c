@@ -117,6 +117,13 @@ void mongo_replication_look_for_source(struct mongo_process *process) {
     replication_fetch(process);
 }
 
+void mongo_replication_look_ahead(struct mongo_process *process) {
+    if (process->fetching && !replication_is_source(process, process->source)) {
+        mongo_replication_stop(process);
+    }
+    mongo_replication_look_for_source(process);
+}
+
 void mongo_replication_start(struct mongo_process *process) {
     mongo_replication_look_for_source(process);
 }
@@ -477,7 +484,9 @@ void mongo_replication_receive_batch(struct mongo_process *process,
     }
     bool ahead = mongo_optime_compare(message->optime, replication_fetched(process)) > 0;
     if (message->gone) {
-        if (message->entry_count > 0 && ahead && process->state != STATE_PRIMARY) {
+        if (message->entry_count > 0 && ahead && process->state == STATE_PRIMARY) {
+            mongo_election_end_catch_up(process);
+        } else if (message->entry_count > 0 && ahead) {
             replication_roll_back(process, message);
         } else {
             replication_drop_source(process);
