@@ -90,6 +90,19 @@ static uint64_t reconfig_duration_ms(struct mongo_process *process,
     return CHECK_MS + (hung_ms > nowhere_ms ? hung_ms : nowhere_ms);
 }
 
+/* A set that has known too many hosts in its life has no room for the beliefs about a new one. */
+static bool reconfig_has_room(struct mongo_set *set, const struct mongo_config *config,
+                              struct mongo_problem *problem) {
+    for (size_t i = 0; i < config->member_count; i++) {
+        if (mongo_host_of(set, config->members[i].host) == MONGO_NONE) {
+            (void)mongo_problem_set(problem, CODE_INCOMPATIBLE_CONFIG,
+                                    "more than %d hosts were ever named", MONGO_HOSTS_MAX);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* --- replSetInitiate --- */
 
 static struct mongo_config *initiate_default(const struct mongo_process *process) {
@@ -136,7 +149,7 @@ static int initiate_judge(const struct mongo_process *process, const struct mong
     if (config->version != 1) {
         return mongo_problem_set(problem, CODE_INVALID_CONFIG, "version must be 1");
     }
-    if (!mongo_config_check(config, problem)) {
+    if (!mongo_config_check(config, problem) || !reconfig_has_room(process->set, config, problem)) {
         problem->code = CODE_INVALID_CONFIG;
         return problem->code;
     }
@@ -255,7 +268,7 @@ static int reconfig_judge(struct mongo_process *process, struct mongo_config *co
         config->version =
             before->version + FORCE_LOW + (int64_t)mongo_random(process, FORCE_SPREAD);
     }
-    if (!mongo_config_check(config, problem) ||
+    if (!mongo_config_check(config, problem) || !reconfig_has_room(process->set, config, problem) ||
         !mongo_config_check_change(before, config, process->set->release, force, problem)) {
         return problem->code;
     }
