@@ -249,6 +249,41 @@ def test_step_up_hands_over(replica_set, client):
         assert caught.value.details["code"] == 10107 if replica_set.release == "4.4" else True
 
 
+def test_a_driver_is_told_what_to_send_again(replica_set):
+    """From 4.4 on drivers make a write again only when the server says that they may."""
+    session = {"id": bson.Binary(bytes(16), 4)}
+    insert = {"insert": "c", "documents": [{"_id": 1}], "$db": "app"}
+    other = (replica_set.primary() + 1) % 3
+    reply = ask_raw(replica_set.hosts[other], {**insert, "lsid": session, "txnNumber": bson.Int64(1)})
+    assert reply["code"] == 10107
+    expected = ["RetryableWriteError"] if replica_set.release == "4.4" else None
+    assert reply.get("errorLabels") == expected
+    assert "errorLabels" not in ask_raw(replica_set.hosts[other], insert)
+
+
+def test_a_retried_write_is_made_once(replica_set):
+    session = {"id": bson.Binary(bytes(16), 4)}
+    insert = {"insert": "c", "documents": [{"_id": 1}], "$db": "app"}
+    insert |= {"lsid": session, "txnNumber": bson.Int64(1), "writeConcern": {"w": "majority"}}
+    old = replica_set.primary()
+    assert ask_raw(replica_set.hosts[old], insert)["n"] == 1
+    replica_set.do(old, fate="kill")
+    new = replica_set.wait_for_other(old)
+    again = ask_raw(replica_set.hosts[new], insert)
+    assert (again["ok"], again["n"], again.get("writeErrors")) == (1, 1, None)
+    anew = ask_raw(replica_set.hosts[new], {**insert, "txnNumber": bson.Int64(2)})
+    assert anew["writeErrors"][0]["code"] == 11000
+
+
+def ask_raw(host, command):
+    """One OP_MSG on a connection of its own, without what a driver adds."""
+    body = struct.pack("<i", 0) + b"\0" + bson.encode(command)
+    with socket.create_connection(tuple_of(host), timeout=20) as connection:
+        connection.sendall(struct.pack("<iiii", 16 + len(body), 1, 0, 2013) + body)
+        length, _, _, _ = struct.unpack("<iiii", receive(connection, 16))
+        return bson.decode(receive(connection, length - 16)[5:])
+
+
 def test_a_write_concern_that_cannot_be_met_times_out(replica_set, client):
     for process in range(3):
         if process != replica_set.primary():

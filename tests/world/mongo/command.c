@@ -210,6 +210,18 @@ static bool command_is_not_primary(int code) {
            code == CODE_STEPPED_DOWN || code == CODE_SHUTDOWN;
 }
 
+/* From 4.4 on the server tells a driver what it may send again, and drivers rely on it. */
+void mongo_call_append_label(const struct mongo_call *call, int code, bson_t *reply) {
+    bson_iter_t iter;
+    bson_t labels;
+    if (mongo_is_44(call->process) && command_is_not_primary(code) &&
+        mongo_call_find(call, "txnNumber", &iter)) {
+        BSON_APPEND_ARRAY_BEGIN(reply, "errorLabels", &labels);
+        BSON_APPEND_UTF8(&labels, "0", "RetryableWriteError");
+        bson_append_array_end(reply, &labels);
+    }
+}
+
 void mongo_call_fail_with(struct mongo_call *call, bson_t *reply, int code, const char *message) {
     const struct mongo_process *process = call->process;
     bson_t version;
@@ -222,6 +234,7 @@ void mongo_call_fail_with(struct mongo_call *call, bson_t *reply, int code, cons
     if (!mongo_is_44(process) && code == CODE_NOT_INITIALIZED) {
         BSON_APPEND_UTF8(reply, "info", "run rs.initiate(...) if not yet done for the set");
     }
+    mongo_call_append_label(call, code, reply);
     BSON_APPEND_DOUBLE(reply, "ok", 0);
     BSON_APPEND_UTF8(reply, "errmsg", message);
     BSON_APPEND_INT32(reply, "code", code);

@@ -425,6 +425,8 @@ void mongo_call_fail(struct mongo_call *call, int code, const char *format, ...)
 /* As fail, with what the reply has already. */
 void mongo_call_fail_with(struct mongo_call *call, bson_t *reply, int code, const char *message);
 void mongo_call_hang_up(struct mongo_call *call);
+/* errorLabels, where this release has them for such an error. */
+void mongo_call_append_label(const struct mongo_call *call, int code, bson_t *reply);
 /* Sends a reply and keeps the call, for exhaust. */
 void mongo_call_send(struct mongo_call *call, bson_t *reply, bool more);
 const char *mongo_code_name(enum mongo_release release, int code);

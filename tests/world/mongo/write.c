@@ -69,6 +69,7 @@ static void write_answer(struct mongo_waiter *waiter, int code, const char *mess
     bson_concat(&reply, waiter->reply);
     if (code != 0) {
         write_append_trouble(waiter->call, code, message, &reply);
+        mongo_call_append_label(waiter->call, code, &reply);
     }
     mongo_call_ok(waiter->call, &reply);
 }
