@@ -98,17 +98,14 @@ static void election_count(struct mongo_process *process) {
     struct mongo_election *election = &process->election;
     unsigned needed = mongo_config_voters(process->config) / 2 + 1;
     /* Meanwhile another term has begun, or the member rolls back: the votes were for neither. */
-    if (election->term != process->term || process->state != STATE_SECONDARY) {
+    bool stale = election->term != process->term || process->state != STATE_SECONDARY;
+    if (stale || (election->votes < needed && election->answers == election->asked)) {
         election_lose(process);
+    } else if (election->votes >= needed && election->dry) {
+        election->standing = false;
+        mongo_election_stand(process, true);
     } else if (election->votes >= needed) {
-        if (election->dry) {
-            election->standing = false;
-            mongo_election_stand(process, true);
-        } else {
-            election_win(process);
-        }
-    } else if (election->answers == election->asked) {
-        election_lose(process);
+        election_win(process);
     }
 }
 
