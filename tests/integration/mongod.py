@@ -1,4 +1,4 @@
-"""Replica sets of real MongoDB servers on loopback, for tests.
+"""Replica sets on loopback, for tests: of real MongoDB servers, and of the test world.
 
 The servers: NOCTUA_MONGOD=path[:path], else ../shared/peers/mongod-*.xz beside the repository,
 unpacked once to build/mongod. Without any, the tests that need one are skipped, with the reason.
@@ -52,6 +52,8 @@ def programs():
 
 
 VERSIONS = list(programs()) or ["none"]
+# What the test world plays is judged by the same scripts.
+ALL = ["world-3.6", "world-4.4", *VERSIONS]
 
 
 def program(version):
@@ -101,6 +103,50 @@ class Member:
     def resume(self):
         self.process.signal(signal.SIGCONT)
 
+    def lag(self, behind):
+        """It answers, and applies nothing any more, until `behind` is False."""
+        with self.client() as client:
+            if behind:
+                client.admin.command("fsync", lock=True)
+            else:
+                client.admin.command("fsyncUnlock")
+
+    def end(self):
+        if self.process.popen is not None:
+            self.process.kill()
+
+
+class WorldMember(Member):
+    """A process of the test world's set (tests/world/README.md)."""
+
+    def __init__(self, world, number):
+        self.world = world
+        self.number = number
+        self.host = world.addresses["mongo"]["members"][number]
+        self.port = int(self.host.split(":")[1])
+        self.connection = {}
+
+    def do(self, **change):
+        self.world.control("POST", f"/mongo/{self.number}", change)
+
+    def start(self):
+        self.do(fate="start")
+
+    def kill(self):
+        self.do(fate="kill")
+
+    def stop(self):
+        self.do(fate="stop")
+
+    def resume(self):
+        self.do(fate="continue")
+
+    def lag(self, behind):
+        self.do(apply_delay_ms=-1 if behind else 0)
+
+    def end(self):
+        pass
+
 
 class ReplicaSet:
     """Members tagged with these regions; the first has the highest priority."""
@@ -116,10 +162,17 @@ class ReplicaSet:
             file.write_text(key)
             file.chmod(0o600)
             arguments += ["--keyFile", file]
-        mongod = program(version)
-        ports = noctua.free_ports(len(regions))
         self.regions = regions
         self.election_ms = election_ms
+        self.world = None
+        if version.startswith("world-"):
+            release = version.removeprefix("world-")
+            self.world = noctua.World(self.directory / "world", arguments=(
+                "--mongo", f"{SET}:{release}:{len(regions)}", "--mongo-fresh")).start()
+            self.members = [WorldMember(self.world, i) for i in range(len(regions))]
+            return
+        mongod = program(version)
+        ports = noctua.free_ports(len(regions))
         self.members = [Member(mongod, self.directory / str(port), port, arguments, connection or {})
                         for port in ports]
 
@@ -134,7 +187,7 @@ class ReplicaSet:
                             for i, m in enumerate(self.members)]}
 
     def start(self):
-        for member in self.members:
+        for member in self.members if self.world is None else []:
             member.start()
 
         def initiated():
@@ -168,8 +221,9 @@ class ReplicaSet:
 
     def end(self):
         for member in self.members:
-            if member.process.popen is not None:
-                member.process.kill()
+            member.end()
+        if self.world is not None:
+            self.world.process.terminate()
 
 
 @contextlib.contextmanager

@@ -74,7 +74,7 @@ def knows_all(group):
         m["state"] in ("SECONDARY", "PRIMARY") and m["lag_ms"] is not None for m in members)
 
 
-@pytest.fixture(params=mongod.VERSIONS)
+@pytest.fixture(params=mongod.ALL)
 def replica_set(request, tmp_path):
     with mongod.running(tmp_path / "set", request.param, FIVE) as running:
         yield running
@@ -160,3 +160,154 @@ def test_region_dies(moving, replica_set, writer, world):
     writer.end()
     assert writer.lost() == []
     print(f"longest gap between two acknowledged writes: {writer.gap:.1f} s")
+
+
+
+def test_region_hangs(moving, replica_set, writer, world):
+    """Its members and its node are stopped, not dead: they still believe what they believed."""
+    writer.wait_for_more()
+    world.region(EAST, "hang")
+    moving.nodes["n1"].stop()
+    hung = replica_set.members[:2]
+    for member in hung:
+        member.stop()
+    moving.wait_for_active(WEST, seconds=90)
+    noctua.wait_until(lambda: region_of_primary(replica_set, hung) == WEST, 10, "it was promoted")
+    writer.wait_for_more()
+    for member in hung:
+        member.resume()
+    moving.nodes["n1"].resume()
+    execution = moving.wait_for_end(120)
+    assert execution["result"] == "done", execution
+    noctua.wait_until(lambda: knows_all(moving), 60, "all members are well")
+    writer.wait_for_more()
+    # Who wakes up may cause an election; the priorities decide in the end.
+    noctua.wait_until(lambda: region_of_primary(replica_set) == WEST, 40, "it is there")
+    writer.end()
+    assert writer.lost() == []
+
+
+def test_majority_lost_is_for_a_person(moving, replica_set, writer, world):
+    """Case c: the region dies, and the witness's member with it."""
+    before = priorities(replica_set)
+    world.region(EAST, "refuse")
+    moving.nodes["n1"].kill()
+    for member in (*replica_set.members[:2], replica_set.members[4]):
+        member.kill()
+    noctua.wait_until(lambda: moving.service()["state"] == "blocked", 60, "it says why not")
+    explained = moving.ask("explain", "nocturnal")
+    assert "mongo_majority" in explained["failing"]
+    refused = moving.ctl("failover", "nocturnal", "--to", WEST, "--skip", "mongo_majority",
+                         "--reason", "test", "--yes", check=False)
+    assert refused.returncode == 2 and "can't be skipped" in refused.stderr
+    assert moving.service()["active"] == EAST
+    survivor = replica_set.members[2].command("replSetGetConfig")["config"]
+    assert [m["priority"] for m in survivor["members"]] == before
+    replica_set.members[4].start()  # then it goes on by itself
+    moving.wait_for_active(WEST, seconds=90)
+    assert moving.wait_for_end(90)["result"] == "done"
+    writer.wait_for_more()
+    writer.end()
+    assert writer.lost() == []
+
+
+def test_only_laggards_are_left(bare_group, replica_set, world, writer):
+    """Case d: nobody in the target is near enough; then somebody is."""
+    bare_group.apply_spec(extra=section(replica_set, "      max_lag: 2s\n"))
+    noctua.wait_until(lambda: knows_all(bare_group), 40, "the set is known")
+    bare_group.adopt()
+    bare_group.wait_for_health()
+    laggards = replica_set.members[2:4]
+    for member in laggards:
+        member.lag(True)
+
+    def far_behind():
+        members = bare_group.detail()["mongo"]["members"]
+        return all(m["lag_ms"] > 4000 for m in members if m["host"] in {x.host for x in laggards})
+
+    noctua.wait_until(far_behind, 40, "they lag")
+    world.region(EAST, "refuse")
+    noctua.wait_until(lambda: bare_group.service()["state"] == "blocked", 60, "it says why not")
+    assert "replication_lag" in bare_group.ask("explain", "nocturnal")["failing"]
+    assert bare_group.service()["active"] == EAST and region_of_primary(replica_set) == EAST
+    for member in laggards:
+        member.lag(False)
+    bare_group.wait_for_active(WEST, seconds=90)
+    assert bare_group.wait_for_end(90)["result"] == "done"
+    writer.end()
+    assert writer.lost() == []
+
+
+def test_false_alarm(moving, replica_set, writer, world):
+    """One node can't see the region; the primary is fine, and nothing moves."""
+    node = moving.followers()[0]
+    node.stop()
+    writer.wait_for_more()
+    term = replica_set.primary().command("replSetGetStatus")["term"]
+    epoch = moving.service()["epoch"]
+    node.resume()
+    moving.wait_for_health()
+    assert moving.service()["epoch"] == epoch
+    assert replica_set.primary().command("replSetGetStatus")["term"] == term
+
+
+def test_primary_moves_by_itself(moving, replica_set, writer):
+    """That is the set's own business: the service stays."""
+    noctua.wait_until(lambda: knows_all(moving), 40, "the set is known")
+    epoch = moving.service()["epoch"]
+    replica_set.members[2].command("replSetStepUp")
+    noctua.wait_until(lambda: (moving.detail()["mongo"] or {}).get("primary_region") == WEST, 30,
+                      "it is seen")
+    writer.wait_for_more()
+    moving.wait_for_health()
+    assert moving.service()["epoch"] == epoch and moving.service()["active"] == EAST
+    # Its own priorities bring it back.
+    noctua.wait_until(lambda: region_of_primary(replica_set) == EAST, 40, "it is back")
+
+
+def test_without_a_write_check(bare_group, replica_set):
+    """The set's own commit point tells whether a majority follows."""
+    text = section(replica_set).replace("      write_check: nocturnal.noctua\n", "")
+    bare_group.apply_spec(extra=text)
+    noctua.wait_until(lambda: knows_all(bare_group), 40, "the set is known")
+    bare_group.adopt()
+    bare_group.wait_for_health()
+    bare_group.ctl("switchover", "nocturnal", "--to", WEST, "--yes", "--wait", "60")
+    assert bare_group.wait_for_end()["result"] == "done"
+    assert region_of_primary(replica_set) == WEST
+
+
+# The least that watching and promoting take (docs/mongodb.md).
+PRIVILEGES = [
+    {"resource": {"cluster": True}, "actions": [
+        "replSetGetStatus", "replSetGetConfig", "replSetConfigure", "replSetStateChange"]},
+    {"resource": {"db": "local", "collection": "oplog.rs"}, "actions": ["find"]},
+    {"resource": {"db": "nocturnal", "collection": "noctua"},
+     "actions": ["find", "update", "insert"]},
+]
+PASSWORD = "correct-horse-battery"
+KEY = "c2VjcmV0a2V5Zm9ydGVzdHM" * 3
+
+
+@pytest.mark.parametrize("version", mongod.VERSIONS)
+def test_least_privileges(bare_group, tmp_path, version):
+    """SCRAM, and a role that may do nothing else: adopted, moved, left alone again."""
+    for node in bare_group.nodes.values():
+        (node.directory / "secrets" / "mongo").write_text(f"noctua:{PASSWORD}\n")
+    with mongod.running(tmp_path / "set", version, FIVE, key=KEY) as replica_set:
+        first = replica_set.members[0]
+        replica_set.add_user("root", PASSWORD, "root")
+        replica_set.login = {"username": "root", "password": PASSWORD, "authSource": "admin"}
+        first.command("createRole", "noctua", privileges=PRIVILEGES, roles=[],
+                      login=replica_set.login)
+        replica_set.add_user("noctua", PASSWORD, "noctua", login=replica_set.login)
+        bare_group.apply_spec(extra=section(replica_set, "      credentials: file:mongo\n"))
+        noctua.wait_until(lambda: knows_all(bare_group), 60, "the set is known")
+        bare_group.adopt()
+        bare_group.wait_for_health()
+        bare_group.ctl("switchover", "nocturnal", "--to", WEST, "--yes", "--wait", "60")
+        assert bare_group.wait_for_end()["result"] == "done"
+        assert region_of_primary(replica_set) == WEST
+        bare_group.ctl("release", "--service", "nocturnal", "--reason", "test", "--yes", "--wait", "30")
+        config = replica_set.primary().command("replSetGetConfig", login=replica_set.login)
+        assert all("noctua" not in m["tags"] for m in config["config"]["members"])
