@@ -41,6 +41,9 @@ struct way {
     struct job *first, *last; /* queued */
     struct way *next_ready;
     bool busy, ready, failed, orphan;
+    /* How its last question ended, if that was after its deadline and by our own fault; else OK. A
+     * login that is refused slowly must not look like a member that hangs. */
+    enum mongo_result late;
 };
 
 struct ready_list {
@@ -174,6 +177,9 @@ static void work(struct pool *pool, struct way *way) {
     way->busy = false;
     way->failed = mongo_result_is_failure(job->outcome.result);
     bool unwanted = hand_over(pool, job);
+    bool is_ours =
+        job->outcome.result == MONGO_RESULT_AUTH || job->outcome.result == MONGO_RESULT_CREDENTIALS;
+    way->late = unwanted && is_ours ? job->outcome.result : MONGO_RESULT_OK;
     bool orphan = way->orphan;
     if (!orphan && way->first != NULL) {
         make_ready(pool, way);
@@ -362,20 +368,21 @@ static void on_async(uv_async_t *async) {
     deliver_done(async->data);
 }
 
-/* Whether it still waits for a thread: then nothing is known of the member. */
-static bool is_queued(struct mongo_client *client, const struct job *job, bool *ret_way_busy) {
+/* Why there is no answer, as far as is known: of a question that never got a thread nothing is. */
+static enum mongo_result silence_of(struct mongo_client *client, const struct job *job) {
     (void)pthread_mutex_lock(&client->pool->lock);
-    bool queued = job->stage == STAGE_QUEUED;
-    *ret_way_busy = job->way->busy;
+    bool starved = job->stage == STAGE_QUEUED && !job->way->busy;
+    enum mongo_result late = job->way->late;
     (void)pthread_mutex_unlock(&client->pool->lock);
-    return queued;
+    return starved ? MONGO_RESULT_BUSY : late != MONGO_RESULT_OK ? late : MONGO_RESULT_TIMEOUT;
 }
 
 static void expire(struct mongo_client *client, struct job *job) {
-    bool way_busy;
-    bool starved = is_queued(client, job, &way_busy) && !way_busy;
-    give_up(client, job, starved ? MONGO_RESULT_BUSY : MONGO_RESULT_TIMEOUT,
-            starved ? "no thread was free" : "no answer in time");
+    enum mongo_result result = silence_of(client, job);
+    give_up(client, job, result,
+            result == MONGO_RESULT_BUSY      ? "no thread was free"
+            : result == MONGO_RESULT_TIMEOUT ? "no answer in time"
+                                             : "the last login was refused, too late");
 }
 
 static void on_timer(uv_timer_t *timer) {
