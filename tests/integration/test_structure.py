@@ -14,11 +14,12 @@ LEFT = {
     "core": {"base"},
     "codec": {"base", "core"},
     "net": {"base", "core", "codec"},
-    "replica": {"base", "core", "codec", "net"},
-    "probe": {"base", "core", "codec", "net"},
-    "driver": {"base", "core", "codec", "net"},
-    "executor": {"base", "core", "codec", "net", "replica", "probe", "driver"},
-    "api": {"base", "core", "codec", "net", "replica", "probe", "driver", "executor"},
+    "mongo": {"base", "core", "codec", "net"},
+    "replica": {"base", "core", "codec", "net", "mongo"},
+    "probe": {"base", "core", "codec", "net", "mongo"},
+    "driver": {"base", "core", "codec", "net", "mongo"},
+    "executor": {"base", "core", "codec", "net", "mongo", "replica", "probe", "driver"},
+    "api": {"base", "core", "codec", "net", "mongo", "replica", "probe", "driver", "executor"},
 }
 
 CORE_MAY_INCLUDE = {"assert.h", "stdbool.h", "stddef.h", "stdint.h", "string.h"}
