@@ -13,7 +13,7 @@ NINJA = ninja --quiet
 SEEDS ?= 1000
 JOBS ?= $(shell nproc)
 SECONDS_EACH ?= 60
-.PHONY: all demo bench sim mutants coverage fuzz model test test-fast install fmt fmt-check tidy reference diagrams clean help
+.PHONY: all demo bench sim mutants coverage fuzz model test test-mongo test-fast install fmt fmt-check tidy reference diagrams clean help
 
 all: ## build everything into build/release (default)
 	@deploy/bootstrap/configure release
@@ -58,6 +58,13 @@ model: ## every reachable state of the protocol's models; NAME=move-no-burn TRAC
 
 test: ## every test: format, unit, simulator, models, coverage, clang-tidy, integration, sanitizers
 	@tests/run
+
+test-mongo: ## moves with replica sets, all of them: on the test world's and on each real mongod of NOCTUA_MONGOD=path[:path]
+	@deploy/bootstrap/install test
+	@deploy/bootstrap/configure debug
+	@$(NINJA) -C build/debug
+	@NOCTUA_MONGO=all NOCTUA_BUILD=$(CURDIR)/build/debug PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest \
+	    tests/integration/test_mongo_*.py tests/integration/test_world_mongo.py -v --tb=short --durations=10 -p no:cacheprovider
 
 test-fast: ## format and unit tests only
 	@tests/run format unit

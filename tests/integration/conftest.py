@@ -1,4 +1,5 @@
 import contextlib
+import os
 import sys
 from pathlib import Path
 
@@ -10,8 +11,37 @@ import noctua  # noqa: E402
 from receiver import Receiver  # noqa: E402
 
 
+# Of the tests with replica sets those that are run when nobody asks for all (make test-mongo): each
+# script once, and each kind of server somewhere.
+SHORT = {
+    "test_mongo_watch.py": {
+        "test_a_set_is_followed[3.6]", "test_a_hung_member_delays_nobody[4.4]",
+        "test_no_majority_is_no_primary[4.4]", "test_credentials[3.6]", "test_certificates[3.6]",
+    },
+    "test_mongo_move.py": {
+        "test_handover_and_back[world-3.6]", "test_handover_and_back[4.4]",
+        "test_region_dies[world-4.4]", "test_region_dies[3.6]",
+        "test_majority_lost_is_for_a_person[world-4.4]", "test_only_laggards_are_left[world-3.6]",
+        "test_least_privileges[4.4]",
+    },
+    "test_mongo_boundaries.py": {
+        "test_leader_killed_at[4.4-after-attempt-prefer]",
+        "test_leader_killed_at[4.4-after-send-promote]",
+    },
+}
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "sanitizers: run again under ASan and UBSan")
+
+
+def pytest_collection_modifyitems(config, items):
+    if os.environ.get("NOCTUA_MONGO") == "all":
+        return
+    left = [i for i in items if i.path.name in SHORT and "none" not in i.name
+            and i.name not in SHORT[i.path.name]]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [i for i in items if i not in left]
 
 
 @contextlib.contextmanager

@@ -65,6 +65,9 @@ def test_a_set_is_followed(bare_group, tmp_path, version):
         bare_group.wait_for_health()
         noctua.wait_until(lambda: (known(bare_group) or {}).get("write_age_ms") is not None, 10,
                           "a majority write")
+        noctua.wait_until(lambda: all(m["lag_ms"] is not None for m in
+                                      (known(bare_group) or {}).get("members", [{"lag_ms": None}])),
+                          20, "everybody's lag is known")
         shown = known(bare_group)
         assert shown["primary"] == first.host and shown["primary_region"] == EAST
         assert {m["host"]: (m["region"], m["state"]) for m in shown["members"]} == {
