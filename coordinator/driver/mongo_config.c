@@ -318,7 +318,7 @@ enum error_code mongo_config_prefer(const struct driver_blob *state, const char 
     bson_t members;
     bson_t written = BSON_INITIALIZER;
     struct ranked ranked;
-    double wanted[MEMBER_MAX];
+    double wanted[MEMBER_MAX] = {0};
     bool any = false;
     diff[0] = '\0';
     if (!view_state(state, &config) || !members_of(&config, &members) ||

@@ -102,14 +102,14 @@ static void on_result(void *context) {
 }
 
 void probe_engine_feed(struct probe_engine *engine, uint32_t service, uint32_t region,
-                       const char *name, const struct probe_result *result) {
+                       const char *check, const struct probe_result *result) {
     for (uint32_t i = 0; i < engine->count && !engine->closing; i++) {
-        struct check *check = &engine->checks[i];
-        if (check->target.type == PROBE_TYPE_FED && check->target.service == service &&
-            check->target.region == region && text_equal(check->target.check, name)) {
-            (void)probe_debounce_feed(&check->debounce, result);
+        struct check *at = &engine->checks[i];
+        if (at->target.type == PROBE_TYPE_FED && at->target.service == service &&
+            at->target.region == region && text_equal(at->target.check, check)) {
+            (void)probe_debounce_feed(&at->debounce, result);
             form_opinion(engine, service, region);
-            struct probe_check_view view = {&check->target, &check->debounce, false};
+            struct probe_check_view view = {&at->target, &at->debounce, false};
             engine->options.on_result(engine->options.context, &view);
             return;
         }

@@ -440,13 +440,12 @@ static void test_each_field_is_compared(void **state) {
     assert_int_equal(count_felt(a, b, s, offsetof(struct spec_service, checks)), head);
     assert_int_equal(count_felt(a, b, &s->policy, sizeof s->policy), sizeof s->policy - 4);
     assert_int_equal(count_felt(a, b, &s->rto_ms, sizeof s->rto_ms), sizeof s->rto_ms);
-    const struct spec_mongo *mongo = &s->mongo;
+    struct spec_mongo *mongo = &s->mongo;
     size_t texts = sizeof mongo->uri + sizeof mongo->credentials + sizeof mongo->region_tag +
                    sizeof mongo->write_check;
     size_t numbers = 2 * sizeof mongo->max_lag_ms + 4 * sizeof mongo->fall +
                      sizeof mongo->on_majority_lost + sizeof mongo->on_own_election;
-    assert_int_equal(count_felt(a, b, &s->mongo, sizeof s->mongo),
-                     sizeof mongo->used + texts + numbers);
+    assert_int_equal(count_felt(a, b, mongo, sizeof *mongo), sizeof mongo->used + texts + numbers);
     size_t counts = sizeof s->check_count + sizeof s->zone_count + sizeof s->record_count;
     assert_int_equal(count_felt(a, b, &s->check_count, sizeof s->check_count) +
                          count_felt(a, b, &s->zone_count, sizeof s->zone_count) +
