@@ -84,6 +84,10 @@ static const struct value_row config_rows[] = {
     {"alarm.pause_forgotten_after", VALUE_DURATION, AT(alarm.pause_forgotten_ms), .low = 1000,
      .high = 604800000, .standard = "4h", .reloadable = true,
      .doc = "a pause that holds for longer is paged"},
+    {"alarm.primary_elsewhere_after", VALUE_DURATION, AT(alarm.primary_elsewhere_ms), .low = 1000,
+     .high = 86400000, .standard = "60s", .reloadable = true,
+     .doc =
+         "a replica set whose primary is for longer in another region than its service is paged"},
     {"heartbeat.url", VALUE_TEXT, AT(heartbeat.url), .standard = "none", .reloadable = true,
      .doc =
          "a dead man's switch: a URL, or `file:NAME` or `env:NAME` with one, that is asked (GET) "

@@ -260,9 +260,9 @@ static void after_scan_to_send(struct op *op) {
         return;
     }
     const struct driver_blob *state = op->has_states ? op->after : &reading.state;
-    op->version = mongo_config_version(state) + 1;
-    if (mongo_config_join(state, op->writes_fence ? op->fence_after : NULL, &config, &error) !=
-            ERROR_OK ||
+    const char *fence = op->writes_fence ? op->fence_after : NULL;
+    op->version = mongo_config_next_version(state, fence);
+    if (mongo_config_join(state, fence, &config, &error) != ERROR_OK ||
         !open_sender(op, primary->host)) {
         bson_destroy(&config);
         (void)error_set(&error, ERROR_NO_MEMORY, "the config can't be written");

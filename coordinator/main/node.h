@@ -60,7 +60,8 @@ struct noctuad {
     bool tells_of_targets; /* it leads, and has read them all */
     uint64_t ready_ms;     /* CLOCK_BOOTTIME of the last look at readiness */
     uint64_t ready_spec_index;
-    uint64_t unready_since_ms[SERVICE_MAX]; /* by place; 0: it is ready */
+    uint64_t unready_since_ms[SERVICE_MAX];   /* by place; 0: it is ready */
+    uint64_t elsewhere_since_ms[SERVICE_MAX]; /* by place; 0: its primary is where it serves */
 
     uv_timer_t report_timer;  /* each second */
     uv_timer_t soon_timer;    /* a report out of turn, coalesced */

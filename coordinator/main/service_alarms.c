@@ -157,8 +157,9 @@ static void look_at_readiness(struct noctuad *node, const struct api_facts *fact
     }
     node->ready_ms = facts->now_ms;
     if (node->ready_spec_index != state->spec_index || !node->tells_of_targets) {
-        memset(node->unready_since_ms, 0,
-               sizeof node->unready_since_ms); /* other places, or times */
+        /* other places, or times */
+        memset(node->unready_since_ms, 0, sizeof node->unready_since_ms);
+        memset(node->elsewhere_since_ms, 0, sizeof node->elsewhere_since_ms);
         node->ready_spec_index = state->spec_index;
     }
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
@@ -177,6 +178,44 @@ static void look_at_readiness(struct noctuad *node, const struct api_facts *fact
     pager_set(node->pager, PAGER_NOT_READY, any, detail);
 }
 
+/* A person's doing, or an election's. Priorities may bring it back: not told at once. */
+static bool primary_is_elsewhere(const struct api_facts *facts, uint32_t s,
+                                 struct mongo_view *ret_view) {
+    const struct state *state = facts->state;
+    const struct service *service = &state->services[s];
+    const struct spec_mongo *mongo = &state->spec.services[s].mongo;
+    if (!mongo->used || !service_is_managed(service) || service->half_moved ||
+        execution_is_open(&service->execution) || facts->policy == NULL) {
+        return false;
+    }
+    policy_view_set(state, facts->policy, s, ret_view);
+    return ret_view->primary != NONE_INDEX &&
+           ret_view->facts.members[ret_view->primary].region != service->active;
+}
+
+static void look_at_primaries(struct noctuad *node, const struct api_facts *facts) {
+    const struct state *state = facts->state;
+    char detail[256] = "";
+    bool any = false;
+    for (uint32_t s = 0; s < state->spec.service_count; s++) {
+        struct mongo_view view;
+        uint64_t *since_ms = &node->elsewhere_since_ms[s];
+        if (!primary_is_elsewhere(facts, s, &view)) {
+            *since_ms = 0;
+            continue;
+        }
+        *since_ms = *since_ms == 0 ? facts->now_ms : *since_ms;
+        if (facts->now_ms - *since_ms >= node->config.alarm.primary_elsewhere_ms) {
+            any = true;
+            (void)snprintf(detail, sizeof detail,
+                           "%s: %.120s takes writes, %s serves; noctuactl switchover %s",
+                           state->services[s].name, view.facts.members[view.primary].host,
+                           region_of(state, state->services[s].active), state->services[s].name);
+        }
+    }
+    pager_set(node->pager, PAGER_PRIMARY_ELSEWHERE, any, detail);
+}
+
 static void look_at_records(struct noctuad *node) {
     const struct inspection *foreign = inspector_first(node->inspector, INSPECTION_FOREIGN);
     char detail[2 * sizeof foreign->service + sizeof foreign->zone + sizeof foreign->words + 64] =
@@ -192,11 +231,13 @@ static void look_at_records(struct noctuad *node) {
 /* What only the leader sees. Nobody knows what an earlier one has told: a new leader tells how it
  * is once it has read everything, and one that is deposed takes nothing back. */
 void node_look_at_targets(struct noctuad *node, const struct api_facts *facts) {
-    static const enum pager_alarm alarms[] = {PAGER_FOREIGN_CHANGE, PAGER_NOT_READY};
+    static const enum pager_alarm alarms[] = {PAGER_FOREIGN_CHANGE, PAGER_NOT_READY,
+                                              PAGER_PRIMARY_ELSEWHERE};
     bool tells = inspector_has_read_all(node->inspector);
     if (tells) {
         look_at_records(node);
         look_at_readiness(node, facts);
+        look_at_primaries(node, facts);
     }
     for (size_t a = 0; a < ARRAY_LENGTH(alarms) && tells != node->tells_of_targets; a++) {
         if (tells) {

@@ -1,5 +1,6 @@
 """A service moves with its replica set: real servers, real nodes, and a writer that counts."""
 
+import signal
 import threading
 import time
 
@@ -252,10 +253,16 @@ def test_false_alarm(moving, replica_set, writer, world):
 
 
 def test_primary_moves_by_itself(moving, replica_set, writer):
-    """That is the set's own business: the service stays."""
+    """That is the set's own business: the service stays, and somebody is told."""
+    for node in moving.nodes.values():
+        with open(node.config, "a", encoding="utf-8") as config:
+            config.write("alarm: {primary_elsewhere_after: 1s}\n")
+        node.process.signal(signal.SIGHUP)
     noctua.wait_until(lambda: knows_all(moving), 40, "the set is known")
     epoch = moving.service()["epoch"]
     replica_set.members[2].command("replSetStepUp")
+    told = 'noctua_alarm{alarm="primary_elsewhere"} 1'
+    noctua.wait_until(lambda: told in moving.leader().get("/metrics")[1], 30, "it is paged")
     noctua.wait_until(lambda: (moving.detail()["mongo"] or {}).get("primary_region") == WEST, 30,
                       "it is seen")
     writer.wait_for_more()

@@ -95,6 +95,7 @@ static void fill_config(const struct sim_node *node, struct node_config *config)
     config->alarm.no_quorum_ms = 60000;
     config->alarm.not_ready_ms = 900000;
     config->alarm.pause_forgotten_ms = 14400000;
+    config->alarm.primary_elsewhere_ms = 60000;
     config->peer_count = world_node_count(node->sim);
     for (uint32_t i = 0; i < config->peer_count; i++) {
         (void)TEXT_COPY(config->peers[i].name, world_node(node->sim, i)->name);

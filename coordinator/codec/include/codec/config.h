@@ -57,7 +57,7 @@ struct node_config {
     /* Texts: "none", a URL, or a reference to a secret. */
     struct {
         char pagerduty[CONFIG_URL_SIZE], pagerduty_url[CONFIG_URL_SIZE], url[CONFIG_URL_SIZE];
-        uint32_t no_quorum_ms, not_ready_ms, pause_forgotten_ms;
+        uint32_t no_quorum_ms, not_ready_ms, pause_forgotten_ms, primary_elsewhere_ms;
     } alarm;
     struct {
         char url[CONFIG_URL_SIZE];

@@ -32,6 +32,8 @@
     X(PAUSE_FORGOTTEN, "pause_forgotten", true, "a pause has held for hours")                      \
     X(NOT_READY, "not_ready", true, "a service could not be moved now, and that for a while")      \
     X(FOREIGN_CHANGE, "foreign_change", true, "somebody else changed a record or a fence")         \
+    X(PRIMARY_ELSEWHERE, "primary_elsewhere", true,                                                \
+      "a replica set's primary is in another region than its service")                             \
     X(CERTIFICATE, "certificate", false, "this node's certificate or revocation list ends soon")   \
     X(STOPPED, "stopped", false, "this node can't go on, and has ended")
 
