@@ -57,11 +57,13 @@ static void judge_chain(struct sim *sim, uint32_t zone, const struct fence *fenc
 }
 
 /* Invariants 13 and 16: a newer epoch has made sure of every older one, also of what was released,
- * before anything of its own could be seen. */
-static void judge_age(struct sim *sim, const struct fence *fence, const char *text) {
+ * before anything of its own could be seen. But a target that has forgotten the newer fence can't
+ * refuse an old adoption, which expects that there is none; it changes no record. */
+static void judge_age(struct sim *sim, const struct fence *fence, const char *text,
+                      bool on_nothing) {
     uint32_t s = (uint32_t)(fence->service[3] - '1'); /* svc1, svc2 */
     const struct judged_service *kept = &sim->judged->services[s];
-    if (!fence->burnt && fence->epoch < kept->switched_epoch) {
+    if (!fence->burnt && !on_nothing && fence->epoch < kept->switched_epoch) {
         sim_broken(sim, "nothing of an older epoch (13, 16)", "%s after epoch %llu had switched",
                    text, (unsigned long long)kept->switched_epoch);
     }
@@ -101,8 +103,9 @@ void judge_fence(struct sim *sim, uint32_t zone, const char *before, const char 
         effect->deletes = after[0] == '\0';
         effect->from_nothing = before[0] == '\0';
     }
+    bool lost = !chain_of(judged, zone, fence.service)->known;
     judge_chain(sim, zone, &fence, text);
-    judge_age(sim, &fence, text);
+    judge_age(sim, &fence, text, before[0] == '\0' && lost);
     judge_intent(sim, &fence);
 }
 
