@@ -19,7 +19,7 @@ all: ## build everything into build/release (default)
 	@deploy/bootstrap/configure release
 	@$(NINJA) -C build/release
 
-demo: ## three regions on loopback, one dies, the service moves; KEEP=1 leaves it running, MODE=observe only watches
+demo: ## three regions on loopback, one dies, the service and its replica set move; KEEP=1 leaves it running, MODE=observe only watches
 	@deploy/bootstrap/install demo
 	@deploy/bootstrap/configure release
 	@$(NINJA) -C build/release
