@@ -12,10 +12,13 @@
 #include "mongo_config.h"
 #include "mongo_scan.h"
 
-/* 4.4 answers ok when a majority has the config, a heartbeat (2 s) later or two. */
-#define RECONFIG_TIMEOUT_MS 20000
+/* 4.4 answers ok when a majority has the config, a heartbeat (2 s) later or two; before that it asks
+ * every member, and one that hangs costs it 32 to 64 s. Asking again would begin that anew. */
+#define RECONFIG_TIMEOUT_MS 100000
 #define STEP_UP_TIMEOUT_MS 10000
 #define WRITE_TIMEOUT_MS 5000
+/* As long as a reconfiguration may take that a hung member holds up, and some more. */
+#define FREEZE_S 120
 /* What a connection of its own may take, in blocking steps of the target's timeout. */
 #define CONNECT_STEPS 2
 
@@ -45,6 +48,9 @@ struct op {
     enum driver_aim aim;
     char eid[EID_SIZE];
     char host[MONGO_HOST_SIZE]; /* that is asked, in the end */
+    /* PROMOTE: whom the set would prefer, and who shall be it */
+    char rivals[MONGO_MEMBER_MAX][MONGO_HOST_SIZE], candidate[MONGO_HOST_SIZE];
+    uint32_t rival_count, frozen_count;
 };
 
 struct mongo_driver {
@@ -401,6 +407,51 @@ static void on_unfrozen(void *context, const struct mongo_reply *reply) {
     }
 }
 
+static void ask_freeze(struct op *op, const char *host, int32_t seconds, mongo_reply_cb callback) {
+    struct error error;
+    if (!open_sender(op, host)) {
+        (void)error_set(&error, ERROR_NO_MEMORY, "out of memory");
+        answer_error(op, &error);
+        return;
+    }
+    bson_t command = BSON_INITIALIZER;
+    BSON_APPEND_INT32(&command, "replSetFreeze", seconds);
+    mongo_link_ask(op->sender, "admin", &command, MONGO_REPEATABLE, op->scan.target.timeout_ms,
+                   callback, op);
+    bson_destroy(&command);
+}
+
+static void freeze_rivals(struct op *op);
+
+/* One that refuses (a primary does) or is silent takes nothing over for now either. */
+static void on_frozen(void *context, const struct mongo_reply *reply) {
+    if (reply->result != MONGO_RESULT_CANCELLED) {
+        freeze_rivals(context);
+    }
+}
+
+static void freeze_rivals(struct op *op) {
+    if (op->frozen_count < op->rival_count) {
+        ask_freeze(op, op->rivals[op->frozen_count++], FREEZE_S, on_frozen);
+    } else {
+        ask_freeze(op, op->candidate, 0, on_unfrozen);
+    }
+}
+
+/* Secondaries of a higher priority elsewhere: the set would move its primary there again, some ten
+ * seconds later, until `prefer` has changed that. */
+static void find_rivals(struct op *op, const struct mongo_view *view,
+                        const struct mongo_member *candidate) {
+    for (uint32_t i = 0; i < view->facts.member_count; i++) {
+        const struct mongo_member *member = &view->facts.members[i];
+        if (member->answers && member->state == MONGO_SECONDARY &&
+            member->region != op->target.to && member->priority_milli > candidate->priority_milli) {
+            (void)TEXT_COPY(op->rivals[op->rival_count++], member->host);
+        }
+    }
+    (void)TEXT_COPY(op->candidate, candidate->host);
+}
+
 static void promote(struct op *op) {
     struct mongo_facts facts;
     struct mongo_view view;
@@ -423,16 +474,8 @@ static void promote(struct op *op) {
         answer_error(op, &error);
         return;
     }
-    if (!open_sender(op, view.facts.members[verdict.member].host)) {
-        (void)error_set(&error, ERROR_NO_MEMORY, "out of memory");
-        answer_error(op, &error);
-        return;
-    }
-    bson_t command = BSON_INITIALIZER;
-    BSON_APPEND_INT32(&command, "replSetFreeze", 0);
-    mongo_link_ask(op->sender, "admin", &command, MONGO_REPEATABLE, op->scan.target.timeout_ms,
-                   on_unfrozen, op);
-    bson_destroy(&command);
+    find_rivals(op, &view, &view.facts.members[verdict.member]);
+    freeze_rivals(op);
 }
 
 static void write_once(struct op *op, const struct scan_member *primary) {

@@ -152,7 +152,7 @@ class ReplicaSet:
     """Members tagged with these regions; the first has the highest priority."""
 
     def __init__(self, directory, version, regions, key=None, election_ms=2000, arguments=(),
-                 connection=None):
+                 connection=None, priorities=None):
         self.directory = Path(directory)
         self.login = None
         arguments = list(arguments)
@@ -164,6 +164,7 @@ class ReplicaSet:
             arguments += ["--keyFile", file]
         self.regions = regions
         self.election_ms = election_ms
+        self.priorities = priorities or [2] + [1] * (len(regions) - 1)
         self.world = None
         if version.startswith("world-"):
             release = version.removeprefix("world-")
@@ -183,7 +184,7 @@ class ReplicaSet:
     def config(self):
         return {"_id": SET, "settings": {"electionTimeoutMillis": self.election_ms},
                 "members": [{"_id": i, "host": m.host, "tags": {"region": self.regions[i]},
-                             "priority": 2 if i == 0 else 1}
+                             "priority": self.priorities[i]}
                             for i, m in enumerate(self.members)]}
 
     def start(self):

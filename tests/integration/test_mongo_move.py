@@ -188,6 +188,34 @@ def test_region_hangs(moving, replica_set, writer, world):
     assert writer.lost() == []
 
 
+def test_nobody_takes_it_back(bare_group, tmp_path, world):
+    """A member elsewhere has a higher priority, and the config can't change while members hang."""
+    version = mongod.ALL[-1] if mongod.VERSIONS != ["none"] else "world-4.4"
+    with mongod.running(tmp_path / "set", version, FIVE, priorities=[4, 1, 1, 1, 3]) as replica_set:
+        bare_group.apply_spec(extra=section(replica_set))
+        noctua.wait_until(lambda: knows_all(bare_group), 60, "the set is known")
+        bare_group.adopt()
+        bare_group.wait_for_health()
+        world.region(EAST, "refuse")
+        hung = replica_set.members[:2]
+        for member in hung:
+            member.stop()
+        bare_group.wait_for_active(WEST, seconds=90)
+        seen = set()
+        begun = time.monotonic()
+
+        def long_enough():
+            """The set takes a primary back within ten seconds, where nothing keeps it."""
+            seen.add(region_of_primary(replica_set, hung))
+            return time.monotonic() > begun + 20
+
+        noctua.wait_until(long_enough, 40, "twenty seconds")
+        assert seen == {WEST}
+        for member in hung:
+            member.resume()
+        assert bare_group.wait_for_end(120)["result"] == "done"
+
+
 def test_majority_lost_is_for_a_person(moving, replica_set, writer, world):
     """Case c: the region dies, and the witness's member with it."""
     before = priorities(replica_set)
