@@ -201,7 +201,7 @@ static bool election_arbiter_refuses(const struct mongo_process *process, int ca
 static bool election_grants(struct mongo_process *process, const struct mongo_message *message) {
     if (process->config == NULL || process->self == MONGO_NONE || message->term < process->term ||
         !election_config_agrees(process, message) ||
-        mongo_optime_compare(message->optime, mongo_oplog_last(&process->log)) < 0 ||
+        mongo_optime_order(message->optime, mongo_oplog_last(&process->log)) < 0 ||
         election_arbiter_refuses(process, message->from)) {
         return false;
     }
@@ -251,7 +251,7 @@ void mongo_election_catch_up(struct mongo_process *process) {
         bool silent = !belief->answered && set->now_ms < process->timers[TIMER_CATCH_UP];
         bool waits = !mongo_is_44(process) && silent;
         bool ahead = belief->up &&
-                     mongo_optime_compare(belief->applied, mongo_oplog_last(&process->log)) > 0;
+                     mongo_optime_order(belief->applied, mongo_oplog_last(&process->log)) > 0;
         done = done && !waits && !ahead;
     }
     if (!done) {

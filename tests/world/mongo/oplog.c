@@ -5,7 +5,7 @@
 
 #define OPLOG_SLOTS_MIN 64
 
-int mongo_optime_compare(struct mongo_optime a, struct mongo_optime b) {
+int mongo_optime_order(struct mongo_optime a, struct mongo_optime b) {
     if (a.term != b.term) {
         return a.term < b.term ? -1 : 1;
     }
@@ -195,7 +195,7 @@ size_t mongo_oplog_position(const struct mongo_oplog *log, struct mongo_optime o
     size_t high = log->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (mongo_optime_compare(log->entries[middle]->optime, optime) <= 0) {
+        if (mongo_optime_order(log->entries[middle]->optime, optime) <= 0) {
             low = middle + 1;
         } else {
             high = middle;
@@ -206,5 +206,5 @@ size_t mongo_oplog_position(const struct mongo_oplog *log, struct mongo_optime o
 
 bool mongo_oplog_has(const struct mongo_oplog *log, struct mongo_optime optime) {
     size_t position = mongo_oplog_position(log, optime);
-    return position > 0 && mongo_optime_compare(log->entries[position - 1]->optime, optime) == 0;
+    return position > 0 && mongo_optime_order(log->entries[position - 1]->optime, optime) == 0;
 }

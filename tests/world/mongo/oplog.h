@@ -17,7 +17,7 @@ struct mongo_optime {
 #define MONGO_OPTIME_NONE ((struct mongo_optime){.term = -1})
 
 /* By term, then by timestamp: < 0, 0, > 0. */
-int mongo_optime_compare(struct mongo_optime a, struct mongo_optime b);
+int mongo_optime_order(struct mongo_optime a, struct mongo_optime b);
 
 struct mongo_entry {
     unsigned references;

@@ -23,12 +23,16 @@ static bool read_accepts_secondary(const struct mongo_call *call) {
            !text_equal(bson_iter_utf8(&mode, NULL), "primary");
 }
 
-static bool read_is_linearizable(const struct mongo_call *call) {
+static bool read_has_concern(const struct mongo_call *call, const char *wanted) {
     bson_t concern;
     bson_iter_t level;
     return mongo_document_child(call->command, "readConcern", &concern) &&
            bson_iter_init_find(&level, &concern, "level") && BSON_ITER_HOLDS_UTF8(&level) &&
-           text_equal(bson_iter_utf8(&level, NULL), "linearizable");
+           text_equal(bson_iter_utf8(&level, NULL), wanted);
+}
+
+static bool read_is_linearizable(const struct mongo_call *call) {
+    return read_has_concern(call, "linearizable");
 }
 
 /* any_state: what lists metadata is answered in every state. */
@@ -56,12 +60,11 @@ struct read_result {
     size_t count, capacity;
 };
 
-static void read_collect(struct mongo_call *call, const char *namespace, const bson_t *filter,
-                         struct read_result *result) {
+static void read_search(const struct mongo_oplog *log, const char *namespace, const bson_t *filter,
+                        struct read_result *result) {
     size_t position = 0;
     for (;;) {
-        const struct mongo_entry *entry =
-            mongo_document_search(&call->process->log, namespace, filter, &position);
+        const struct mongo_entry *entry = mongo_document_search(log, namespace, filter, &position);
         if (entry == NULL) {
             return;
         }
@@ -72,6 +75,24 @@ static void read_collect(struct mongo_call *call, const char *namespace, const b
         }
         result->entries[result->count++] = entry;
     }
+}
+
+/* readConcern majority: as of the last entry that a majority is known to have. The entries stay the
+ * process's own. */
+static void read_collect(struct mongo_call *call, const char *namespace, const bson_t *filter,
+                         struct read_result *result) {
+    const struct mongo_process *process = call->process;
+    if (!read_has_concern(call, "majority")) {
+        read_search(&process->log, namespace, filter, result);
+        return;
+    }
+    struct mongo_oplog committed = {.entries = NULL};
+    size_t count = mongo_oplog_position(&process->log, process->committed);
+    for (size_t i = 0; i < count; i++) {
+        mongo_oplog_append(&committed, mongo_entry_ref(process->log.entries[i]));
+    }
+    read_search(&committed, namespace, filter, result);
+    mongo_oplog_finish(&committed);
 }
 
 static bool read_before(const struct mongo_entry *a, const struct mongo_entry *b,
@@ -172,7 +193,7 @@ static bool read_check_linearizable(struct mongo_waiter *waiter) {
         mongo_call_fail(waiter->call, CODE_NOT_PRIMARY, "no longer primary");
         return true;
     }
-    if (mongo_optime_compare(process->committed, waiter->optime) >= 0) {
+    if (mongo_optime_order(process->committed, waiter->optime) >= 0) {
         if (read_parse(waiter->call, "filter", &request)) {
             read_answer_find(waiter->call, &request);
         }

@@ -46,7 +46,7 @@ static bool replication_is_source(struct mongo_process *process, int host) {
     const struct mongo_belief *belief = &process->beliefs[host];
     if (host == (int)process->index || !belief->up ||
         (belief->state != STATE_PRIMARY && belief->state != STATE_SECONDARY) ||
-        mongo_optime_compare(belief->applied, replication_fetched(process)) <= 0) {
+        mongo_optime_order(belief->applied, replication_fetched(process)) <= 0) {
         return false;
     }
     if (host == process->primary) {
@@ -155,7 +155,7 @@ static void replication_answer(struct mongo_process *process, const struct mongo
     struct mongo_message *reply =
         mongo_message_create(MESSAGE_FETCH_REPLY, (int)process->index, fetch->from);
     const struct mongo_oplog *log = &process->log;
-    bool whole = mongo_optime_compare(fetch->optime, MONGO_OPTIME_NONE) == 0;
+    bool whole = mongo_optime_order(fetch->optime, MONGO_OPTIME_NONE) == 0;
     size_t from = whole ? 0 : mongo_oplog_position(log, fetch->optime);
     size_t count = log->count - from < BATCH_MAX ? log->count - from : BATCH_MAX;
     reply->number = fetch->number;
@@ -192,7 +192,7 @@ void mongo_replication_receive_fetch(struct mongo_process *process, struct mongo
     mongo_message_free(process->tails[fetcher]);
     process->tails[fetcher] = NULL;
     if (readable && process->log.count > 0 &&
-        mongo_optime_compare(message->optime, mongo_oplog_last(&process->log)) == 0) {
+        mongo_optime_order(message->optime, mongo_oplog_last(&process->log)) == 0) {
         process->tails[fetcher] = message;
         process->tail_ms[fetcher] = process->set->now_ms;
         if (process->timers[TIMER_TAILS] == 0) {
@@ -244,7 +244,7 @@ void mongo_replication_receive_progress(struct mongo_process *process,
     mongo_term_learn(process, message->term);
     process->beliefs[message->from].contact_ms = process->set->now_ms;
     for (size_t i = 0; i < process->set->host_count; i++) {
-        bool newer = mongo_optime_compare(message->progress[i], process->progress[i]) > 0;
+        bool newer = mongo_optime_order(message->progress[i], process->progress[i]) > 0;
         if (newer || (int)i == message->from) {
             process->progress[i] = message->progress[i];
         }
@@ -276,7 +276,7 @@ void mongo_replication_commit(struct mongo_process *process) {
         }
         struct mongo_optime time = process->progress[mongo_member_host(process, i)];
         size_t at = count++;
-        while (at > 0 && mongo_optime_compare(times[at - 1], time) < 0) {
+        while (at > 0 && mongo_optime_order(times[at - 1], time) < 0) {
             times[at] = times[at - 1];
             at--;
         }
@@ -290,7 +290,7 @@ void mongo_replication_commit(struct mongo_process *process) {
     /* Entries of earlier terms count only together with one of this term (the Raft paper's 5.4.2).
      */
     if (committed.term == process->term &&
-        mongo_optime_compare(committed, process->committed) > 0) {
+        mongo_optime_order(committed, process->committed) > 0) {
         process->committed = committed;
         process->snapshot = true;
         replication_wake_tails(process, 0);
@@ -302,7 +302,7 @@ void mongo_replication_learn_commit(struct mongo_process *process, struct mongo_
     if (process->state == STATE_PRIMARY || process->log.count == 0) {
         return;
     }
-    if (mongo_optime_compare(committed, last) > 0) {
+    if (mongo_optime_order(committed, last) > 0) {
         if (committed.term != last.term) {
             return; /* perhaps of another branch than what is here */
         }
@@ -310,7 +310,7 @@ void mongo_replication_learn_commit(struct mongo_process *process, struct mongo_
     } else if (!mongo_oplog_has(&process->log, committed)) {
         return;
     }
-    if (mongo_optime_compare(committed, process->committed) > 0) {
+    if (mongo_optime_order(committed, process->committed) > 0) {
         process->committed = committed;
         process->snapshot = true;
         replication_wake_tails(process, 0);
@@ -322,7 +322,7 @@ unsigned mongo_replication_copies(const struct mongo_process *process, struct mo
     for (size_t i = 0; i < process->config->member_count; i++) {
         int host = mongo_member_host(process, i);
         copies += !process->config->members[i].arbiter &&
-                          mongo_optime_compare(process->progress[host], optime) >= 0
+                          mongo_optime_order(process->progress[host], optime) >= 0
                       ? 1
                       : 0;
     }
@@ -357,7 +357,7 @@ struct mongo_optime mongo_replication_write(struct mongo_process *process, const
 
 static void replication_settle(struct mongo_process *process) {
     struct mongo_optime last = mongo_oplog_last(&process->log);
-    if (mongo_optime_compare(last, process->min_valid) < 0 || process->log.count == 0) {
+    if (mongo_optime_order(last, process->min_valid) < 0 || process->log.count == 0) {
         return;
     }
     if (process->state == STATE_STARTUP2 && process->initial_sync &&
@@ -434,7 +434,7 @@ static void replication_roll_back(struct mongo_process *process,
     size_t mine = process->log.count;
     size_t theirs = message->entry_count;
     while (mine > 0 && theirs > 0) {
-        int order = mongo_optime_compare(process->log.entries[mine - 1]->optime,
+        int order = mongo_optime_order(process->log.entries[mine - 1]->optime,
                                          message->entries[theirs - 1]->optime);
         if (order == 0) {
             break;
@@ -450,7 +450,7 @@ static void replication_roll_back(struct mongo_process *process,
     mongo_replication_stop(process);
     mongo_replication_forget(process);
     /* What a majority had can't be undone: the server ends itself. */
-    if (mongo_optime_compare(common, process->committed) < 0) {
+    if (mongo_optime_order(common, process->committed) < 0) {
         mongo_process_abort(process);
         return;
     }
@@ -482,7 +482,7 @@ void mongo_replication_receive_batch(struct mongo_process *process,
         message->primary != (int)process->index) {
         mongo_election_postpone(process);
     }
-    bool ahead = mongo_optime_compare(message->optime, replication_fetched(process)) > 0;
+    bool ahead = mongo_optime_order(message->optime, replication_fetched(process)) > 0;
     if (message->gone) {
         if (message->entry_count > 0 && ahead && process->state == STATE_PRIMARY) {
             mongo_election_end_catch_up(process);

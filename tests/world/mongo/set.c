@@ -485,10 +485,20 @@ void mongo_set_view(const struct mongo_set *set, size_t index, struct mongo_view
         .config_version = process->config == NULL ? 0 : process->config->version,
         .config_term = process->config == NULL ? MONGO_NO_TERM : process->config->term,
         .applied = process->log.count,
+        .committed_term = process->committed.term,
         .rollback_id = process->rollback_id,
         .sync_source = process->source,
         .primary = process->primary,
     };
+}
+
+bson_t *mongo_set_config(const struct mongo_set *set, size_t index) {
+    bson_t *document = bson_new();
+    const struct mongo_config *config = set->processes[index]->config;
+    if (config != NULL) {
+        mongo_config_append(config, set->release, document);
+    }
+    return document;
 }
 
 bool mongo_set_holds(const struct mongo_set *set, size_t process, const char *database,

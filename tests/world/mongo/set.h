@@ -133,12 +133,16 @@ struct mongo_view {
     int64_t config_version; /* 0: not initiated */
     int64_t config_term;    /* -1: none */
     uint64_t applied;       /* entries of its oplog */
+    int64_t committed_term; /* of the newest entry that it knows a majority to have; 0: none */
     int rollback_id;
     int sync_source; /* process; -1: none */
     int primary;     /* whom it believes to be; -1: nobody */
 };
 
 void mongo_set_view(const struct mongo_set *set, size_t index, struct mongo_view *ret_view);
+/* The configuration that the process has, as replSetGetConfig would say it; empty: none. The caller
+ * destroys it. */
+bson_t *mongo_set_config(const struct mongo_set *set, size_t index);
 /* Whether the process has a document with this string or integer as its _id. */
 bool mongo_set_holds(const struct mongo_set *set, size_t process, const char *database,
                      const char *collection, const char *id);

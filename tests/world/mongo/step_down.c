@@ -19,7 +19,7 @@ static bool step_down_is_safe(const struct mongo_process *process) {
         int host = mongo_member_host(process, i);
         bool self = host == (int)process->index;
         bool current = self || (!mongo_heartbeat_is_down(process, host) &&
-                                mongo_optime_compare(process->progress[host], last) >= 0);
+                                mongo_optime_order(process->progress[host], last) >= 0);
         voters += current && config->members[i].votes == 1 ? 1 : 0;
         electable = electable || (current && !self && config->members[i].priority > 0);
     }
@@ -34,7 +34,7 @@ static int step_down_candidate(const struct mongo_process *process) {
         int host = mongo_member_host(process, i);
         const struct mongo_config_member *member = &process->config->members[i];
         if (host != (int)process->index && !mongo_heartbeat_is_down(process, host) &&
-            mongo_optime_compare(process->progress[host], last) >= 0 && member->priority > best) {
+            mongo_optime_order(process->progress[host], last) >= 0 && member->priority > best) {
             best = member->priority;
             candidate = host;
         }

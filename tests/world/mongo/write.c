@@ -77,7 +77,7 @@ static void write_answer(struct mongo_waiter *waiter, int code, const char *mess
 static bool write_check(struct mongo_waiter *waiter) {
     struct mongo_process *process = waiter->call->process;
     bool majority = waiter->wanted == 0;
-    bool done = majority ? mongo_optime_compare(process->committed, waiter->optime) >= 0 &&
+    bool done = majority ? mongo_optime_order(process->committed, waiter->optime) >= 0 &&
                                process->term == waiter->term
                          : mongo_replication_copies(process, waiter->optime) >= waiter->wanted;
     if (process->state != STATE_PRIMARY || process->term != waiter->term) {
