@@ -1,6 +1,7 @@
 /* Faults by swarm: each world has its own mix and rates (Groce et al. 2012, "Swarm Testing"). */
 #include <string.h>
 
+#include "set.h"
 #include "transport.h"
 #include "world.h"
 
@@ -192,6 +193,9 @@ static void take_region_down(struct sim *sim, uint32_t region, uint64_t until_us
     if (until_us > sim->region_down_until_us[region]) {
         sim->region_down_until_us[region] = until_us;
     }
+    if (sim->set != NULL) {
+        set_region_falls(sim->set, region, sim->region_down_until_us[region]);
+    }
     sim_say(sim, "region", "%s is down until %.1f s", world_regions[region],
             (double)sim->region_down_until_us[region] / 1e6);
 }
@@ -353,6 +357,9 @@ static void on_happening(void *context) {
 
 void faults_begin(struct sim *sim) {
     sim->faults_on = true;
+    if (sim->set != NULL) {
+        set_faults_begin(sim->set);
+    }
     for (size_t i = 0; i < sizeof happenings / sizeof happenings[0]; i++) {
         uint64_t every_us = sim->every_us[happenings[i].fault];
         due[i] = (struct happening){sim, i};
@@ -371,6 +378,9 @@ void faults_heal(struct sim *sim) {
     sim->slow_disk_until_us = 0;
     sim->slow_link_until_us = 0;
     sim->target_dead_until_us = 0;
+    if (sim->set != NULL) {
+        set_heal(sim->set);
+    }
     for (uint32_t i = 0; i < sim->node_count; i++) {
         struct sim_node *node = &sim->nodes[i];
         node->feature_level = FEATURE_LEVEL_NEWEST; /* from its next start on */

@@ -148,7 +148,9 @@ static uint32_t regions_that_saw_it_down(struct sim *sim, const struct state *st
             const struct sim_node *node = world_find_node(sim, state->nodes[n].id);
             if (text_equal(node->region, world_regions[r])) {
                 nodes++;
-                down += sim->seen[node->place][service][region].down_us >= suspect_us;
+                down +=
+                    sim->seen[node->place][service][region].down_us >= suspect_us ||
+                    (service == 0 && sim->seen_of_set[node->place][region].down_us >= suspect_us);
             }
         }
         regions += r != region && down * 2 > nodes;
@@ -212,6 +214,7 @@ static void judge_decision(struct sim *sim, const struct state *state, uint32_t 
                    mode_text(mode));
     }
     judge_pace(sim, state, s);
+    judge_set_decision(sim, state, s);
 }
 
 /* Between DECIDE and the first intent: the same term, and nobody has said no. */
@@ -343,12 +346,16 @@ static void judge_steps(struct sim *sim, const struct state *state, uint32_t s) 
         char eid[EID_SIZE];
         if (judged->services[s].phases[i] != step->phase) {
             judged->services[s].phases[i] = step->phase;
+            if (step->kind == STEP_SWITCH && step->phase == STEP_DONE) {
+                judge_set_switch(sim, state, s);
+            }
             faults_at_moment(sim, 12);
         }
         if (step->kind == STEP_SETTLE && step->phase == STEP_CLOSING) {
             judged_add_eid(&judged->closed, step->debt_eid);
         }
-        if (step->kind == STEP_DNS || step->kind == STEP_ADOPT || step->kind == STEP_UNMARK) {
+        if (step->kind == STEP_DNS || step->kind == STEP_ADOPT || step->kind == STEP_UNMARK ||
+            step->kind == STEP_PREFER) {
             eid_format(eid, state->services[s].name, state->incarnation, execution->epoch, i);
             judge_step(sim, step, eid);
         }
@@ -404,6 +411,7 @@ static void judge_service(struct sim *sim, const struct state *state, uint32_t s
         sim_broken(sim, "epochs are not used again (3)", "%s %llu", service->name,
                    (unsigned long long)service->execution.epoch);
     }
+    kept->opened_us = moves_on ? sim->now_us : kept->opened_us;
     kept->opened_epoch = service->execution.epoch;
     kept->last_epoch = service->epoch;
     judge_window(sim, service, kept);
@@ -523,7 +531,11 @@ bool judge_is_over(struct sim *sim, struct error *why) {
             return false;
         }
     }
-    return true;
+    return sim->set == NULL || judge_set_is_well(sim, &state->services[0], why);
+}
+
+uint64_t judge_opened_us(const struct sim *sim, uint32_t service) {
+    return sim->judged->services[service].opened_us;
 }
 
 void judge_end(struct sim *sim) {

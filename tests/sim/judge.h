@@ -7,6 +7,7 @@
 
 #define SIM_CLUSTER "sim"
 #define WORLD_ZONE_MAX 2
+#define WORLD_TARGET_MAX 3 /* the zones; and the replica set, behind them */
 
 /* What happens to one request on its way. */
 enum judge_request {
@@ -39,5 +40,22 @@ void judge_deletion_forgotten(struct sim *sim, const char *comment);
 /* A person has deleted the fence of that service: what an adoption wrote can't be told from what it
  * hasn't written (docs/limits.md), and the chain begins anew. */
 void judge_edited(struct sim *sim, uint32_t zone, const char *service);
+
+/* --- of the replica set (set.h) --- */
+
+/* What happens to one question of a node; `once`: it may come late, and twice. */
+enum judge_request judge_question_fate(struct sim *sim, struct chance *chance, bool once);
+uint64_t judge_question_us(struct sim *sim, struct chance *chance); /* one way */
+/* How often such a fault comes in this world; 0: never. */
+uint64_t judge_every_us(const struct sim *sim, enum sim_fault fault);
+bool judge_is_up(const struct sim *sim, uint32_t region);
+/* The node's packets get to that region, and back. */
+bool judge_reaches(struct sim *sim, const struct sim_node *node, uint32_t region);
+/* A member has a config with this fence ("": without any): invariant 11. */
+void judge_set_accepted(struct sim *sim, const char *fence);
+/* A majority has a config with another fence than the last: 11 to 14. `edited`: somebody has
+ * written it. */
+void judge_set_fence(struct sim *sim, const char *before, const char *after, bool edited);
+_Noreturn void judge_set_broken(struct sim *sim, const char *invariant, const char *words);
 
 #endif

@@ -15,6 +15,10 @@ static struct chain *chain_of(struct judged *judged, uint32_t zone, const char *
     return &chains[i];
 }
 
+void judge_chain_ends(struct sim *sim, uint32_t place, const char *service) {
+    chain_of(sim->judged, place, service)->known = false;
+}
+
 static void forget_chains(struct judged *judged) {
     for (uint32_t z = 0; z < WORLD_ZONE_MAX; z++) {
         for (uint32_t i = 0; i < SERVICE_MAX; i++) {

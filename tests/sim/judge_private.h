@@ -2,6 +2,7 @@
  *
  *   judge.c          states and decisions, as each command leaves them; the end
  *   judge_effects.c  what has happened at the target
+ *   judge_set.c      what has happened at the replica set
  *   judge_group.c    the log, leaders, answers to people, leases, endpoints */
 #ifndef SIM_JUDGE_PRIVATE_H
 #define SIM_JUDGE_PRIVATE_H
@@ -63,6 +64,7 @@ struct judged_service {
     uint64_t open_epoch;     /* 0: nothing is open */
     uint64_t switched_epoch; /* newest one that has switched, all debts settled before */
     uint64_t opened_epoch;   /* of the last execution */
+    uint64_t opened_us;      /* when it was first seen */
     uint64_t approved_index; /* the last suspicion that a person approved of */
     uint64_t phases_epoch;
     enum step_phase phases[STEP_MAX]; /* of that execution's steps */
@@ -97,7 +99,7 @@ struct judged {
     uint64_t answered_index; /* the highest that a person was told of */
     struct effect effects[EFFECT_MAX];
     uint32_t effect_count;
-    struct chain chains[WORLD_ZONE_MAX][SERVICE_MAX];
+    struct chain chains[WORLD_TARGET_MAX][SERVICE_MAX];
     uint64_t decisions;
 };
 
@@ -105,6 +107,15 @@ bool judged_has_eid(const struct eids *set, const char *eid);
 void judged_add_eid(struct eids *set, const char *eid);
 /* It stands at the target, or did. */
 bool judged_has_landed(const struct judged *judged, const char *eid);
+
+/* judge_effects.c: the chain of fences there begins anew. */
+void judge_chain_ends(struct sim *sim, uint32_t place, const char *service);
+
+/* judge_set.c */
+void judge_set_decision(struct sim *sim, const struct state *state, uint32_t service);
+void judge_set_switch(struct sim *sim, const struct state *state, uint32_t service);
+/* False, and why: something is missing, or the primary isn't where the service is. */
+bool judge_set_is_well(struct sim *sim, const struct service *service, struct error *why);
 
 /* judge_group.c: the service has another active region. */
 void judge_switch(struct sim *sim, uint32_t service, uint32_t active);

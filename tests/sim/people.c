@@ -7,6 +7,7 @@
 #include "api/preview.h"
 #include "base/text.h"
 #include "parts.h"
+#include "set.h"
 #include "world.h"
 
 #define EAST 0
@@ -109,6 +110,9 @@ static struct spec *make_spec(struct sim *sim) {
             record->kind = RECORD_VALUES;
             (void)TEXT_COPY(record->value[EAST].text, "192.0.2.1");
             (void)TEXT_COPY(record->value[WEST].text, "192.0.2.2");
+        }
+        if (s == 0 && sim->set != NULL) {
+            set_fill_spec(sim, &service->mongo);
         }
         service->policy = (struct spec_policy){.confirm_ms = sim->confirm_ms,
                                                .cooldown_ms = sim->cooldown_ms,
@@ -252,6 +256,7 @@ static void move(const struct act *act, const struct api_facts *facts, enum exec
     c->skipped_gates = preview.skipped_gates;
     memcpy(c->gates, preview.gates, sizeof c->gates);
     c->plan = preview.plan;
+    c->mongo = preview.mongo;
     ask(act, command, NULL);
 }
 
@@ -554,6 +559,30 @@ static void put_right(struct sim *sim, const struct service *service, uint32_t z
     }
 }
 
+/* An adoption takes what is there for true: records and replica set have to agree. */
+static void lead_where_the_record_says(struct sim *sim, uint32_t service) {
+    char address[64];
+    target_address(sim->target, 0, service == 0 ? "svc1" : "svc2", address);
+    uint32_t region = text_equal(address, "192.0.2.2") ? WEST : EAST;
+    if (service == 0 && sim->set != NULL && set_primary_region(sim->set) != region) {
+        set_lead_to(sim->set, region);
+    }
+}
+
+/* Whoever has changed the set by hand, or has adopted it with other priorities than the service
+ * needs, is told that its primary isn't where the service is. A move sees to that by itself. */
+static void lead_back(struct sim *sim, const struct service *service) {
+    bool moved = execution_kind_moves(service->execution.kind) &&
+                 service->execution.result == RESULT_DONE &&
+                 set_touched_us(sim->set) < judge_opened_us(sim, 0);
+    bool at_rest =
+        service->adopted && !service->half_moved && !execution_is_open(&service->execution);
+    bool asked = !sim->faults_on || chance_below(&sim->set_chance, 8) == 0;
+    if (at_rest && !moved && asked && set_primary_region(sim->set) != service->active) {
+        set_lead_to(sim->set, service->active);
+    }
+}
+
 void people_look_after(struct sim *sim) {
     people_look_after_nodes(sim);
     const struct state *state = leader_state(sim);
@@ -564,11 +593,15 @@ void people_look_after(struct sim *sim) {
         people_first_spec(sim);
         return;
     }
+    if (sim->set != NULL) {
+        lead_back(sim, &state->services[0]);
+    }
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
         for (uint32_t z = 0; z < sim->zone_count; z++) {
             put_right(sim, &state->services[s], z);
         }
         if (wants_adoption(&state->services[s])) {
+            lead_where_the_record_says(sim, s);
             act_as(sim, WISH_ADOPT, s, true);
         }
     }

@@ -107,6 +107,7 @@ void probe_engine_feed(struct probe_engine *engine, uint32_t service, uint32_t r
         struct check *at = &engine->checks[i];
         if (at->target.type == PROBE_TYPE_FED && at->target.service == service &&
             at->target.region == region && text_equal(at->target.check, check)) {
+            world_fed(engine->node, &at->target, result);
             (void)probe_debounce_feed(&at->debounce, result);
             form_opinion(engine, service, region);
             struct probe_check_view view = {&at->target, &at->debounce, false};

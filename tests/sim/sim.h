@@ -83,7 +83,19 @@ void sim_at_node(struct sim_node *node, uint64_t time_us, sim_function function,
     X(NODE_ADDED, "node-added")                                                                    \
     X(NODE_REMOVED, "node-removed")                                                                \
     X(UPGRADE, "upgrade")                                                                          \
-    X(TRANSFER, "leader-transfer")
+    X(TRANSFER, "leader-transfer")                                                                 \
+    X(MEMBER_KILLED, "member-killed")                                                              \
+    X(MEMBER_HUNG, "member-hung")                                                                  \
+    X(MEMBER_RESTARTED, "member-restarted")                                                        \
+    X(MEMBER_LAGS, "member-lags")                                                                  \
+    X(MEMBERS_CUT, "members-cut")                                                                  \
+    X(QUESTION_LOST, "question-lost")                                                              \
+    X(QUESTION_LATE, "question-late")                                                              \
+    X(QUESTION_TWICE, "question-twice")                                                            \
+    X(ANSWER_LOST, "answer-lost")                                                                  \
+    X(SET_RECONFIGURED, "set-reconfigured")                                                        \
+    X(SET_STEPPED_UP, "set-stepped-up")                                                            \
+    X(SET_ELECTED, "set-elected")
 
 enum sim_fault {
 #define X(name, text) SIM_##name,

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "parts.h"
 #include "replica_private.h"
+#include "set.h"
 #include "transport.h"
 
 #define HEALING_ROUNDS 15 /* of 20 s */
@@ -169,6 +170,31 @@ static uint32_t region_place(const char *url) {
     return 0;
 }
 
+static void note_bad(struct seen *seen, uint64_t start_us) {
+    memmove(seen->failed_us, seen->failed_us + 1, sizeof seen->failed_us - sizeof *seen->failed_us);
+    seen->failed_us[WORLD_FALL - 1] = start_us;
+    if (seen->failed_us[0] != 0) {
+        seen->down_us = seen->failed_us[0];
+    }
+}
+
+void world_fed(struct sim_node *node, const struct probe_target *target,
+               const struct probe_result *result) {
+    struct seen *seen = &node->sim->seen_of_set[node->place][target->region];
+    /* By a stopwatch that may run fast: no more than it really took. */
+    uint64_t took_us = (result->finish_ms - result->start_ms) * 990;
+    switch (probe_result_kind(result->code)) {
+    case PROBE_KIND_OK:
+        memset(seen->failed_us, 0, sizeof seen->failed_us);
+        break;
+    case PROBE_KIND_FAIL:
+        note_bad(seen, node->sim->now_us - took_us);
+        break;
+    default:
+        break;
+    }
+}
+
 enum probe_result_code world_probe(struct sim_node *node, const struct probe_target *target,
                                    uint64_t *ret_took_us) {
     struct sim *sim = node->sim;
@@ -180,11 +206,7 @@ enum probe_result_code world_probe(struct sim_node *node, const struct probe_tar
         *ret_took_us = chance_between(&sim->chance, 500, 20000);
         return PROBE_OK;
     }
-    memmove(seen->failed_us, seen->failed_us + 1, sizeof seen->failed_us - sizeof *seen->failed_us);
-    seen->failed_us[WORLD_FALL - 1] = sim->now_us;
-    if (seen->failed_us[0] != 0) {
-        seen->down_us = seen->failed_us[0];
-    }
+    note_bad(seen, sim->now_us);
     bool refused = chance_below(&sim->chance, 2) == 0;
     *ret_took_us = refused ? 1000 : target->timeout_ms * SIM_MS;
     return refused ? PROBE_REFUSED : PROBE_TIMEOUT;
@@ -298,6 +320,9 @@ static void on_look(void *context) {
     judge_leaders(sim);
     judge_counted(sim);
     judge_leases(sim);
+    if (sim->set != NULL) {
+        set_look(sim->set);
+    }
     sim_at(sim, sim->now_us + LOOK_EVERY_US, on_look, sim);
 }
 
@@ -320,6 +345,7 @@ void world_create(struct sim *sim, const struct sim_options *options) {
     sim->options = *options;
     chance_seed(&sim->chance, options->seed);
     faults_draw(sim);
+    set_draw(sim);
     if (options->small) {
         sim->member_count = 3;
         sim->node_count = 3;
@@ -337,6 +363,7 @@ void world_create(struct sim *sim, const struct sim_options *options) {
     }
     sim->judged = judged_create();
     sim->target = target_create(sim);
+    set_begin(sim);
     for (uint32_t i = 0; i < sim->node_count; i++) {
         char name[16];
         (void)snprintf(name, sizeof name, "n%u", i + 1);
@@ -365,6 +392,10 @@ static void await_leader(struct sim *sim, uint64_t seconds) {
     }
 }
 
+static bool is_quiet(const struct sim *sim) {
+    return target_is_quiet(sim->target) && (sim->set == NULL || set_is_quiet(sim->set));
+}
+
 void world_run(struct sim *sim) {
     for (uint32_t i = 0; i < sim->member_count; i++) {
         node_start(&sim->nodes[i]);
@@ -391,8 +422,7 @@ void world_run(struct sim *sim) {
         people_tidy(sim);
         run_until(sim, sim->now_us + 20 * SIM_SECOND);
         rounds++;
-    } while (rounds < HEALING_ROUNDS &&
-             !(rounds > 2 && target_is_quiet(sim->target) && judge_is_over(sim, &why)));
+    } while (rounds < HEALING_ROUNDS && !(rounds > 2 && is_quiet(sim) && judge_is_over(sim, &why)));
     judge_end(sim);
 }
 
@@ -401,6 +431,7 @@ void world_destroy(struct sim *sim) {
         node_destroy(&sim->nodes[i]);
     }
     target_destroy(sim->target);
+    set_destroy(sim->set);
     judged_destroy(sim->judged);
     queue_finish(&sim->queue);
 }

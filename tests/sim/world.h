@@ -36,6 +36,7 @@ struct sim {
     struct sim_node nodes[SIM_NODE_MAX];
     uint32_t node_count, member_count; /* places; those that begin the group */
     struct sim_target *target;
+    struct sim_set *set; /* service 0's replica set; NULL: it has none */
     struct judged *judged;
 
     /* what this world is like: for each kind of fault, how often; 0: never */
@@ -52,6 +53,9 @@ struct sim {
     uint32_t oldest_level; /* feature level of all nodes in the beginning */
     uint64_t lateness_ms;  /* of late requests, at most */
     uint64_t disk_most_us; /* that a sync takes, usually */
+    bool has_set, set_checks_writes; /* write_check of its spec */
+    struct chance set_chance;        /* of what is decided about it: other worlds draw as before */
+    uint64_t set_max_lag_ms;
 
     /* how it is now */
     uint64_t cut_until_us[SIM_NODE_MAX][SIM_NODE_MAX]; /* from, to */
@@ -62,6 +66,7 @@ struct sim {
         uint64_t failed_us[WORLD_FALL]; /* starts of the last bad probes in a row; 0: fewer */
         uint64_t down_us; /* start of the first of the last WORLD_FALL of them, in any such run */
     } seen[SIM_NODE_MAX][WORLD_SERVICE_MAX][WORLD_REGION_MAX];
+    struct seen seen_of_set[SIM_NODE_MAX][WORLD_REGION_MAX]; /* of service 0's, by its own check */
     uint32_t crash_countdown[SIM_NODE_MAX]; /* crash points left; 0: none is armed */
     uint64_t forbidden_calls;
 };
@@ -87,6 +92,9 @@ bool world_loses_message(struct sim *sim, const struct sim_node *from, const str
 bool world_crashes_here(struct sim_node *node);
 enum probe_result_code world_probe(struct sim_node *node, const struct probe_target *target,
                                    uint64_t *ret_took_us);
+/* The replica set's own check was fed with this. */
+void world_fed(struct sim_node *node, const struct probe_target *target,
+               const struct probe_result *result);
 /* The group as the node that has applied most knows it; NULL: nobody runs. */
 const struct state *world_newest_state(struct sim *sim);
 struct sim_node *world_find_node(struct sim *sim, uint64_t id); /* NULL: no such node */
@@ -106,6 +114,11 @@ void faults_at_moment(struct sim *sim, uint32_t one_in);
 void faults_at_suspicion(struct sim *sim);
 /* The members are about to change. */
 void faults_at_change(struct sim *sim, const struct sim_node *leader);
+
+/* set_world.c: whether this world has a replica set, and what it is like */
+void set_draw(struct sim *sim);
+void set_begin(struct sim *sim);
+void set_fill_spec(const struct sim *sim, struct spec_mongo *ret);
 
 /* people.c */
 void people_act(struct sim *sim);
@@ -145,6 +158,8 @@ uint64_t judge_answered_index(const struct sim *sim);
 void judge_answer(struct sim *sim, uint64_t asked_after, uint64_t index);
 void judge_read(struct sim *sim, uint64_t asked_after, uint64_t index);
 void judge_command_result(struct sim *sim, const uint8_t client_id[16], uint32_t result);
+/* When an last execution of the service was first seen; 0: never. */
+uint64_t judge_opened_us(const struct sim *sim, uint32_t service);
 /* Everything has come to an end; if not, what hasn't. */
 bool judge_is_over(struct sim *sim, struct error *why);
 /* After the healing: it must be over. */

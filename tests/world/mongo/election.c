@@ -250,8 +250,8 @@ void mongo_election_catch_up(struct mongo_process *process) {
         }
         bool silent = !belief->answered && set->now_ms < process->timers[TIMER_CATCH_UP];
         bool waits = !mongo_is_44(process) && silent;
-        bool ahead = belief->up &&
-                     mongo_optime_order(belief->applied, mongo_oplog_last(&process->log)) > 0;
+        bool ahead =
+            belief->up && mongo_optime_order(belief->applied, mongo_oplog_last(&process->log)) > 0;
         done = done && !waits && !ahead;
     }
     if (!done) {

@@ -289,8 +289,7 @@ void mongo_replication_commit(struct mongo_process *process) {
     struct mongo_optime committed = times[needed - 1];
     /* Entries of earlier terms count only together with one of this term (the Raft paper's 5.4.2).
      */
-    if (committed.term == process->term &&
-        mongo_optime_order(committed, process->committed) > 0) {
+    if (committed.term == process->term && mongo_optime_order(committed, process->committed) > 0) {
         process->committed = committed;
         process->snapshot = true;
         replication_wake_tails(process, 0);
@@ -435,7 +434,7 @@ static void replication_roll_back(struct mongo_process *process,
     size_t theirs = message->entry_count;
     while (mine > 0 && theirs > 0) {
         int order = mongo_optime_order(process->log.entries[mine - 1]->optime,
-                                         message->entries[theirs - 1]->optime);
+                                       message->entries[theirs - 1]->optime);
         if (order == 0) {
             break;
         }

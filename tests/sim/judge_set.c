@@ -1,0 +1,113 @@
+/* What the replica set has done, against what the log says (DESIGN, invariants 2, 6, 11 to 15 and
+ * 22). Judged from the members themselves: set_watch.c. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "core/policy.h"
+#include "judge_private.h"
+#include "set.h"
+
+#define SET_PLACE WORLD_ZONE_MAX /* among the chains: behind the zones' */
+/* Between the look that a decision rests on and its place in the log. */
+#define DECIDING_US (10 * SIM_SECOND)
+/* Servers of 3.6 tell whole seconds, and the set is looked at twice a second. */
+#define LAG_SLACK_US (2 * SIM_SECOND)
+
+_Noreturn void judge_set_broken(struct sim *sim, const char *invariant, const char *words) {
+    sim_broken(sim, invariant, "%s", words);
+}
+
+/* 11, of every config that a member takes, also of one that is lost again. */
+void judge_set_accepted(struct sim *sim, const char *text) {
+    struct fence fence;
+    char eid[EID_SIZE];
+    if (text[0] == '\0') {
+        return;
+    }
+    if (!fence_parse(text, WORLD_CLUSTER, &fence)) {
+        sim_broken(sim, "fences are well-formed", "a member has the fence '%s'", text);
+    }
+    eid_format(eid, fence.service, fence.incarnation, fence.epoch, fence.step);
+    const struct eids *needed = fence.burnt ? &sim->judged->closed : &sim->judged->attempted;
+    if (!judged_has_eid(needed, eid)) {
+        sim_broken(sim, "intent first (11)", "a member took %s without %s", text,
+                   fence.burnt ? "a CLOSING" : "an ATTEMPT");
+    }
+}
+
+void judge_set_fence(struct sim *sim, const char *before, const char *after, bool edited) {
+    struct fence fence;
+    char eid[EID_SIZE];
+    if (after[0] == '\0' || edited || !fence_parse(after, WORLD_CLUSTER, &fence)) {
+        judge_chain_ends(sim, SET_PLACE, "svc1");
+        return;
+    }
+    eid_format(eid, fence.service, fence.incarnation, fence.epoch, fence.step);
+    /* Unlike a zone's, a late adoption can't land again where there is no fence: its version is
+     * used up. */
+    judge_fence(sim, SET_PLACE, before[0] == '\0' ? "nothing" : before, after, eid);
+}
+
+/* 6: whom a decision wants to promote wasn't further behind than the spec allows. */
+void judge_set_decision(struct sim *sim, const struct state *state, uint32_t s) {
+    const struct spec_mongo *spec = &state->spec.services[s].mongo;
+    const struct execution *execution = &state->services[s].execution;
+    struct mongo_verdict verdict;
+    if (!spec->used) {
+        return;
+    }
+    mongo_judge(spec, &execution->mongo, execution->to, &verdict);
+    const char *host = verdict.member == NONE_INDEX
+                           ? "nobody"
+                           : execution->mongo.facts.members[verdict.member].host;
+    uint64_t back_us = spec->max_lag_age_ms * SIM_MS + DECIDING_US;
+    uint64_t since_us = sim->now_us > back_us ? sim->now_us - back_us : 0;
+    uint64_t lag_us = set_least_lag_us(sim->set, host, since_us);
+    if (lag_us > spec->max_lag_ms * SIM_MS + LAG_SLACK_US) {
+        sim_broken(sim, "no promotion beyond the lag limit (6)", "%s lagged by %.1f s", host,
+                   (double)lag_us / 1e6);
+    }
+}
+
+/* 15: users come only after a majority has taken a write there, in this epoch. */
+void judge_set_switch(struct sim *sim, const struct state *state, uint32_t s) {
+    const struct judged_service *kept = &sim->judged->services[s];
+    const struct execution *execution = &state->services[s].execution;
+    bool checks = state->spec.services[s].mongo.write_check[0] != '\0';
+    for (uint32_t i = 0; i < execution->step_count && sim->set != NULL; i++) {
+        char eid[EID_SIZE];
+        if (execution->steps[i].kind != STEP_WRITE || execution->steps[i].phase == STEP_RELEASED) {
+            continue;
+        }
+        eid_format(eid, state->services[s].name, state->incarnation, execution->epoch, i);
+        bool written = set_has_written_since(sim->set, execution->to, kept->opened_us);
+        if (!written || (checks && !set_has_acknowledged(sim->set, execution->to, eid))) {
+            sim_broken(sim, "switched after a majority write (15)", "%s: no %s in %s in epoch %llu",
+                       state->services[s].name, written ? eid : "entry",
+                       world_regions[execution->to], (unsigned long long)execution->epoch);
+        }
+    }
+}
+
+/* 2 and 22, at the end. */
+bool judge_set_is_well(struct sim *sim, const struct service *service, struct error *why) {
+    const char *missing = set_missing(sim->set);
+    if (missing != NULL) {
+        (void)error_set(why, ERROR_UNAVAILABLE, "nothing is lost that was acknowledged (2): %s",
+                        missing);
+        return false;
+    }
+    bool at_rest = service->adopted && !service->released && !service->half_moved &&
+                   service->debt_count == 0 && !execution_is_open(&service->execution) &&
+                   service->execution.result == RESULT_DONE;
+    uint32_t region = set_primary_region(sim->set);
+    if (at_rest && region != service->active) {
+        (void)error_set(why, ERROR_UNAVAILABLE,
+                        "the primary follows (22): %s is active in %s, and the primary is in %s",
+                        service->name, world_regions[service->active],
+                        region < WORLD_REGION_MAX ? world_regions[region] : "no region");
+        return false;
+    }
+    return true;
+}

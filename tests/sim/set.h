@@ -1,0 +1,94 @@
+/* The replica set of service 0: tests/world's rules on the simulator's time, asked by mongo.c over
+ * simulated connections, and written to by a client of the service's own. What becomes of it is
+ * judged at the set. Apart from world.h and mongo/, since tests/world and the coordinator have
+ * structs of the same names.
+ *
+ *   set.c          the members, time, the connections
+ *   set_faults.c   what befalls the members
+ *   set_people.c   those who reconfigure and step up by hand, and the service's own writer
+ *   set_watch.c    what members have and do, told to the judge
+ */
+#ifndef SIM_SET_H
+#define SIM_SET_H
+
+#include <bson/bson.h>
+
+#include "sim.h"
+
+#define SET_MEMBER_MAX 5
+#define SET_HOST_SIZE 64
+#define SET_NAME "rs0"
+#define SET_REGION_COUNT 3
+
+struct sim_set;
+
+struct sim_set_options {
+    const char *const *regions; /* names; the last one's is the witness region */
+    uint64_t seed, wall_ms;     /* wall_ms: when the world begins */
+};
+
+/* Draws its own members, release and rates; there is a primary in the first region. */
+struct sim_set *set_create(struct sim *sim, const struct sim_set_options *options);
+void set_destroy(struct sim_set *set); /* NULL is fine */
+/* "m1:27017,..." */
+const char *set_hosts(const struct sim_set *set);
+
+/* --- questions of nodes --- */
+
+enum set_outcome {
+    SET_ANSWERED,
+    SET_REFUSED,
+    SET_RESET,   /* closed without an answer */
+    SET_NO_NAME, /* no such host */
+};
+
+struct set_question {
+    uint64_t id; /* the asker's */
+    const char *host, *database;
+    const bson_t *command;
+    bool once; /* it may come late, and twice */
+};
+
+/* Inside the node, unless that life is over; never, where nothing comes back. The document ends
+ * with the call; NULL unless ANSWERED. */
+typedef void (*set_answer_function)(void *context, uint64_t id, enum set_outcome outcome,
+                                    const bson_t *document);
+
+/* All is copied. Returns false where connecting already fails: nothing will come back, and nothing
+ * was sent. */
+bool set_ask(struct sim_set *set, struct sim_node *node, const struct set_question *question,
+             set_answer_function function, void *context);
+
+/* --- what happens to it --- */
+
+void set_faults_begin(struct sim_set *set);
+/* All members run, and see each other. */
+void set_heal(struct sim_set *set);
+/* A region is down until then: its members, too. */
+void set_region_falls(struct sim_set *set, uint32_t region, uint64_t until_us);
+/* No question is on its way that nobody waits for. */
+bool set_is_quiet(const struct sim_set *set);
+
+/* --- people --- */
+
+/* Somebody wants the primary in that region. */
+void set_lead_to(struct sim_set *set, uint32_t region);
+/* When somebody has last changed the set by hand; 0: never. */
+uint64_t set_touched_us(const struct sim_set *set);
+
+/* --- the truth --- */
+
+/* Region of the writable primary that a majority follows; UINT32_MAX: there is none. */
+uint32_t set_primary_region(const struct sim_set *set);
+/* A primary of that region has had an entry of its own term on a majority since then. */
+bool set_has_written_since(const struct sim_set *set, uint32_t region, uint64_t since_us);
+/* A member in that region has said that a majority has the write of that eid. */
+bool set_has_acknowledged(const struct sim_set *set, uint32_t region, const char *eid);
+/* The least lag of the member at any instant since then. */
+uint64_t set_least_lag_us(const struct sim_set *set, const char *host, uint64_t since_us);
+/* Called every half second. */
+void set_look(struct sim_set *set);
+/* NULL, or what is missing: a write that was acknowledged. */
+const char *set_missing(const struct sim_set *set);
+
+#endif

@@ -1,0 +1,130 @@
+/* What the files of the set share. */
+#ifndef SIM_SET_PRIVATE_H
+#define SIM_SET_PRIVATE_H
+
+#include "judge.h"
+#include "mongo/set.h"
+#include "set.h"
+
+#define SET_WRITE_MAX 4096
+#define SET_ENTRY_MAX 65536
+#define SET_SAMPLE_MAX 4096
+#define SET_EID_SIZE 128
+#define SET_FENCE_SIZE 300
+#define SET_EID_MAX 256
+#define SET_NONE UINT32_MAX
+
+/* A connection with one question on it. */
+struct asked {
+    struct asked *next;
+    struct sim_set *set;
+    uint64_t connection;
+    uint32_t member;
+    char database[64];
+    bson_t *command;
+    /* Of a node's: */
+    struct sim_node *node; /* NULL: nobody waits */
+    uint64_t life, id;
+    set_answer_function function;
+    void *context;
+    bool loses_answer, stray; /* stray: it comes late, or a second time */
+    /* Of a client's: */
+    bool writes;
+    uint32_t number;
+    uint64_t sent_us;
+    int64_t sent_term;
+    /* What came back. */
+    enum set_outcome outcome;
+    bson_t *answer;
+};
+
+struct set_member {
+    char host[SET_HOST_SIZE];
+    uint32_t region;
+    uint64_t killed_until_us, hung_until_us, cut_off_until_us, lag_until_us; /* 0: it isn't */
+    bool expected_down;
+    uint64_t cut_until_us[SET_MEMBER_MAX]; /* its packets to others */
+    /* as it was last seen */
+    int64_t config_version, config_term;
+    bson_t *config;
+    uint64_t applied;
+};
+
+struct set_write {
+    bool acknowledged;
+};
+
+struct sim_set {
+    struct sim *sim;
+    struct mongo_set *core;
+    struct chance chance, core_chance;
+    uint64_t offset_ms; /* its time when the world begins */
+    uint64_t due_us;    /* an event is queued for then; UINT64_MAX: none */
+    bool running;       /* inside the core */
+    struct set_member members[SET_MEMBER_MAX];
+    uint32_t member_count;
+    char hosts[SET_MEMBER_MAX * SET_HOST_SIZE];
+    const char *const *regions;
+    bool faults_on;
+    struct asked *asked;
+    uint64_t last_connection;
+    uint32_t stray_count;
+
+    /* the client */
+    struct set_write writes[SET_WRITE_MAX];
+    uint32_t write_count;
+    int64_t acked_term; /* the highest one in which a write was acknowledged */
+    uint64_t acked_us;  /* first in that term */
+
+    /* people */
+    uint64_t touched_us;
+    int64_t edited_version; /* of the config that somebody last asked for, and its fence */
+    char edited_fence[SET_FENCE_SIZE];
+
+    /* what was seen */
+    char fence[SET_FENCE_SIZE];       /* of the last committed config */
+    bson_t *committed;                /* NULL: none yet */
+    int64_t primary_term;             /* the last that had a primary */
+    int64_t stepped_term;             /* not below that: somebody, or we, asked for an election */
+    uint64_t wrote_us[SET_ENTRY_MAX]; /* when the primary wrote each entry */
+    uint64_t head;
+    struct set_sample {
+        uint64_t at_us, lag_us[SET_MEMBER_MAX];
+    } samples[SET_SAMPLE_MAX]; /* a ring */
+    uint64_t sample_count;
+    uint64_t written_us[SET_REGION_COUNT]; /* last had an entry of its own term on a majority */
+    struct set_acknowledged {
+        char eid[SET_EID_SIZE];
+        uint32_t region;
+    } acknowledged[SET_EID_MAX]; /* a ring */
+    uint32_t acknowledged_count;
+};
+
+/* set.c */
+uint64_t set_now_us(const struct sim_set *set);
+/* Lets happen what is due, and looks at it. */
+void set_run(struct sim_set *set);
+/* Something was changed from outside: what follows is looked at, and the next event queued. */
+void set_follow(struct sim_set *set);
+/* A command on a connection of its own, now; takes the command. NULL: refused. */
+struct asked *set_command(struct sim_set *set, uint32_t member, const char *database,
+                          bson_t *command);
+void set_view_member(const struct sim_set *set, uint32_t member, struct mongo_view *ret_view);
+/* A majority of members runs and knows of no higher term. */
+bool set_is_primary(const struct sim_set *set, uint32_t member);
+
+/* set_people.c */
+void set_writer_begin(struct sim_set *set);
+void set_on_written(struct sim_set *set, const struct asked *asked);
+void set_step_up(struct sim_set *set, uint32_t member);
+void set_reconfigure(struct sim_set *set);
+uint32_t set_any_of_region(struct sim_set *set, uint32_t region);
+
+/* set_watch.c */
+void set_watch(struct sim_set *set);
+/* The fence in a config, "" if there is none; "?": members differ. */
+void set_read_fence(const bson_t *config, char fence[SET_FENCE_SIZE]);
+/* A member has answered a node's question. */
+void set_note_answer(struct sim_set *set, const struct asked *asked, const bson_t *document);
+
+#endif

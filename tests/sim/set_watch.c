@@ -1,0 +1,243 @@
+/* What members have and do, seen at the members themselves. */
+#include "set_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+
+/* --- configs --- */
+
+/* The tag `noctua` of every member that carries it: the same everywhere, or "?". */
+void set_read_fence(const bson_t *config, char fence[SET_FENCE_SIZE]) {
+    bson_iter_t iter;
+    bson_iter_t members;
+    fence[0] = '\0';
+    if (!bson_iter_init_find(&iter, config, "members") || !bson_iter_recurse(&iter, &members)) {
+        return;
+    }
+    uint32_t without = 0;
+    while (bson_iter_next(&members)) {
+        bson_iter_t member;
+        bson_iter_t tag;
+        const char *text = "";
+        if (bson_iter_recurse(&members, &member) &&
+            bson_iter_find_descendant(&member, "tags.noctua", &tag)) {
+            text = bson_iter_utf8(&tag, NULL);
+        }
+        without += text[0] == '\0';
+        if (text[0] != '\0' && fence[0] != '\0' && !text_equal(fence, text)) {
+            (void)snprintf(fence, SET_FENCE_SIZE, "?");
+            return;
+        }
+        if (text[0] != '\0') {
+            (void)snprintf(fence, SET_FENCE_SIZE, "%s", text);
+        }
+    }
+    if (fence[0] != '\0' && without > 0) {
+        (void)snprintf(fence, SET_FENCE_SIZE, "?");
+    }
+}
+
+/* Order of two configs as the servers have it. */
+static bool is_newer(const struct set_member *a, int64_t version, int64_t term) {
+    return a->config_term != term ? a->config_term > term : a->config_version > version;
+}
+
+static int64_t number_of(const bson_t *document, const char *key) {
+    bson_iter_t iter;
+    return bson_iter_init_find(&iter, document, key) ? bson_iter_as_int64(&iter) : -1;
+}
+
+/* A majority has it: all members vote in these worlds. */
+static bool is_committed(const struct sim_set *set, const bson_t *config) {
+    uint32_t have = 0;
+    for (uint32_t i = 0; i < set->member_count; i++) {
+        const bson_t *other = set->members[i].config;
+        have += other != NULL && bson_equal(other, config);
+    }
+    return have * 2 > set->member_count;
+}
+
+static void commit(struct sim_set *set, const struct set_member *member) {
+    char fence[SET_FENCE_SIZE];
+    set_read_fence(member->config, fence);
+    sim_say(set->sim, "set", "config %lld of term %lld is on a majority: %s",
+            (long long)member->config_version, (long long)member->config_term,
+            fence[0] == '\0' ? "no fence" : fence);
+    bool edited = member->config_version == set->edited_version &&
+                  text_equal(fence, set->edited_fence); /* ours have another */
+    set->touched_us = edited ? set_now_us(set) : set->touched_us;
+    if (!text_equal(fence, set->fence)) {
+        judge_set_fence(set->sim, set->fence, fence, edited);
+        (void)TEXT_COPY(set->fence, fence);
+    }
+    if (set->committed != NULL) {
+        bson_destroy(set->committed);
+    }
+    set->committed = bson_copy(member->config);
+}
+
+static void see_config(struct sim_set *set, uint32_t place, const struct mongo_view *view) {
+    struct set_member *member = &set->members[place];
+    char fence[SET_FENCE_SIZE];
+    if (view->config_version == member->config_version &&
+        view->config_term == member->config_term) {
+        return;
+    }
+    if (member->config != NULL) {
+        bson_destroy(member->config);
+    }
+    member->config = mongo_set_config(set->core, place);
+    member->config_version = view->config_version;
+    member->config_term = view->config_term;
+    set_read_fence(member->config, fence);
+    judge_set_accepted(set->sim, fence);
+    bool newer = set->committed == NULL || is_newer(member, number_of(set->committed, "version"),
+                                                    number_of(set->committed, "term"));
+    if (newer && is_committed(set, member->config)) {
+        commit(set, member);
+    }
+}
+
+/* --- primaries and what they write --- */
+
+static void see_primary(struct sim_set *set, uint32_t place, const struct mongo_view *view) {
+    const struct set_member *member = &set->members[place];
+    uint64_t now_us = set_now_us(set);
+    if (view->term > set->primary_term) {
+        sim_say(set->sim, "set", "%s in %s is primary in term %lld", member->host,
+                set->regions[member->region], (long long)view->term);
+        set->primary_term = view->term;
+        if (view->term > set->stepped_term && set->faults_on) {
+            sim_count(set->sim, SIM_SET_ELECTED);
+        }
+    }
+    if (view->term == set->primary_term) {
+        set->head = view->applied < set->head ? view->applied : set->head;
+        while (set->head < view->applied && set->head + 1 < SET_ENTRY_MAX) {
+            set->wrote_us[++set->head] = now_us;
+        }
+    }
+    if (view->committed_term == view->term && set_is_primary(set, place)) {
+        set->written_us[member->region] = now_us;
+    }
+}
+
+void set_watch(struct sim_set *set) {
+    for (uint32_t i = 0; i < set->member_count; i++) {
+        struct mongo_view view;
+        set_view_member(set, i, &view);
+        see_config(set, i, &view);
+        set->members[i].applied = view.applied;
+        if (view.up && view.writable) {
+            see_primary(set, i, &view);
+        }
+    }
+}
+
+/* --- lag --- */
+
+static uint64_t lag_us(const struct sim_set *set, const struct set_member *member) {
+    uint64_t head_us = set->wrote_us[set->head];
+    uint64_t at_us = member->applied < set->head ? set->wrote_us[member->applied] : head_us;
+    return head_us > at_us ? head_us - at_us : 0;
+}
+
+void set_look(struct sim_set *set) {
+    struct set_sample *sample = &set->samples[set->sample_count++ % SET_SAMPLE_MAX];
+    sample->at_us = set_now_us(set);
+    for (uint32_t i = 0; i < set->member_count; i++) {
+        sample->lag_us[i] = lag_us(set, &set->members[i]);
+    }
+}
+
+uint64_t set_least_lag_us(const struct sim_set *set, const char *host, uint64_t since_us) {
+    uint32_t place = 0;
+    while (place < set->member_count && !text_equal(set->members[place].host, host)) {
+        place++;
+    }
+    if (place == set->member_count) {
+        return UINT64_MAX;
+    }
+    uint64_t least_us = lag_us(set, &set->members[place]);
+    for (uint64_t i = 0; i < set->sample_count && i < SET_SAMPLE_MAX; i++) {
+        const struct set_sample *sample =
+            &set->samples[(set->sample_count - 1 - i) % SET_SAMPLE_MAX];
+        if (sample->at_us < since_us) {
+            break;
+        }
+        least_us = sample->lag_us[place] < least_us ? sample->lag_us[place] : least_us;
+    }
+    return least_us;
+}
+
+/* --- what members have said --- */
+
+static bool is_good(const bson_t *document) {
+    bson_iter_t iter;
+    return bson_iter_init_find(&iter, document, "ok") && bson_iter_as_double(&iter) == 1 &&
+           !bson_has_field(document, "writeErrors") &&
+           !bson_has_field(document, "writeConcernError");
+}
+
+void set_note_answer(struct sim_set *set, const struct asked *asked, const bson_t *document) {
+    bson_iter_t iter;
+    bson_iter_t at;
+    const char *eid = NULL;
+    if (asked->node == NULL && !asked->stray) {
+        return;
+    }
+    /* The write of a move, acknowledged by a majority; or read there. */
+    if (bson_iter_init(&iter, asked->command) &&
+        bson_iter_find_descendant(&iter, "updates.0.u.$set.eid", &at)) {
+        eid = bson_iter_utf8(&at, NULL);
+    } else if (bson_has_field(asked->command, "readConcern") && bson_iter_init(&iter, document) &&
+               bson_iter_find_descendant(&iter, "cursor.firstBatch.0.eid", &at)) {
+        eid = bson_iter_utf8(&at, NULL);
+    }
+    if (eid != NULL && is_good(document)) {
+        struct set_acknowledged *kept = &set->acknowledged[set->acknowledged_count++ % SET_EID_MAX];
+        (void)snprintf(kept->eid, sizeof kept->eid, "%s", eid);
+        kept->region = set->members[asked->member].region;
+    }
+}
+
+bool set_has_acknowledged(const struct sim_set *set, uint32_t region, const char *eid) {
+    for (uint32_t i = 0; i < SET_EID_MAX; i++) {
+        if (set->acknowledged[i].region == region && text_equal(set->acknowledged[i].eid, eid)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool set_has_written_since(const struct sim_set *set, uint32_t region, uint64_t since_us) {
+    return set->written_us[region] >= since_us;
+}
+
+uint32_t set_primary_region(const struct sim_set *set) {
+    for (uint32_t i = 0; i < set->member_count; i++) {
+        if (set_is_primary(set, i)) {
+            return set->members[i].region;
+        }
+    }
+    return SET_NONE;
+}
+
+const char *set_missing(const struct sim_set *set) {
+    char id[24];
+    static char text[128];
+    for (uint32_t n = 0; n < set->write_count; n++) {
+        (void)snprintf(id, sizeof id, "%u", n);
+        for (uint32_t i = 0; i < set->member_count && set->writes[n].acknowledged; i++) {
+            if (!mongo_set_holds(set->core, i, "app", "orders", id)) {
+                (void)snprintf(text, sizeof text, "%s hasn't got write %u, which was acknowledged",
+                               set->members[i].host, n);
+                return text;
+            }
+        }
+    }
+    return NULL;
+}
