@@ -206,7 +206,11 @@ static void kill_region(struct sim *sim) {
     if (state != NULL && state->services[0].adopted && chance_below(&sim->chance, 4) != 0) {
         region = state->services[0].active; /* the one that hurts */
     }
-    take_region_down(sim, region, later_us(sim, 10000, 60000));
+    uint64_t until_us = later_us(sim, 10000, 60000);
+    if (sim->set != NULL && chance_below(&sim->set_chance, 2) == 0) {
+        until_us += chance_below(&sim->set_chance, 60 * SIM_SECOND); /* a set takes its time */
+    }
+    take_region_down(sim, region, until_us);
 }
 
 static void flap_region(struct sim *sim) {

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "parts.h"
 #include "replica_private.h"
+#include "set.h"
 
 #define EID_KEPT_MAX 8192
 
@@ -348,6 +349,9 @@ static void judge_steps(struct sim *sim, const struct state *state, uint32_t s) 
             judged->services[s].phases[i] = step->phase;
             if (step->kind == STEP_SWITCH && step->phase == STEP_DONE) {
                 judge_set_switch(sim, state, s);
+            }
+            if (s == 0 && sim->set != NULL) {
+                set_at_moment(sim->set);
             }
             faults_at_moment(sim, 12);
         }

@@ -569,6 +569,17 @@ static void lead_where_the_record_says(struct sim *sim, uint32_t service) {
     }
 }
 
+/* Whoever has let go of `prefer` must see to it that the set doesn't go back by itself. */
+static bool is_without_preference(const struct execution *execution) {
+    for (uint32_t i = 0; i < execution->step_count; i++) {
+        const struct step *step = &execution->steps[i];
+        if (step->kind == STEP_PREFER && step->phase == STEP_RELEASED) {
+            return execution_is_open(execution);
+        }
+    }
+    return false;
+}
+
 /* Whoever has changed the set by hand, or has adopted it with other priorities than the service
  * needs, is told that its primary isn't where the service is. A move sees to that by itself. */
 static void lead_back(struct sim *sim, const struct service *service) {
@@ -580,6 +591,20 @@ static void lead_back(struct sim *sim, const struct service *service) {
     bool asked = !sim->faults_on || chance_below(&sim->set_chance, 8) == 0;
     if (at_rest && !moved && asked && set_primary_region(sim->set) != service->active) {
         set_lead_to(sim->set, service->active);
+    }
+    if (asked && is_without_preference(&service->execution) &&
+        set_primary_region(sim->set) != service->execution.to) {
+        set_lead_to(sim->set, service->execution.to);
+    }
+}
+
+/* What befalls a set in the middle of a move takes many moves to be seen. */
+static void perhaps_move(struct sim *sim, const struct service *service) {
+    bool asked = sim->faults_on && chance_below(&sim->set_chance, 3) == 0;
+    enum wish wish = chance_below(&sim->set_chance, 2) == 0 ? WISH_FAILOVER : WISH_SWITCHOVER;
+    if (asked && service->adopted && !execution_is_open(&service->execution) &&
+        is_wished(sim, wish)) {
+        act_as(sim, wish, 0, false);
     }
 }
 
@@ -595,6 +620,7 @@ void people_look_after(struct sim *sim) {
     }
     if (sim->set != NULL) {
         lead_back(sim, &state->services[0]);
+        perhaps_move(sim, &state->services[0]);
     }
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
         for (uint32_t z = 0; z < sim->zone_count; z++) {

@@ -211,9 +211,9 @@ struct asked *set_command(struct sim_set *set, uint32_t member, const char *data
     return asked;
 }
 
-static void on_arrival(void *context) {
-    struct asked *asked = context;
+static void arrive(struct asked *asked) {
     struct sim_set *set = asked->set;
+    asked->arrived = true;
     uint32_t region = set->members[asked->member].region;
     if (asked->node != NULL && !judge_reaches(set->sim, asked->node, region)) {
         set->stray_count -= asked->stray;
@@ -221,6 +221,38 @@ static void on_arrival(void *context) {
         free_asked(asked);
     } else if (!begin_asked(asked)) {
         end_asked(asked, SET_REFUSED);
+    }
+}
+
+struct arrival {
+    struct sim_set *set;
+    uint64_t connection;
+};
+
+/* Unless it has come sooner. */
+static void on_arrival(void *context) {
+    struct arrival arrival = *(struct arrival *)context;
+    struct asked *asked = find_asked(arrival.set, arrival.connection);
+    free(context);
+    if (asked != NULL && !asked->arrived) {
+        arrive(asked);
+    }
+}
+
+static void arrive_at(struct asked *asked, uint64_t time_us) {
+    struct arrival *arrival = malloc(sizeof *arrival);
+    if (arrival == NULL) {
+        abort();
+    }
+    *arrival = (struct arrival){asked->set, asked->connection};
+    sim_at(asked->set->sim, time_us, on_arrival, arrival);
+}
+
+void set_at_moment(struct sim_set *set) {
+    for (struct asked *asked = set->asked; asked != NULL; asked = asked->next) {
+        if (asked->stray && !asked->arrived && chance_below(&set->chance, 6) == 0) {
+            arrive_at(asked, set_now_us(set) + chance_below(&set->chance, 100) * SIM_MS);
+        }
     }
 }
 
@@ -235,7 +267,7 @@ static uint32_t find_member(const struct sim_set *set, const char *host) {
 static struct asked *send_one(struct sim_set *set, uint32_t member,
                               const struct set_question *question, uint64_t after_us) {
     struct asked *asked = new_asked(set, member, question->database, bson_copy(question->command));
-    sim_at(set->sim, set_now_us(set) + after_us, on_arrival, asked);
+    arrive_at(asked, set_now_us(set) + after_us);
     return asked;
 }
 
@@ -292,6 +324,7 @@ static bson_t *initiation(struct sim_set *set) {
     bson_t *command = bson_new();
     bson_t config;
     bson_t members;
+    bson_t settings;
     bool witness_stands = chance_below(&set->chance, 2) == 0;
     BSON_APPEND_DOCUMENT_BEGIN(command, "replSetInitiate", &config);
     BSON_APPEND_UTF8(&config, "_id", SET_NAME);
@@ -317,6 +350,11 @@ static bson_t *initiation(struct sim_set *set) {
         bson_append_document_end(&members, &child);
     }
     bson_append_array_end(&config, &members);
+    static const int32_t timeouts_ms[] = {10000, 10000, 5000, 2000};
+    BSON_APPEND_DOCUMENT_BEGIN(&config, "settings", &settings);
+    BSON_APPEND_INT32(&settings, "electionTimeoutMillis",
+                      timeouts_ms[chance_below(&set->chance, 4)]);
+    bson_append_document_end(&config, &settings);
     bson_append_document_end(command, &config);
     return command;
 }

@@ -62,6 +62,8 @@ bool set_ask(struct sim_set *set, struct sim_node *node, const struct set_questi
 /* --- what happens to it --- */
 
 void set_faults_begin(struct sim_set *set);
+/* A step of a move has just been committed: what was late comes in the middle of the next. */
+void set_at_moment(struct sim_set *set);
 /* All members run, and see each other. */
 void set_heal(struct sim_set *set);
 /* A region is down until then: its members, too. */

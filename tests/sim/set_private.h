@@ -27,7 +27,7 @@ struct asked {
     uint64_t life, id;
     set_answer_function function;
     void *context;
-    bool loses_answer, stray; /* stray: it comes late, or a second time */
+    bool arrived, loses_answer, stray; /* stray: it comes late, or a second time */
     /* Of a client's: */
     bool writes;
     uint32_t number;

@@ -41,9 +41,9 @@ void set_draw(struct sim *sim) {
         bool wanted = chance_below(chance, 2) == 0;
         bool of_once =
             of_questions[i] == SIM_QUESTION_LATE || of_questions[i] == SIM_QUESTION_TWICE;
-        uint64_t most = of_once ? 500000 : 60000;
+        uint64_t most = of_once ? 700000 : 60000;
         sim->per_million[of_questions[i]] =
-            wanted ? (uint32_t)chance_between(chance, 2000, most) : 0;
+            wanted ? (uint32_t)chance_between(chance, most / 30, most) : 0;
     }
     sim->set_checks_writes = chance_below(chance, 2) == 0;
     static const uint64_t lags_ms[] = {2000, 5000, 10000, 30000};
