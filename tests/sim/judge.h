@@ -52,7 +52,7 @@ bool judge_is_up(const struct sim *sim, uint32_t region);
 /* The node's packets get to that region, and back. */
 bool judge_reaches(struct sim *sim, const struct sim_node *node, uint32_t region);
 /* A member has a config with this fence ("": without any): invariant 11. */
-void judge_set_accepted(struct sim *sim, const char *fence);
+void judge_set_accepted(struct sim *sim, const char *text);
 /* A majority has a config with another fence than the last: 11 to 14. `edited`: somebody has
  * written it. */
 void judge_set_fence(struct sim *sim, const char *before, const char *after, bool edited);

@@ -569,8 +569,13 @@ static void lead_where_the_record_says(struct sim *sim, uint32_t service) {
     }
 }
 
-/* Whoever has let go of `prefer` must see to it that the set doesn't go back by itself. */
-static bool is_without_preference(const struct execution *execution) {
+/* Whoever has let go of `prefer`, or has taken it back by hand in the middle of the move, must see
+ * to it that the set doesn't go back by itself: nothing of the move does. */
+static bool is_without_preference(struct sim *sim, const struct execution *execution) {
+    if (execution_is_open(execution) && execution_kind_moves(execution->kind) &&
+        set_touched_us(sim->set) >= judge_opened_us(sim, 0)) {
+        return true;
+    }
     for (uint32_t i = 0; i < execution->step_count; i++) {
         const struct step *step = &execution->steps[i];
         if (step->kind == STEP_PREFER && step->phase == STEP_RELEASED) {
@@ -592,7 +597,7 @@ static void lead_back(struct sim *sim, const struct service *service) {
     if (at_rest && !moved && asked && set_primary_region(sim->set) != service->active) {
         set_lead_to(sim->set, service->active);
     }
-    if (asked && is_without_preference(&service->execution) &&
+    if (asked && is_without_preference(sim, &service->execution) &&
         set_primary_region(sim->set) != service->execution.to) {
         set_lead_to(sim->set, service->execution.to);
     }

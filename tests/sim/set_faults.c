@@ -1,4 +1,5 @@
 /* What befalls the members. Each thing lasts until a time, after which it is put right. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "set_private.h"
@@ -131,17 +132,22 @@ static void lag_some(struct sim_set *set) {
     mend_at(set, member->lag_until_us);
 }
 
+static void isolate(struct sim_set *set, struct set_member *member, uint64_t until_us) {
+    sim_say(set->sim, member->host, "is cut off from the others");
+    for (uint32_t i = 0; i < set->member_count; i++) {
+        extend(&member->cut_until_us[i], until_us);
+        extend(&set->members[i].cut_until_us[place_of(set, member)], until_us);
+    }
+    set_all_packets(set);
+    mend_at(set, until_us);
+}
+
 static void cut_some(struct sim_set *set) {
     struct set_member *a = any_member(set);
     struct set_member *b = any_member(set);
     uint64_t until_us = later_us(set, 500, 40000);
     if (chance_below(&set->chance, 2) == 0) {
-        a = primary_or_any(set);
-        sim_say(set->sim, a->host, "is cut off from the others");
-        for (uint32_t i = 0; i < set->member_count; i++) {
-            extend(&a->cut_until_us[i], until_us);
-            extend(&set->members[i].cut_until_us[place_of(set, a)], until_us);
-        }
+        isolate(set, primary_or_any(set), until_us);
     } else if (a != b) {
         sim_say(set->sim, a->host, "doesn't reach %s", b->host);
         extend(&a->cut_until_us[place_of(set, b)], until_us);
@@ -153,6 +159,43 @@ static void cut_some(struct sim_set *set) {
 static void step_up_some(struct sim_set *set) {
     set->touched_us = set_now_us(set);
     set_step_up(set, place_of(set, any_member(set)));
+}
+
+/* A config that one member has, and perhaps its primary's last word. */
+struct moment {
+    struct sim_set *set;
+    uint32_t member;
+};
+
+static void on_config(void *context) {
+    struct moment moment = *(struct moment *)context;
+    struct sim_set *set = moment.set;
+    struct set_member *member = &set->members[moment.member];
+    free(context);
+    if (!set->faults_on) {
+        return;
+    }
+    set_run(set);
+    if (judge_every_us(set->sim, SIM_MEMBER_KILLED) > 0) {
+        sim_count(set->sim, SIM_MEMBER_KILLED);
+        kill_one(set, member, later_us(set, 1000, 40000));
+    } else if (judge_every_us(set->sim, SIM_MEMBERS_CUT) > 0) {
+        sim_count(set->sim, SIM_MEMBERS_CUT);
+        isolate(set, member, later_us(set, 5000, 40000));
+    }
+    set_follow(set);
+}
+
+void set_at_config(struct sim_set *set, uint32_t member) {
+    if (set->faults_on && chance_below(&set->chance, 3) == 0) {
+        struct moment *moment = malloc(sizeof *moment);
+        if (moment == NULL) {
+            abort();
+        }
+        *moment = (struct moment){set, member};
+        sim_at(set->sim, set_now_us(set) + chance_below(&set->chance, 5) * SIM_MS, on_config,
+               moment);
+    }
 }
 
 static const struct {

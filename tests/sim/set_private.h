@@ -113,6 +113,9 @@ void set_view_member(const struct sim_set *set, uint32_t member, struct mongo_vi
 /* A majority of members runs and knows of no higher term. */
 bool set_is_primary(const struct sim_set *set, uint32_t member);
 
+/* set_faults.c: the primary has just taken a config, which nobody else has yet. */
+void set_at_config(struct sim_set *set, uint32_t member);
+
 /* set_people.c */
 void set_writer_begin(struct sim_set *set);
 void set_on_written(struct sim_set *set, const struct asked *asked);

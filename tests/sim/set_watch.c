@@ -54,8 +54,8 @@ static int64_t number_of(const bson_t *document, const char *key) {
 static bool is_committed(const struct sim_set *set, const bson_t *config) {
     uint32_t have = 0;
     for (uint32_t i = 0; i < set->member_count; i++) {
-        const bson_t *other = set->members[i].config;
-        have += other != NULL && bson_equal(other, config);
+        const bson_t *theirs = set->members[i].config;
+        have += theirs != NULL && bson_equal(config, theirs);
     }
     return have * 2 > set->member_count;
 }
@@ -94,6 +94,9 @@ static void see_config(struct sim_set *set, uint32_t place, const struct mongo_v
     member->config_term = view->config_term;
     set_read_fence(member->config, fence);
     judge_set_accepted(set->sim, fence);
+    if (view->writable) {
+        set_at_config(set, place);
+    }
     bool newer = set->committed == NULL || is_newer(member, number_of(set->committed, "version"),
                                                     number_of(set->committed, "term"));
     if (newer && is_committed(set, member->config)) {
@@ -190,11 +193,12 @@ void set_note_answer(struct sim_set *set, const struct asked *asked, const bson_
         return;
     }
     /* The write of a move, acknowledged by a majority; or read there. */
-    if (bson_iter_init(&iter, asked->command) &&
-        bson_iter_find_descendant(&iter, "updates.0.u.$set.eid", &at)) {
-        eid = bson_iter_utf8(&at, NULL);
-    } else if (bson_has_field(asked->command, "readConcern") && bson_iter_init(&iter, document) &&
-               bson_iter_find_descendant(&iter, "cursor.firstBatch.0.eid", &at)) {
+    bool writes = bson_iter_init(&iter, asked->command) &&
+                  bson_iter_find_descendant(&iter, "updates.0.u.$set.eid", &at);
+    bool reads = !writes && bson_has_field(asked->command, "readConcern") &&
+                 bson_iter_init(&iter, document) &&
+                 bson_iter_find_descendant(&iter, "cursor.firstBatch.0.eid", &at);
+    if (writes || reads) {
         eid = bson_iter_utf8(&at, NULL);
     }
     if (eid != NULL && is_good(document)) {
