@@ -36,6 +36,7 @@ struct world {
     bool expected_down[MEMBERS_MAX];
     unsigned elections;
     uint64_t trace; /* a hash of all that was said */
+    bool found;     /* the last find found something */
 };
 
 /* Told after each test: cmocka ends one by a long jump. */
@@ -64,6 +65,9 @@ static void on_reply(void *context, uint64_t connection, uint64_t request, const
     for (uint32_t i = 0; i < document->len; i++) {
         world->trace = (world->trace ^ bytes[i]) * 0x100000001b3ULL;
     }
+    bson_iter_t first;
+    world->found = bson_iter_init(&iter, document) &&
+                   bson_iter_find_descendant(&iter, "cursor.firstBatch.0", &first);
     bool good = bson_iter_init_find(&iter, document, "ok") && bson_iter_as_bool(&iter) &&
                 !bson_has_field(document, "writeErrors") &&
                 !bson_has_field(document, "writeConcernError");
@@ -186,6 +190,22 @@ static bool holds(const struct world *world, size_t process, uint64_t number) {
     char id[24];
     (void)snprintf(id, sizeof(id), "%llu", (unsigned long long)number);
     return mongo_set_holds(world->set, process, "app", "c", id);
+}
+
+static bool finds(struct world *world, size_t process, const char *id, const char *level) {
+    world->found = false;
+    ask(world, process, 2, "app",
+        BCON_NEW("find", BCON_UTF8("c"), "filter", "{", "_id", BCON_UTF8(id), "}", "readConcern",
+                 "{", "level", BCON_UTF8(level), "}"));
+    run(world, 10);
+    return world->found;
+}
+
+static void cut_off(struct world *world, size_t process, bool cut) {
+    for (size_t i = 0; i < world->members; i++) {
+        mongo_set_cut(world->set, process, i, cut && i != process);
+        mongo_set_cut(world->set, i, process, cut && i != process);
+    }
 }
 
 static void reconfigure(struct world *world, size_t process) {
@@ -386,6 +406,34 @@ static size_t writable_process(const struct world *world) {
 }
 
 /* The judge can see a loss: with w:1 there is one. */
+static void insert(struct world *world, size_t process, const char *id) {
+    ask(world, process, 1, "app",
+        BCON_NEW("insert", BCON_UTF8("c"), "documents", "[", "{", "_id", BCON_UTF8(id), "}", "]"));
+    run(world, 1000);
+}
+
+static void see_a_lonely_write(enum mongo_release release) {
+    struct world *world = malloc(sizeof(*world));
+    assert_non_null(world);
+    begin(world, release, 3, 5);
+    size_t primary = writable_process(world);
+    insert(world, primary, "shared");
+    assert_true(finds(world, primary, "shared", "majority"));
+    cut_off(world, primary, true);
+    insert(world, primary, "lonely");
+    assert_true(finds(world, primary, "lonely", "local"));
+    assert_false(finds(world, primary, "lonely", "majority"));
+    assert_true(finds(world, primary, "shared", "majority"));
+    mongo_set_destroy(world->set);
+    free(world);
+}
+
+static void test_a_read_of_a_majority_sees_no_lonely_write(void **state) {
+    (void)state;
+    see_a_lonely_write(MONGO_RELEASE_3_6);
+    see_a_lonely_write(MONGO_RELEASE_4_4);
+}
+
 static void test_w1_of_a_cut_off_primary_is_lost(void **state) {
     struct world *world = malloc(sizeof(*world));
     struct mongo_view view;
@@ -419,6 +467,7 @@ int main(void) {
         cmocka_unit_test_teardown(test_five_members_of_44, tell_seed),
         cmocka_unit_test(test_worlds_that_were_broken_once),
         cmocka_unit_test(test_a_seed_is_a_history),
+        cmocka_unit_test(test_a_read_of_a_majority_sees_no_lonely_write),
         cmocka_unit_test(test_w1_of_a_cut_off_primary_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
