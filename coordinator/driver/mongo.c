@@ -12,8 +12,8 @@
 #include "mongo_config.h"
 #include "mongo_scan.h"
 
-/* 4.4 answers ok when a majority has the config, a heartbeat (2 s) later or two; before that it asks
- * every member, and one that hangs costs it 32 to 64 s. Asking again would begin that anew. */
+/* 4.4 answers ok when a majority has the config, a heartbeat (2 s) later or two; before that it
+ * asks every member, and one that hangs costs it 32 to 64 s. Asking again would begin that anew. */
 #define RECONFIG_TIMEOUT_MS 100000
 #define STEP_UP_TIMEOUT_MS 10000
 #define WRITE_TIMEOUT_MS 5000
