@@ -125,10 +125,10 @@ static void restart_some(struct sim_set *set) {
 
 static void lag_some(struct sim_set *set) {
     struct set_member *member = any_member(set);
-    uint64_t delay_ms = chance_between(&set->chance, 500, 30000);
+    uint64_t delay_ms = chance_between(&set->chance, 500, 60000);
     sim_say(set->sim, member->host, "lags by %llu ms", (unsigned long long)delay_ms);
     mongo_set_apply_delay(set->core, place_of(set, member), delay_ms);
-    extend(&member->lag_until_us, later_us(set, 2000, 60000));
+    extend(&member->lag_until_us, later_us(set, 2000, 120000));
     mend_at(set, member->lag_until_us);
 }
 

@@ -46,8 +46,9 @@ void set_draw(struct sim *sim) {
             wanted ? (uint32_t)chance_between(chance, most / 30, most) : 0;
     }
     sim->set_checks_writes = chance_below(chance, 2) == 0;
-    static const uint64_t lags_ms[] = {2000, 5000, 10000, 30000};
+    static const uint64_t lags_ms[] = {1000, 2000, 5000, 30000};
     sim->set_max_lag_ms = lags_ms[chance_below(chance, 4)];
+    sim->set_max_lag_age_ms = chance_below(chance, 2) == 0 ? 8000 : 30000;
 }
 
 void set_begin(struct sim *sim) {
@@ -66,7 +67,7 @@ void set_fill_spec(const struct sim *sim, struct spec_mongo *ret) {
     (void)TEXT_COPY(ret->region_tag, "region");
     (void)TEXT_COPY(ret->write_check, sim->set_checks_writes ? "noctua.canary" : "");
     ret->max_lag_ms = sim->set_max_lag_ms;
-    ret->max_lag_age_ms = 30000;
+    ret->max_lag_age_ms = sim->set_max_lag_age_ms;
     ret->interval_ms = SET_INTERVAL_MS;
     ret->timeout_ms = SET_TIMEOUT_MS;
     ret->fall = WORLD_FALL;

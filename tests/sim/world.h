@@ -55,7 +55,7 @@ struct sim {
     uint64_t disk_most_us; /* that a sync takes, usually */
     bool has_set, set_checks_writes; /* write_check of its spec */
     struct chance set_chance;        /* of what is decided about it: other worlds draw as before */
-    uint64_t set_max_lag_ms;
+    uint64_t set_max_lag_ms, set_max_lag_age_ms;
 
     /* how it is now */
     uint64_t cut_until_us[SIM_NODE_MAX][SIM_NODE_MAX]; /* from, to */
