@@ -37,8 +37,10 @@ static void split_collection(const struct mongo_op *op, char database[DNS_NAME_S
     }
 }
 
-static void write_id(const struct mongo_op *op, char id[2 * NAME_SIZE]) {
-    (void)snprintf(id, 2 * NAME_SIZE, "%s/%s", op->driver->cluster, op->target.service);
+/* A document of its own for each move: a write of an older one that comes late overwrites nothing.
+ */
+static void write_id(const struct mongo_op *op, char id[NAME_SIZE + EID_SIZE]) {
+    (void)snprintf(id, NAME_SIZE + EID_SIZE, "%s/%s", op->driver->cluster, op->eid);
 }
 
 /* {cursor: {firstBatch: [{_id, eid}]}}, by readConcern majority */
@@ -64,7 +66,7 @@ static void on_found(void *context, const struct mongo_reply *reply) {
 
 static void find_write(struct mongo_op *op) {
     char database[DNS_NAME_SIZE];
-    char id[2 * NAME_SIZE];
+    char id[NAME_SIZE + EID_SIZE];
     const char *collection;
     bson_t inner;
     bson_t question = BSON_INITIALIZER;
@@ -219,7 +221,7 @@ static void on_write_reply(void *context, const struct mongo_reply *reply) {
 
 static void write_once(struct mongo_op *op, const struct scan_member *primary) {
     char database[DNS_NAME_SIZE];
-    char id[2 * NAME_SIZE];
+    char id[NAME_SIZE + EID_SIZE];
     const char *collection;
     struct error error;
     bson_t list;
@@ -263,10 +265,8 @@ void mongo_op_act(struct mongo_op *op) {
         promote(op);
         return;
     }
-    struct error error;
     if (!primary_is_there(op, &primary, words, sizeof words)) {
-        (void)error_set(&error, ERROR_UNAVAILABLE, "%s", words);
-        mongo_op_answer_error(op, &error);
+        promote(op); /* somebody has taken it back in between */
     } else if (op->target.set.write_check[0] == '\0') {
         mongo_op_answer_sent(op, DRIVER_REPLY_ACCEPTED, false, "the primary writes by itself");
     } else {
