@@ -176,7 +176,8 @@ static void find_rivals(struct mongo_op *op, const struct mongo_view *view,
         const struct mongo_member *member = &view->facts.members[i];
         if (member->answers && member->state == MONGO_SECONDARY &&
             member->region != op->target.to && member->priority_milli > candidate->priority_milli) {
-            (void)TEXT_COPY(op->rivals[op->rival_count++], member->host);
+            (void)TEXT_COPY(op->rivals[op->rival_count], member->host);
+            op->rival_count++;
         }
     }
     (void)TEXT_COPY(op->candidate, candidate->host);
