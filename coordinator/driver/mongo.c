@@ -207,7 +207,7 @@ static void after_scan_to_send(struct mongo_op *op) {
     }
     const struct driver_blob *state = op->has_states ? op->after : &reading.state;
     const char *fence = op->writes_fence ? op->fence_after : NULL;
-    op->version = mongo_config_next_version(state, fence);
+    op->version = mongo_config_version(state) + 1;
     if (mongo_config_join(state, fence, &config, &error) != ERROR_OK ||
         !mongo_op_open_sender(op, primary->host)) {
         bson_destroy(&config);

@@ -247,16 +247,11 @@ uint64_t mongo_config_version(const struct driver_blob *state) {
     return version > 0 ? (uint64_t)version : 0;
 }
 
-uint64_t mongo_config_next_version(const struct driver_blob *state, const char *fence) {
-    bool burns = fence != NULL && text_starts_with(fence, "void(");
-    return mongo_config_version(state) + (burns ? 2 : 1);
-}
-
 enum error_code mongo_config_join(const struct driver_blob *state, const char *fence, bson_t *ret,
                                   struct error *error) {
     bson_t config;
     bson_init(ret);
-    struct rewrite how = {.fence = fence, .version = mongo_config_next_version(state, fence)};
+    struct rewrite how = {.fence = fence, .version = mongo_config_version(state) + 1};
     return view_state(state, &config) && write_config(&config, &how, ret) ? ERROR_OK
                                                                           : no_config(error);
 }

