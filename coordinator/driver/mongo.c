@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 #include "mongo_config.h"
-#include "mongo_private.h"
+#include "mongo_op.h"
 
 /* 4.4 answers ok when a majority has the config, a heartbeat (2 s) later or two; before that it
  * asks every member, and one that hangs costs it 32 to 64 s. Asking again would begin that anew. */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "mongo_private.h"
+#include "mongo_op.h"
 
 #define STEP_UP_TIMEOUT_MS 10000
 #define WRITE_TIMEOUT_MS 5000

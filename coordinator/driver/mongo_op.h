@@ -1,7 +1,7 @@
 /* The inside of the driver of replica sets: mongo.c keeps the operations, and reads and changes the
  * config; mongo_promote.c looks at who is primary, promotes, and writes. */
-#ifndef DRIVER_MONGO_PRIVATE_H
-#define DRIVER_MONGO_PRIVATE_H
+#ifndef DRIVER_MONGO_OP_H
+#define DRIVER_MONGO_OP_H
 
 #include <sys/queue.h>
 
