@@ -248,8 +248,8 @@ static void on_begin(uv_timer_t *timer) {
                op->driver->options.client, &op->target, op->driver->secrets, on_scanned, op);
 }
 
-/* NULL: no memory, which ends the process's part in the move, not the move: the step is tried
- * again, so a callback must come. That takes an op: it is asserted instead. */
+/* A callback must come, and none may come from inside this call: without memory for the operation
+ * the process ends, as raft_io.c does it. The next leader goes on. */
 static struct mongo_op *begin(struct driver *base, enum op_kind kind,
                               const struct driver_target *target, void *context) {
     struct mongo_driver *driver = (struct mongo_driver *)base;
