@@ -127,6 +127,8 @@ static const char *ended_word(enum execution_kind kind) {
         return "RELEASED";
     case EXECUTION_REPAIR:
         return "REPAIRED";
+    case EXECUTION_READMIT:
+        return "READMITTED";
     default:
         return "MOVED";
     }

@@ -349,10 +349,19 @@ static json_t *set_target(const struct spec_service *spec, enum step_kind kind,
     mongo_judge(&spec->mongo, view, to, &verdict);
     const char *name = view->facts.set_name[0] != '\0' ? view->facts.set_name : "replica set";
     switch (kind) {
+    case STEP_FORCE:
     case STEP_PROMOTE:
         return verdict.member == NONE_INDEX
                    ? document_text(name)
                    : document_format("%s %s", name, view->facts.members[verdict.member].host);
+    case STEP_READMIT:
+        for (uint32_t i = 0; i < view->facts.member_count; i++) {
+            if ((view->readmit >> i & 1) != 0) {
+                return document_format("%s %s", name, view->facts.members[i].host);
+            }
+        }
+        return document_text(name);
+    case STEP_KEEP:
     case STEP_PREFER:
         return document_format("%s (reconfig)", name);
     case STEP_WRITE:
@@ -380,6 +389,9 @@ json_t *document_step_target(const struct state *state, uint32_t service, enum s
     case STEP_PREFER:
     case STEP_PROMOTE:
     case STEP_WRITE:
+    case STEP_FORCE:
+    case STEP_KEEP:
+    case STEP_READMIT:
         return set_target(spec, kind, view, to);
     case STEP_ADOPT:
     case STEP_UNMARK:

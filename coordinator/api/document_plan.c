@@ -42,6 +42,18 @@ static void set_change(json_t *row, const struct api_facts *facts,
         document_set(row, "now", document_text("-"));
         document_set(row, "then", document_text("w:majority"));
         break;
+    case STEP_FORCE:
+        document_set(row, "now", document_text("no majority"));
+        document_set(row, "then", document_text("survivors only"));
+        break;
+    case STEP_KEEP:
+        document_set(row, "now", document_text("left out"));
+        document_set(row, "then", document_text("in, no vote"));
+        break;
+    case STEP_READMIT:
+        document_set(row, "now", document_text("no vote"));
+        document_set(row, "then", document_text("votes"));
+        break;
     case STEP_PREFER:
     case STEP_SWITCH:
     case STEP_DNS:

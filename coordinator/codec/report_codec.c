@@ -82,6 +82,7 @@ static const struct bind_row mongo_member_rows[] = {
     ROW_ANY(struct mongo_member, sync_source),
     ROW_ANY(struct mongo_member, version),
     ROW_TEXT(struct mongo_member, trouble),
+    ROW_BOOL(struct mongo_member, kept_out),
 };
 const struct bind_table mongo_member_table =
     BIND_TABLE(struct mongo_member, noctua__mongo_member__descriptor, mongo_member_rows);
@@ -111,6 +112,8 @@ static const struct bind_row mongo_view_rows[] = {
     ROW_PLACE(struct mongo_view, primary, MONGO_MEMBER_MAX),
     ROW_MESSAGE(struct mongo_view, head, mongo_optime_table),
     ROW_ANY(struct mongo_view, head_age_ms),
+    ROW_ANY(struct mongo_view, dead),
+    ROW_ANY(struct mongo_view, readmit),
 };
 const struct bind_table mongo_view_table =
     BIND_TABLE(struct mongo_view, noctua__mongo_view__descriptor, mongo_view_rows);

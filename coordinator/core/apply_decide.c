@@ -192,7 +192,8 @@ static enum core_error check_automatic_gates(const struct apply *a) {
             return CORE_GATE;
         }
     }
-    if (!set_may_move(state, c->service, c->to, 0, &c->mongo)) {
+    if (c->mongo.dead != 0 || c->mongo.readmit != 0 ||
+        !set_may_move(state, c->service, c->to, 0, &c->mongo)) {
         return CORE_GATE;
     }
     return check_overrides(state, c->service, c->to, 0);
@@ -348,6 +349,17 @@ static enum core_error check_move(const struct apply *a, uint32_t service, uint3
     }
     if (!move_target_is_right(state, service, to, c->kind)) {
         return CORE_NO_REGION;
+    }
+    /* A person's word about members says what it is for, or nothing. */
+    const struct spec_mongo *mongo = &state->spec.services[service].mongo;
+    struct mongo_verdict verdict;
+    mongo_judge(mongo, &c->mongo, to, &verdict);
+    if ((c->mongo.dead != 0 && !(verdict.declared && execution_kind_moves(c->kind))) ||
+        (c->mongo.readmit != 0) != (c->kind == EXECUTION_READMIT)) {
+        return CORE_GATE;
+    }
+    if (c->kind == EXECUTION_READMIT && mongo_readmit_refusal(mongo, &c->mongo) != NULL) {
+        return CORE_GATE;
     }
     if (execution_kind_moves(c->kind) &&
         (!operator_gates_pass(state, service, to, c->skipped_gates) ||

@@ -342,7 +342,7 @@ enum core_error apply_release(struct apply *a) {
     if (row == NULL || execution->begun_index == 0) {
         return CORE_PHASE;
     }
-    if (step->kind != STEP_SETTLE && !step_is_unfenced(step->kind) && step->attempts > 0) {
+    if (step->kind != STEP_SETTLE && step_is_fenced(step->kind) && step->attempts > 0) {
         error = add_debt(a, service, i);
         if (error != CORE_OK) {
             return error;

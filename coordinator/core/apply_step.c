@@ -42,11 +42,13 @@ static enum core_error check_fence(const struct apply *a, const struct service *
         return CORE_NO_FENCE;
     }
     uint64_t incarnation = a->state->incarnation;
-    if ((same_service && !fence_is_before(&fence, incarnation, service->execution.epoch)) ||
-        (ours && fence.incarnation > incarnation)) {
+    if (ours && fence.incarnation > incarnation) {
         return CORE_CHANGED;
     }
-    return CORE_OK;
+    bool before = same_service && (fence_is_before(&fence, incarnation, service->execution.epoch) ||
+                                   fence_is_of_forced(&fence, &service->execution, incarnation,
+                                                      a->command->step.step));
+    return same_service && !before ? CORE_CHANGED : CORE_OK;
 }
 
 /* The beginning: what DECIDE rested on must still be fresh, by the same leader's own stopwatch. The
@@ -293,17 +295,21 @@ static bool outcome_is_proved(const struct state *state, uint32_t service_index,
     case STEP_REFUSED:
         return void_there || unsent;
     default:
-        return c->fence[0] == '\0' || overtaken;
+        return c->fence[0] == '\0' || overtaken || step->kind == STEP_FORCE;
     }
 }
 
+/* What a forced config left out is read from what was there before it, until the members are kept:
+ * the move's end drops it at the latest. */
 void step_end(struct apply *a, struct step *step, enum step_phase phase) {
     step->phase = phase;
     step->ended_wall_ms = a->command->wall_ms;
     if (step->started_wall_ms == 0) {
         step->started_wall_ms = step->ended_wall_ms;
     }
-    blob_drop(a->state, &step->state_before);
+    if (step->kind != STEP_FORCE || phase != STEP_DONE) {
+        blob_drop(a->state, &step->state_before);
+    }
     blob_drop(a->state, &step->state_after);
 }
 
@@ -402,8 +408,9 @@ static enum execution_result result_of(const struct execution *execution) {
         failed += (step->phase == STEP_REFUSED || step->phase == STEP_UNKNOWN) &&
                   !step->continue_on_failure;
         stands = stands || (is_done && (step->kind == STEP_SWITCH || step_has_states(step->kind)));
-        /* A request to step up may still be under way. */
-        stands = stands || (step->kind == STEP_PROMOTE && step->attempts > 0);
+        /* A request to step up, or a forced config, may still be under way. */
+        bool lands_late = step->kind == STEP_PROMOTE || step->kind == STEP_FORCE;
+        stands = stands || (lands_late && step->attempts > 0);
     }
     if (failed == 0) {
         return released > 0 ? RESULT_RELEASED : RESULT_DONE;
@@ -434,12 +441,17 @@ static void execution_end(struct apply *a, uint32_t service) {
     execution->phase = EXECUTION_ENDED;
     execution->result = result_of(execution);
     execution->end_wall_ms = a->command->wall_ms;
+    for (uint32_t i = 0; i < execution->step_count; i++) {
+        blob_drop(a->state, &execution->steps[i].state_before);
+    }
     bool through = execution->result == RESULT_DONE || execution->result == RESULT_RELEASED;
     if (s->active == execution->to && lease_was_outlasted(execution)) {
         /* What stands now was granted by this spec. */
         s->longest_lease_ms = a->state->spec.services[service].policy.lease_ms;
     }
-    if (!execution_kind_moves(execution->kind)) {
+    if (execution->kind == EXECUTION_READMIT) {
+        /* It says nothing of where the service is. */
+    } else if (!execution_kind_moves(execution->kind)) {
         /* Its targets say what it says: nothing is between two regions any more. */
         s->half_moved = s->half_moved && execution->result != RESULT_DONE;
     } else if (execution->begun_index != 0) {

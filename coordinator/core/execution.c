@@ -28,7 +28,15 @@ static bool is_unfenced(const struct step *step) {
 }
 
 static bool is_fenced(const struct step *step) {
-    return !step_is_unfenced(step->kind);
+    return step_is_fenced(step->kind);
+}
+
+static bool is_forced(const struct step *step) {
+    return step->kind == STEP_FORCE;
+}
+
+static bool is_not_forced(const struct step *step) {
+    return step->kind != STEP_FORCE;
 }
 
 static bool is_lease(const struct step *step) {
@@ -73,17 +81,19 @@ const struct step_transition step_transitions[] = {
      "cancelled; nothing was sent"},
     {STEP_INTENDED, ON_RELEASE, STEP_RELEASED, nothing_sent, "nothing sent",
      "let go; nothing was sent"},
-    {STEP_ATTEMPTED, ON_ATTEMPT, STEP_ATTEMPTED, NULL, "",
+    {STEP_ATTEMPTED, ON_ATTEMPT, STEP_ATTEMPTED, is_not_forced, "not force",
      "a read shows all as before: one more request"},
-    {STEP_ATTEMPTED, ON_ACCEPTED, STEP_ACCEPTED, is_fenced, "not promote, write",
+    {STEP_ATTEMPTED, ON_ACCEPTED, STEP_ACCEPTED, is_fenced, "not promote, write, force",
      "the target said yes"},
-    {STEP_ATTEMPTED, ON_CLOSING, STEP_CLOSING, is_fenced, "not promote, write",
+    {STEP_ATTEMPTED, ON_CLOSING, STEP_CLOSING, is_fenced, "not promote, write, force",
      "no further attempt: burn its fence"},
     {STEP_ATTEMPTED, ON_DONE, STEP_DONE, is_unfenced, "promote, write",
      "a read shows that it is so"},
     {STEP_ATTEMPTED, ON_DONE, STEP_DONE, NULL, "", "its fence is there and in sync (unmark: gone)"},
     {STEP_ATTEMPTED, ON_UNKNOWN, STEP_UNKNOWN, is_unfenced, "promote, write",
      "cancelled: a request of it may still land, which does no harm to data"},
+    {STEP_ATTEMPTED, ON_UNKNOWN, STEP_UNKNOWN, is_forced, "force",
+     "it didn't show in time, or was cancelled: a person must look, it is never sent again"},
     {STEP_ATTEMPTED, ON_UNKNOWN, STEP_UNKNOWN, NULL, "", "the fence is gone: a person must look"},
     {STEP_ATTEMPTED, ON_RELEASE, STEP_RELEASED, NULL, "", "let go by name: a debt"},
     {STEP_ACCEPTED, ON_ACCEPTED, STEP_ACCEPTED, NULL, "", "a newer change proves it"},

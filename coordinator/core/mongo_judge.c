@@ -57,6 +57,21 @@ static bool is_better(const struct mongo_member *a, const struct mongo_member *b
     return order != 0 ? order > 0 : a->id < b->id;
 }
 
+/* A person's word that just those are dead that nobody can ask. Only of a set that is told whole:
+ * all survivors must be named. */
+static bool declaration_holds(const struct spec_mongo *mongo, const struct mongo_view *view) {
+    const struct mongo_facts *facts = &view->facts;
+    if (view->dead == 0 || mongo->on_majority_lost != MONGO_LOST_ASK ||
+        facts->member_total != facts->member_count) {
+        return false;
+    }
+    uint32_t silent = 0;
+    for (uint32_t i = 0; i < facts->member_count; i++) {
+        silent |= facts->members[i].answers ? 0 : UINT32_C(1) << i;
+    }
+    return silent == view->dead;
+}
+
 static void count_member(const struct mongo_view *view, const struct mongo_member *member,
                          struct mongo_verdict *ret) {
     bool alive = member->answers && votes_in(member->state);
@@ -91,17 +106,18 @@ static enum mongo_case case_of(const struct mongo_view *view, uint32_t to,
     return view->primary != NONE_INDEX ? MONGO_CASE_HANDOVER : MONGO_CASE_ELECTION;
 }
 
-void mongo_judge(const struct spec_mongo *mongo, const struct mongo_view *view, uint32_t to,
-                 struct mongo_verdict *ret) {
+/* Counts all but those in `left_out` (bits of places), and finds the one to promote. */
+static void count_members(const struct mongo_view *view, uint32_t to, uint32_t left_out,
+                          struct mongo_verdict *ret) {
     memset(ret, 0, sizeof *ret);
     ret->member = NONE_INDEX;
     ret->lag_ms = UINT64_MAX;
     ret->age_ms = UINT64_MAX;
-    if (!mongo->used) {
-        return;
-    }
     for (uint32_t i = 0; i < view->facts.member_count; i++) {
         const struct mongo_member *member = &view->facts.members[i];
+        if ((left_out >> i & 1) != 0) {
+            continue;
+        }
         count_member(view, member, ret);
         bool electable = is_electable(member, to);
         ret->electable += electable;
@@ -112,8 +128,25 @@ void mongo_judge(const struct spec_mongo *mongo, const struct mongo_view *view, 
     }
     ret->need = ret->voters / 2 + 1;
     ret->data_need = ret->data_voters < ret->need ? ret->data_voters : ret->need;
-    ret->leaderless_ms = view->primary != NONE_INDEX ? 0 : view->facts.primary_age_ms;
+}
+
+void mongo_judge(const struct spec_mongo *mongo, const struct mongo_view *view, uint32_t to,
+                 struct mongo_verdict *ret) {
+    memset(ret, 0, sizeof *ret);
+    ret->member = NONE_INDEX;
+    ret->lag_ms = UINT64_MAX;
+    ret->age_ms = UINT64_MAX;
+    if (!mongo->used) {
+        return;
+    }
+    count_members(view, to, 0, ret);
     ret->kind = case_of(view, to, ret);
+    if (ret->kind == MONGO_CASE_FORCED && declaration_holds(mongo, view)) {
+        count_members(view, to, view->dead, ret);
+        ret->kind = MONGO_CASE_FORCED; /* of the whole set */
+        ret->declared = true;
+    }
+    ret->leaderless_ms = view->primary != NONE_INDEX ? 0 : view->facts.primary_age_ms;
     if (ret->kind == MONGO_CASE_THERE) {
         ret->member = view->primary;
     }
@@ -175,7 +208,9 @@ void mongo_read_gates(const struct spec_mongo *mongo, const struct mongo_view *v
             at_most(verdict.worst_lag_ms, UINT64_C(1000) * view->facts.oplog_window_s);
     }
     if (verdict.voters_alive >= verdict.need) {
-        gates[GATE_MONGO_CONFIG] = at_least(view->facts.config_committed, 1);
+        if (!verdict.declared) { /* a forced config takes the place of any */
+            gates[GATE_MONGO_CONFIG] = at_least(view->facts.config_committed, 1);
+        }
         /* The set is at it by itself; after twice its time-out it needs help. */
         uint64_t bound_ms = 2 * (uint64_t)view->facts.election_timeout_ms;
         gates[GATE_MONGO_ELECTION] = at_least(verdict.leaderless_ms, bound_ms);
@@ -183,4 +218,33 @@ void mongo_read_gates(const struct spec_mongo *mongo, const struct mongo_view *v
             gates[GATE_MONGO_ELECTION].result = GATE_PASS;
         }
     }
+}
+
+const char *mongo_readmit_refusal(const struct spec_mongo *mongo, const struct mongo_view *view) {
+    const struct mongo_facts *facts = &view->facts;
+    struct mongo_verdict verdict;
+    uint32_t place = 0;
+    while (place < facts->member_count && (view->readmit >> place & 1) == 0) {
+        place++;
+    }
+    if (place == facts->member_count || view->readmit >> place != 1) {
+        return "the set has no such member";
+    }
+    const struct mongo_member *member = &facts->members[place];
+    if (!member->kept_out) {
+        return "it wasn't put out by a forced reconfiguration: it has what its config says";
+    }
+    mongo_judge(mongo, view, member->region, &verdict);
+    if (view->primary == NONE_INDEX || verdict.voters_alive < verdict.need) {
+        return "the set has no primary, or no majority: nothing can be changed now";
+    }
+    if (member->arbiter) {
+        return member->answers && member->state == MONGO_ARBITER ? NULL : "it doesn't answer";
+    }
+    if (!member->answers || member->state != MONGO_SECONDARY) {
+        return "it is no secondary yet: it has to catch up, or to be looked at, first";
+    }
+    bool close = mongo_lag_ms(&view->head, &member->optime) <= mongo->max_lag_ms &&
+                 member->optime_age_ms <= mongo->max_lag_age_ms;
+    return close ? NULL : "it is behind by more than max_lag: it has to catch up first";
 }

@@ -42,7 +42,8 @@ const char *override_kind_text(enum override_kind kind) {
 }
 
 const char *execution_kind_text(enum execution_kind kind) {
-    static const char *const words[] = {"failover", "switchover", "adopt", "release", "repair"};
+    static const char *const words[] = {"failover", "switchover", "adopt",
+                                        "release",  "repair",     "readmit"};
     return WORD(words, kind);
 }
 
@@ -58,8 +59,8 @@ const char *execution_result_text(enum execution_result result) {
 }
 
 const char *step_kind_text(enum step_kind kind) {
-    static const char *const words[] = {"settle", "adopt",  "switch",  "dns",  "lease",
-                                        "unmark", "prefer", "promote", "write"};
+    static const char *const words[] = {"settle", "adopt",   "switch", "dns",   "lease", "unmark",
+                                        "prefer", "promote", "write",  "force", "keep",  "readmit"};
     return WORD(words, kind);
 }
 

@@ -110,6 +110,17 @@ static enum step_action by_sync(enum target_sync sync, enum step_action proved, 
     }
 }
 
+/* A forced config is sent once: what follows is seeing it, or a person. */
+static enum step_action after_force(const struct execution *execution,
+                                    const struct target_reading *reading, const char **why) {
+    if (execution->phase == EXECUTION_CANCELLING) {
+        *why = "cancelled: the forced config was sent, and may still land";
+        return ACTION_UNKNOWN;
+    }
+    *why = "the forced config doesn't show: it may still land, and is never sent again";
+    return reading->late ? ACTION_UNKNOWN : ACTION_WAIT;
+}
+
 /* A fence that a later epoch wrote: the chain at a target only rises, so nothing of `eid` can match
  * any more (its request names a fence from before it). */
 static bool is_overtaken(const struct state *state, const char *fence, const char *eid) {
@@ -167,6 +178,9 @@ enum step_action step_after_read(const struct state *state, uint32_t service, ui
     }
     if (text_equal(fence, wanted) && at->kind != STEP_UNMARK) {
         return by_sync(reading->sync, ACTION_DONE, why);
+    }
+    if (at->kind == STEP_FORCE) {
+        return after_force(execution, reading, why);
     }
     bool of_marks = execution_kind_marks(execution->kind);
     if (at->kind == STEP_SETTLE && !reading->fence_present && of_marks) {

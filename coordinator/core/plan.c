@@ -31,7 +31,7 @@ static uint32_t add_numbered(struct plan *plan, const char *word, enum step_kind
 }
 
 _Static_assert(ZONE_MAX < 9 && DEBT_MAX < 9, "one digit is enough for a step's name");
-_Static_assert(1 + DEBT_MAX + ZONE_MAX + 1 + 4 <= STEP_MAX, "every derived plan fits");
+_Static_assert(1 + DEBT_MAX + ZONE_MAX + 1 + 5 <= STEP_MAX, "every derived plan fits");
 
 static uint64_t bit_of(uint32_t step) {
     return UINT64_C(1) << step;
@@ -67,10 +67,11 @@ static uint32_t add_on_set(struct plan *plan, const char *name, enum step_kind k
 }
 
 enum promotion {
-    PROMOTION_NONE,  /* no replica set, or nothing is moved */
-    PROMOTION_THERE, /* the primary is in the region already: prefer, write */
-    PROMOTION_LAST,  /* prefer, promote, write */
-    PROMOTION_FIRST, /* promote, write; prefer beside it */
+    PROMOTION_NONE,   /* no replica set, or nothing is moved */
+    PROMOTION_THERE,  /* the primary is in the region already: prefer, write */
+    PROMOTION_LAST,   /* prefer, promote, write */
+    PROMOTION_FIRST,  /* promote, write; prefer beside it */
+    PROMOTION_FORCED, /* force, promote, write; keep beside it */
     PROMOTION_CANNOT
 };
 
@@ -95,15 +96,24 @@ static enum promotion promotion_of(const struct spec_service *spec, enum executi
         return verdict.silent == 0 ? PROMOTION_LAST : PROMOTION_FIRST;
     case MONGO_CASE_ELECTION:
         return PROMOTION_FIRST;
+    case MONGO_CASE_FORCED:
+        return verdict.declared ? PROMOTION_FORCED : PROMOTION_CANNOT;
     default:
         return PROMOTION_CANNOT;
     }
 }
 
+static bool may_readmit(const struct spec_service *spec, const struct mongo_view *view) {
+    return spec->mongo.used && view != NULL && view->dead == 0 &&
+           mongo_readmit_refusal(&spec->mongo, view) == NULL;
+}
+
 /* Returns what the switch waits for. */
 static uint64_t add_promotion(enum promotion promotion, uint64_t before, struct plan *plan) {
     uint64_t prefer = 0;
-    if (promotion != PROMOTION_FIRST) {
+    if (promotion == PROMOTION_FORCED) {
+        before |= bit_of(add_on_set(plan, "force", STEP_FORCE, before));
+    } else if (promotion != PROMOTION_FIRST) {
         prefer = bit_of(add_on_set(plan, "prefer", STEP_PREFER, before));
     }
     if (promotion == PROMOTION_LAST) {
@@ -115,6 +125,8 @@ static uint64_t add_promotion(enum promotion promotion, uint64_t before, struct 
     uint64_t write = bit_of(add_on_set(plan, "write", STEP_WRITE, before));
     if (promotion == PROMOTION_FIRST) {
         (void)add_on_set(plan, "prefer", STEP_PREFER, before);
+    } else if (promotion == PROMOTION_FORCED) {
+        (void)add_on_set(plan, "keep", STEP_KEEP, before | write);
     }
     return before | write;
 }
@@ -131,7 +143,8 @@ enum core_error policy_plan(const struct state *state, uint32_t service, enum ex
     ret->count = 0;
     const struct spec_service *spec = &state->spec.services[service];
     enum promotion promotion = promotion_of(spec, kind, to, view);
-    if (promotion == PROMOTION_CANNOT) {
+    bool readmits = kind == EXECUTION_READMIT;
+    if (promotion == PROMOTION_CANNOT || (readmits && !may_readmit(spec, view))) {
         return CORE_GATE;
     }
     uint64_t before = 0; /* steps that everything behind them needs */
@@ -150,6 +163,10 @@ enum core_error policy_plan(const struct state *state, uint32_t service, enum ex
     if (promotion != PROMOTION_NONE) {
         before = add_promotion(promotion, before | lease, ret);
     }
+    if (readmits) {
+        (void)add_on_set(ret, "readmit", STEP_READMIT, before);
+        return CORE_OK;
+    }
     if (kind != EXECUTION_REPAIR) {
         uint32_t change = add_step(ret, "switch", STEP_SWITCH);
         ret->steps[change].needs = before | lease;
@@ -166,6 +183,7 @@ enum core_error policy_plan(const struct state *state, uint32_t service, enum ex
 struct plan_facts {
     uint64_t settles, marks, switches, dns, leases;       /* bits of steps */
     uint64_t prefers, promotes, writes;                   /* likewise */
+    uint64_t forces, keeps, readmits;                     /* likewise */
     uint32_t zones_dns, zones_adopt, zones_unmark, debts; /* bits of zones and debts */
 };
 
@@ -209,6 +227,12 @@ static bool read_step(const struct plan *plan, uint32_t i, const struct spec_ser
         return read_only_one(&facts->promotes, bit, of_set);
     case STEP_WRITE:
         return read_only_one(&facts->writes, bit, of_set);
+    case STEP_FORCE:
+        return read_only_one(&facts->forces, bit, of_set);
+    case STEP_KEEP:
+        return read_only_one(&facts->keeps, bit, of_set);
+    case STEP_READMIT:
+        return read_only_one(&facts->readmits, bit, of_set);
     case STEP_DNS:
         if (!zone_right || (facts->zones_dns >> zone & 1) != 0) {
             return false;
@@ -239,7 +263,7 @@ static bool needs_are_sound(const struct plan *plan, const struct plan_facts *fa
         if ((bit & facts->switches) != 0 && (needs & first) != first) {
             return false; /* traffic before writes, or while the old region may be written to */
         }
-        uint64_t on_set = facts->prefers | facts->promotes | facts->writes;
+        uint64_t on_set = facts->prefers | facts->promotes | facts->writes | facts->forces;
         if ((bit & on_set) != 0 && (needs & facts->leases) != facts->leases) {
             return false;
         }
@@ -269,10 +293,13 @@ static uint64_t needs_of(const struct plan *plan, uint64_t bit) {
 /* Promotes where the facts ask for it, in their order, and writes afterwards. */
 static bool promotion_is_sound(const struct plan *plan, const struct plan_facts *facts,
                                enum promotion promotion) {
-    bool promotes = promotion == PROMOTION_LAST || promotion == PROMOTION_FIRST;
+    bool promotes = promotion == PROMOTION_LAST || promotion == PROMOTION_FIRST ||
+                    promotion == PROMOTION_FORCED;
+    bool forced = promotion == PROMOTION_FORCED;
     bool any = promotion != PROMOTION_NONE;
-    if ((facts->promotes != 0) != promotes || (facts->prefers != 0) != any ||
-        (facts->writes != 0) != any) {
+    if ((facts->promotes != 0) != promotes || (facts->prefers != 0) != (any && !forced) ||
+        (facts->writes != 0) != any || (facts->forces != 0) != forced ||
+        (facts->keeps != 0) != forced) {
         return false;
     }
     switch (promotion) {
@@ -280,6 +307,9 @@ static bool promotion_is_sound(const struct plan *plan, const struct plan_facts 
         return (needs_of(plan, facts->promotes) & facts->prefers) != 0;
     case PROMOTION_FIRST:
         return (needs_of(plan, facts->prefers) & facts->promotes) != 0;
+    case PROMOTION_FORCED:
+        return (needs_of(plan, facts->promotes) & facts->forces) != 0 &&
+               (needs_of(plan, facts->keeps) & facts->writes) != 0;
     default:
         return true;
     }
@@ -290,7 +320,9 @@ bool plan_is_sound(const struct state *state, uint32_t service, enum execution_k
                    const struct plan *plan) {
     const struct spec_service *spec = &state->spec.services[service];
     enum promotion promotion = promotion_of(spec, kind, to, view);
-    if (plan->count == 0 || plan->count > STEP_MAX || promotion == PROMOTION_CANNOT) {
+    bool readmits = kind == EXECUTION_READMIT;
+    if (plan->count == 0 || plan->count > STEP_MAX || promotion == PROMOTION_CANNOT ||
+        (readmits && !may_readmit(spec, view))) {
         return false;
     }
     uint32_t debt_count = state->services[service].debt_count;
@@ -312,7 +344,8 @@ bool plan_is_sound(const struct state *state, uint32_t service, enum execution_k
     uint32_t all_debts = (UINT32_C(1) << debt_count) - 1;
     bool waived = (skipped_gates & GATE_BIT(GATE_DEBTS)) != 0;
     bool writes = execution_kind_moves(kind) || kind == EXECUTION_REPAIR;
-    return (facts.switches != 0) == (kind != EXECUTION_REPAIR) &&
+    return (facts.switches != 0) == (kind != EXECUTION_REPAIR && !readmits) &&
+           (facts.readmits != 0) == readmits &&
            (facts.leases != 0) == lease_must_run_out(state, service, to) &&
            (waived || facts.debts == all_debts) && facts.zones_dns == (writes ? all_zones : 0) &&
            facts.zones_adopt == (kind == EXECUTION_ADOPT ? all_marks : 0) &&

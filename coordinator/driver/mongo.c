@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "mongo_config.h"
 #include "mongo_op.h"
 
 /* 4.4 answers ok when a majority has the config, a heartbeat (2 s) later or two; before that it
@@ -166,7 +165,8 @@ static enum error_code read_config(const struct mongo_op *op, struct driver_read
 static void after_scan_to_read(struct mongo_op *op) {
     struct driver_reading reading;
     struct error error;
-    if (read_config(op, &reading, &error) != ERROR_OK) {
+    bool forces = op->target.change == DRIVER_SET_FORCE;
+    if ((forces ? mongo_op_read_survivors : read_config)(op, &reading, &error) != ERROR_OK) {
         mongo_op_answer_error(op, &error);
         return;
     }
@@ -178,8 +178,8 @@ static bool same_blob(const struct driver_blob *a, const struct driver_blob *b) 
     return a->size_bytes == b->size_bytes && memcmp(a->bytes, b->bytes, a->size_bytes) == 0;
 }
 
-/* The target refuses only another version; what it doesn't compare is compared here. */
-static bool is_as_expected(const struct mongo_op *op, const struct driver_reading *reading) {
+/* What the target doesn't compare is compared here. */
+bool mongo_op_is_as_expected(const struct mongo_op *op, const struct driver_reading *reading) {
     return reading->fence_present == op->expects_fence &&
            text_equal(reading->fence, op->fence_before) &&
            (!op->has_states || same_blob(&reading->state, op->before));
@@ -200,7 +200,7 @@ static void after_scan_to_send(struct mongo_op *op) {
         mongo_op_answer_error(op, &error);
         return;
     }
-    if (!is_as_expected(op, &reading)) {
+    if (!mongo_op_is_as_expected(op, &reading)) {
         mongo_op_answer_sent(op, DRIVER_REPLY_REFUSED, false,
                              "fence or config are not as they were: nothing was sent");
         return;
@@ -231,7 +231,11 @@ static void on_scanned(void *context) {
         after_scan_to_read(op);
         break;
     case OP_SEND:
-        after_scan_to_send(op);
+        if (op->target.change == DRIVER_SET_FORCE) {
+            mongo_op_force(op);
+        } else {
+            after_scan_to_send(op);
+        }
         break;
     case OP_LOOK:
         mongo_op_look(op);
@@ -357,8 +361,25 @@ enum error_code mongo_driver_create(const struct mongo_driver_options *options,
 }
 
 enum error_code mongo_driver_desired(const struct driver_target *target,
-                                     const struct driver_blob *as_read, struct driver_blob *ret,
+                                     const struct driver_blob *as_read,
+                                     const struct driver_blob *earlier, struct driver_blob *ret,
                                      char *diff, size_t diff_size, struct error *error) {
-    return mongo_config_prefer(as_read, target->set.region_tag, target->regions[target->to], ret,
-                               diff, diff_size, error);
+    const char *tag = target->set.region_tag;
+    const char *region = target->regions[target->to];
+    struct mongo_hosts dead = {.count = target->host_count};
+    switch (target->change) {
+    case DRIVER_SET_FORCE:
+        memcpy(dead.hosts, target->hosts, sizeof dead.hosts);
+        return mongo_config_force(as_read, &dead, tag, region, ret, diff, diff_size, error);
+    case DRIVER_SET_KEEP:
+        return earlier == NULL ? error_set(error, ERROR_NOT_FOUND,
+                                           "what the forced config left out isn't known")
+                               : mongo_config_keep(as_read, earlier, ret, diff, diff_size, error);
+    case DRIVER_SET_READMIT:
+        return mongo_config_readmit(as_read, target->hosts[0], tag, region, ret, diff, diff_size,
+                                    error);
+    case DRIVER_SET_PREFER:
+        break;
+    }
+    return mongo_config_prefer(as_read, tag, region, ret, diff, diff_size, error);
 }

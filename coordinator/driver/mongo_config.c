@@ -1,4 +1,4 @@
-#include "mongo_config.h"
+#include "config_rewrite.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -6,19 +6,17 @@
 
 #include "base/text.h"
 
-enum { FIRST_PRIORITY = 10, MEMBER_MAX = 50 };
-
-static enum error_code no_config(struct error *error) {
+enum error_code config_is_none(struct error *error) {
     return error_set(error, ERROR_CORRUPT, "the replica set's config can't be read");
 }
 
-static bool view_state(const struct driver_blob *state, bson_t *ret) {
+bool config_view_state(const struct driver_blob *state, bson_t *ret) {
     return bson_init_static(ret, state->bytes, state->size_bytes) &&
            bson_validate(ret, BSON_VALIDATE_NONE, NULL);
 }
 
 /* The document or array at an iterator, which lives as long as what is iterated. */
-static bool inner_of(const bson_iter_t *iter, bson_t *ret) {
+bool config_view_inner(const bson_iter_t *iter, bson_t *ret) {
     const uint8_t *bytes = NULL;
     uint32_t size_bytes = 0;
     if (BSON_ITER_HOLDS_DOCUMENT(iter)) {
@@ -29,55 +27,58 @@ static bool inner_of(const bson_iter_t *iter, bson_t *ret) {
     return bytes != NULL && bson_init_static(ret, bytes, size_bytes);
 }
 
-static bool members_of(const bson_t *config, bson_t *ret) {
+bool config_view_members(const bson_t *config, bson_t *ret) {
     bson_iter_t iter;
     return bson_iter_init_find(&iter, config, "members") && BSON_ITER_HOLDS_ARRAY(&iter) &&
-           inner_of(&iter, ret);
+           config_view_inner(&iter, ret);
 }
 
-static const char *text_in(const bson_t *document, const char *key) {
+const char *config_text(const bson_t *document, const char *key) {
     bson_iter_t iter;
     return bson_iter_init_find(&iter, document, key) && BSON_ITER_HOLDS_UTF8(&iter)
                ? bson_iter_utf8(&iter, NULL)
                : NULL;
 }
 
-static const char *tag_of(const bson_t *member, const char *name) {
+const char *config_tag(const bson_t *member, const char *name) {
     bson_iter_t iter;
     bson_t tags;
-    return bson_iter_init_find(&iter, member, "tags") && inner_of(&iter, &tags)
-               ? text_in(&tags, name)
+    return bson_iter_init_find(&iter, member, "tags") && config_view_inner(&iter, &tags)
+               ? config_text(&tags, name)
                : NULL;
 }
 
-static bool is_arbiter(const bson_t *member) {
+bool config_is_arbiter(const bson_t *member) {
     bson_iter_t iter;
     return bson_iter_init_find(&iter, member, "arbiterOnly") && bson_iter_as_bool(&iter);
 }
 
-static double priority_of(const bson_t *member) {
+double config_priority(const bson_t *member) {
     bson_iter_t iter;
     return bson_iter_init_find(&iter, member, "priority") ? bson_iter_as_double(&iter) : 1;
 }
 
+int32_t config_votes(const bson_t *member) {
+    bson_iter_t iter;
+    return bson_iter_init_find(&iter, member, "votes") ? (int32_t)bson_iter_as_int64(&iter) : 1;
+}
+
 /* --- writing a config again, with some things changed --- */
 
-struct rewrite {
-    bool keeps_fence;         /* else it is taken out, or replaced by ... */
-    const char *fence;        /* ... this; NULL: none */
-    bool keeps_term;          /* else it is left out */
-    uint64_t version;         /* 0: as it is */
-    const double *priorities; /* by place of member; NULL: as they are */
-};
-
-static bool write_tags(const bson_t *tags, const struct rewrite *how, bson_t *to) {
+static bool write_tags(const bson_t *tags, const struct rewrite *how,
+                       const struct member_rewrite *change, bson_t *to) {
     bson_iter_t iter;
     bson_t out;
     bool ok = BSON_APPEND_DOCUMENT_BEGIN(to, "tags", &out);
     ok = ok && (tags == NULL || bson_iter_init(&iter, tags));
     while (ok && tags != NULL && bson_iter_next(&iter)) {
         bool is_fence = text_equal(bson_iter_key(&iter), MONGO_FENCE_TAG);
-        ok = (is_fence && !how->keeps_fence) || bson_append_iter(&out, NULL, -1, &iter);
+        bool is_was = text_equal(bson_iter_key(&iter), MONGO_WAS_TAG);
+        ok = (is_fence && !how->keeps_fence) || (is_was && change->sets_was) ||
+             bson_append_iter(&out, NULL, -1, &iter);
+    }
+    if (ok && change->sets_was && change->was != NULL) {
+        ok = BSON_APPEND_UTF8(&out, MONGO_WAS_TAG, change->was);
     }
     if (ok && !how->keeps_fence && how->fence != NULL) {
         ok = BSON_APPEND_UTF8(&out, MONGO_FENCE_TAG, how->fence);
@@ -96,13 +97,15 @@ static bool write_priority(const bson_iter_t *iter, double priority, bson_t *to)
     return BSON_APPEND_DOUBLE(to, "priority", priority);
 }
 
-static bool write_member(const bson_t *member, uint32_t place, const struct rewrite *how,
-                         bson_t *to) {
+static bool write_member(const bson_t *member, const struct rewrite *how,
+                         const struct member_rewrite *change, bson_t *to) {
     bson_iter_t iter;
     bson_t tags;
-    bool takes_tags = !is_arbiter(member);
-    bool had_tags = false;
+    bool takes_tags = !config_is_arbiter(member);
+    bool adds_tags = takes_tags && ((!how->keeps_fence && how->fence != NULL) ||
+                                    (change->sets_was && change->was != NULL));
     bool had_priority = false;
+    bool had_votes = false;
     if (!bson_iter_init(&iter, member)) {
         return false;
     }
@@ -110,42 +113,63 @@ static bool write_member(const bson_t *member, uint32_t place, const struct rewr
     while (ok && bson_iter_next(&iter)) {
         const char *key = bson_iter_key(&iter);
         if (text_equal(key, "tags") && takes_tags) {
-            had_tags = true;
-            ok = inner_of(&iter, &tags) && write_tags(&tags, how, to);
-        } else if (text_equal(key, "priority") && how->priorities != NULL) {
+            adds_tags = false;
+            ok = config_view_inner(&iter, &tags) && write_tags(&tags, how, change, to);
+        } else if (text_equal(key, "priority") && change->sets_priority) {
             had_priority = true;
-            ok = write_priority(&iter, how->priorities[place], to);
+            ok = write_priority(&iter, change->priority, to);
+        } else if (text_equal(key, "votes") && change->sets_votes) {
+            had_votes = true;
+            ok = BSON_APPEND_INT32(to, "votes", change->votes);
         } else {
             ok = bson_append_iter(to, NULL, -1, &iter);
         }
     }
-    if (ok && !had_tags && takes_tags && !how->keeps_fence && how->fence != NULL) {
-        ok = write_tags(NULL, how, to);
+    if (ok && adds_tags) {
+        ok = write_tags(NULL, how, change, to);
     }
-    if (ok && !had_priority && how->priorities != NULL) {
-        ok = BSON_APPEND_DOUBLE(to, "priority", how->priorities[place]);
+    if (ok && !had_priority && change->sets_priority) {
+        ok = BSON_APPEND_DOUBLE(to, "priority", change->priority);
+    }
+    if (ok && !had_votes && change->sets_votes) {
+        ok = BSON_APPEND_INT32(to, "votes", change->votes);
     }
     return ok;
 }
 
-static bool write_members(const bson_t *members, const struct rewrite *how, bson_t *to) {
+static bool write_members(const bson_t *members, const struct rewrite *how,
+                          const struct member_rewrite *changes, uint32_t *count, bson_t *to) {
+    static const struct member_rewrite nothing;
     bson_iter_t iter;
-    bson_t out;
     uint32_t place = 0;
-    bool ok = BSON_APPEND_ARRAY_BEGIN(to, "members", &out);
-    ok = ok && bson_iter_init(&iter, members);
+    bool ok = bson_iter_init(&iter, members);
     while (ok && bson_iter_next(&iter)) {
+        const struct member_rewrite *change = changes == NULL ? &nothing : &changes[place];
         bson_t member;
         bson_t written;
-        ok = place < MEMBER_MAX && inner_of(&iter, &member) &&
-             bson_append_document_begin(&out, bson_iter_key(&iter), -1, &written);
-        if (ok) {
-            ok = write_member(&member, place, how, &written);
-            ok = bson_append_document_end(&out, &written) && ok;
-            place++;
+        char key[12];
+        place++;
+        ok = place <= CONFIG_MEMBER_MAX && config_view_inner(&iter, &member);
+        if (!ok || change->left_out) {
+            continue;
         }
+        (void)snprintf(key, sizeof key, "%" PRIu32, (*count)++);
+        ok = bson_append_document_begin(to, key, -1, &written);
+        ok = ok && write_member(&member, how, change, &written);
+        ok = bson_append_document_end(to, &written) && ok;
     }
-    return bson_append_array_end(to, &out) && ok;
+    return ok;
+}
+
+static bool write_all_members(const bson_t *members, const struct rewrite *how, bson_t *to) {
+    bson_t out;
+    uint32_t count = 0;
+    bool ok = BSON_APPEND_ARRAY_BEGIN(to, "members", &out);
+    ok = ok && write_members(members, how, how->members, &count, &out);
+    if (ok && how->others != NULL) {
+        ok = write_members(how->others, how, how->others_rewrite, &count, &out);
+    }
+    return bson_append_array_end(to, &out) && ok && count <= CONFIG_MEMBER_MAX;
 }
 
 static bool write_version(const bson_iter_t *iter, uint64_t version, bson_t *to) {
@@ -154,7 +178,7 @@ static bool write_version(const bson_iter_t *iter, uint64_t version, bson_t *to)
                : BSON_APPEND_INT32(to, "version", (int32_t)version);
 }
 
-static bool write_config(const bson_t *config, const struct rewrite *how, bson_t *to) {
+bool config_write(const bson_t *config, const struct rewrite *how, bson_t *to) {
     bson_iter_t iter;
     bson_t members;
     bool ok = bson_iter_init(&iter, config);
@@ -166,7 +190,7 @@ static bool write_config(const bson_t *config, const struct rewrite *how, bson_t
         if (text_equal(key, "version") && how->version != 0) {
             ok = write_version(&iter, how->version, to);
         } else if (text_equal(key, "members")) {
-            ok = inner_of(&iter, &members) && write_members(&members, how, to);
+            ok = config_view_inner(&iter, &members) && write_all_members(&members, how, to);
         } else {
             ok = bson_append_iter(to, NULL, -1, &iter);
         }
@@ -174,7 +198,7 @@ static bool write_config(const bson_t *config, const struct rewrite *how, bson_t
     return ok;
 }
 
-static enum error_code keep_state(const bson_t *config, struct driver_blob *ret,
+enum error_code config_keep_state(const bson_t *config, struct driver_blob *ret,
                                   struct error *error) {
     if (config->len > sizeof ret->bytes) {
         return error_set(error, ERROR_LIMIT, "the replica set's config has %u bytes, at most %zu",
@@ -193,11 +217,12 @@ static enum error_code read_fence(const bson_t *members, struct driver_reading *
     ret->fence_present = false;
     ret->fence[0] = '\0';
     if (!bson_iter_init(&iter, members)) {
-        return no_config(error);
+        return config_is_none(error);
     }
     while (bson_iter_next(&iter)) {
         bson_t member;
-        const char *fence = inner_of(&iter, &member) ? tag_of(&member, MONGO_FENCE_TAG) : NULL;
+        const char *fence =
+            config_view_inner(&iter, &member) ? config_tag(&member, MONGO_FENCE_TAG) : NULL;
         if (fence == NULL) {
             continue; /* an arbiter, or one that was added since */
         }
@@ -222,16 +247,16 @@ enum error_code mongo_config_split(const bson_t *config, struct driver_reading *
     const struct rewrite bare = {.keeps_fence = false};
     bson_t members;
     bson_t state = BSON_INITIALIZER;
-    enum error_code code =
-        members_of(config, &members) ? read_fence(&members, ret, error) : no_config(error);
-    if (code == ERROR_OK && !write_config(config, &bare, &state)) {
-        code = no_config(error);
+    enum error_code code = config_view_members(config, &members) ? read_fence(&members, ret, error)
+                                                                 : config_is_none(error);
+    if (code == ERROR_OK && !config_write(config, &bare, &state)) {
+        code = config_is_none(error);
     }
     if (code == ERROR_OK) {
-        code = keep_state(&state, &ret->state, error);
+        code = config_keep_state(&state, &ret->state, error);
     }
     if (code == ERROR_OK && mongo_config_version(&ret->state) == 0) {
-        code = no_config(error);
+        code = config_is_none(error);
     }
     bson_destroy(&state);
     return code;
@@ -240,7 +265,7 @@ enum error_code mongo_config_split(const bson_t *config, struct driver_reading *
 uint64_t mongo_config_version(const struct driver_blob *state) {
     bson_t config;
     bson_iter_t iter;
-    if (!view_state(state, &config) || !bson_iter_init_find(&iter, &config, "version")) {
+    if (!config_view_state(state, &config) || !bson_iter_init_find(&iter, &config, "version")) {
         return 0;
     }
     int64_t version = bson_iter_as_int64(&iter);
@@ -252,98 +277,7 @@ enum error_code mongo_config_join(const struct driver_blob *state, const char *f
     bson_t config;
     bson_init(ret);
     struct rewrite how = {.fence = fence, .version = mongo_config_version(state) + 1};
-    return view_state(state, &config) && write_config(&config, &how, ret) ? ERROR_OK
-                                                                          : no_config(error);
-}
-
-/* --- who comes first --- */
-
-struct ranked {
-    uint32_t count;
-    double priorities[MEMBER_MAX];
-    bool preferred[MEMBER_MAX];
-    char hosts[MEMBER_MAX][128];
-};
-
-static bool read_ranks(const bson_t *members, const char *region_tag, const char *region,
-                       struct ranked *ret) {
-    bson_iter_t iter;
-    memset(ret, 0, sizeof *ret);
-    if (!bson_iter_init(&iter, members)) {
-        return false;
-    }
-    while (bson_iter_next(&iter)) {
-        bson_t member;
-        if (ret->count == MEMBER_MAX || !inner_of(&iter, &member)) {
-            return false;
-        }
-        const char *tag = tag_of(&member, region_tag);
-        const char *host = text_in(&member, "host");
-        ret->priorities[ret->count] = priority_of(&member);
-        ret->preferred[ret->count] = tag != NULL && text_equal(tag, region);
-        (void)TEXT_COPY(ret->hosts[ret->count], host == NULL ? "?" : host);
-        ret->count++;
-    }
-    return true;
-}
-
-/* The place among the different priorities above 0 of its group, from 0. */
-static uint32_t rank_of(const struct ranked *ranked, uint32_t place) {
-    uint32_t rank = 0;
-    for (uint32_t i = 0; i < ranked->count; i++) {
-        bool below = ranked->preferred[i] == ranked->preferred[place] &&
-                     ranked->priorities[i] > 0 && ranked->priorities[i] < ranked->priorities[place];
-        for (uint32_t j = 0; j < i && below; j++) { /* each once */
-            below = ranked->preferred[j] != ranked->preferred[i] ||
-                    ranked->priorities[j] < ranked->priorities[i] ||
-                    ranked->priorities[j] > ranked->priorities[i];
-        }
-        rank += below;
-    }
-    return rank;
-}
-
-static void note_change(char *diff, size_t size, const char *host, double from, double to) {
-    size_t length = strlen(diff);
-    if (from < to || from > to) {
-        (void)snprintf(diff + length, size - length, "%s%s %g -> %g", length == 0 ? "" : ", ", host,
-                       from, to);
-    }
-}
-
-enum error_code mongo_config_prefer(const struct driver_blob *state, const char *region_tag,
-                                    const char *region, struct driver_blob *ret, char *diff,
-                                    size_t diff_size, struct error *error) {
-    bson_t config;
-    bson_t members;
-    bson_t written = BSON_INITIALIZER;
-    struct ranked ranked;
-    double wanted[MEMBER_MAX] = {0};
-    bool any = false;
-    diff[0] = '\0';
-    if (!view_state(state, &config) || !members_of(&config, &members) ||
-        !read_ranks(&members, region_tag, region, &ranked)) {
-        bson_destroy(&written);
-        return no_config(error);
-    }
-    for (uint32_t i = 0; i < ranked.count; i++) {
-        bool electable = ranked.priorities[i] > 0;
-        uint32_t base = ranked.preferred[i] ? FIRST_PRIORITY : 1;
-        wanted[i] = electable ? base + rank_of(&ranked, i) : ranked.priorities[i];
-        any = any || (electable && ranked.preferred[i]);
-        note_change(diff, diff_size, ranked.hosts[i], ranked.priorities[i], wanted[i]);
-    }
-    struct rewrite how = {.keeps_fence = true, .keeps_term = true, .priorities = wanted};
-    enum error_code code = ERROR_OK;
-    if (!any) {
-        code =
-            error_set(error, ERROR_NOT_FOUND,
-                      "no member with a priority above 0 has the tag %s: %s", region_tag, region);
-    } else if (!write_config(&config, &how, &written)) {
-        code = no_config(error);
-    } else {
-        code = keep_state(&written, ret, error);
-    }
-    bson_destroy(&written);
-    return code;
+    return config_view_state(state, &config) && config_write(&config, &how, ret)
+               ? ERROR_OK
+               : config_is_none(error);
 }

@@ -14,6 +14,14 @@
 #include "driver/driver.h"
 
 #define MONGO_FENCE_TAG "noctua"
+/* On a member without a vote since a forced reconfiguration: "votes/priority", as it had them. */
+#define MONGO_WAS_TAG "noctua_was"
+
+/* Names of members. */
+struct mongo_hosts {
+    uint32_t count;
+    char hosts[MONGO_MEMBER_MAX][MONGO_HOST_SIZE];
+};
 
 /* Splits `config` (of replSetGetConfig's reply) into fence and state. ERROR_CONFLICT: members carry
  * different fences, or one that is none; ERROR_LIMIT: too large; ERROR_CORRUPT: no config. */
@@ -34,5 +42,24 @@ uint64_t mongo_config_version(const struct driver_blob *state);
 enum error_code mongo_config_prefer(const struct driver_blob *state, const char *region_tag,
                                     const char *region, struct driver_blob *ret, char *diff,
                                     size_t diff_size, struct error *error);
+
+/* The same state without the dead, the members of one region first. */
+enum error_code mongo_config_force(const struct driver_blob *state, const struct mongo_hosts *dead,
+                                   const char *region_tag, const char *region,
+                                   struct driver_blob *ret, char *diff, size_t diff_size,
+                                   struct error *error);
+
+/* The same state with those members of an earlier one that it lacks: without votes and priority,
+ * what they had in the tag MONGO_WAS_TAG. No arbiters: servers take none without a vote. */
+enum error_code mongo_config_keep(const struct driver_blob *state,
+                                  const struct driver_blob *earlier, struct driver_blob *ret,
+                                  char *diff, size_t diff_size, struct error *error);
+
+/* The same state with what one of those had, the members of one region first. ERROR_NOT_FOUND: it
+ * has no such tag. */
+enum error_code mongo_config_readmit(const struct driver_blob *state, const char *host,
+                                     const char *region_tag, const char *region,
+                                     struct driver_blob *ret, char *diff, size_t diff_size,
+                                     struct error *error);
 
 #endif

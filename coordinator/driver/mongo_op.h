@@ -1,5 +1,6 @@
 /* The inside of the driver of replica sets: mongo.c keeps the operations, and reads and changes the
- * config; mongo_promote.c looks at who is primary, promotes, and writes. */
+ * config; mongo_force.c forces one; mongo_promote.c looks at who is primary, promotes, and writes.
+ */
 #ifndef DRIVER_MONGO_OP_H
 #define DRIVER_MONGO_OP_H
 
@@ -7,6 +8,7 @@
 
 #include "core/policy.h"
 #include "driver/mongo.h"
+#include "mongo_config.h"
 #include "mongo_scan.h"
 
 enum op_kind { OP_READ, OP_SEND, OP_LOOK, OP_ACT };
@@ -65,6 +67,15 @@ void mongo_op_send_once(struct mongo_op *op, const char *database, const bson_t 
                         uint32_t timeout_ms, mongo_reply_cb callback);
 /* Answers what the reply to something that was sent once says. */
 void mongo_op_on_command_reply(void *context, const struct mongo_reply *reply);
+
+/* Whether the set is as a change expects it. The target refuses only another version. */
+bool mongo_op_is_as_expected(const struct mongo_op *op, const struct driver_reading *reading);
+
+/* mongo_force.c: the newest config that any member has, and what stands against forcing another.
+ * Then, after a scan of its own, sends it. */
+enum error_code mongo_op_read_survivors(const struct mongo_op *op, struct driver_reading *ret,
+                                        struct error *error);
+void mongo_op_force(struct mongo_op *op);
 
 /* mongo_promote.c: after the scan */
 void mongo_op_look(struct mongo_op *op);

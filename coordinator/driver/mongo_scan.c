@@ -243,11 +243,13 @@ static uint32_t count_voters(const struct mongo_scan *scan, const bson_t *config
     return count;
 }
 
-const bson_t *scan_config(const struct mongo_scan *scan, struct error *error) {
+/* The one that most of its voters have; NULL: no member tells any. */
+static const bson_t *find_config(const struct mongo_scan *scan, uint32_t *ret_have,
+                                 uint32_t *ret_voters, struct error *error) {
     const struct mongo_config *newest = &scan->set.config;
     const bson_t *found = NULL;
-    uint32_t voters = 0;
-    uint32_t have = 0;
+    *ret_voters = 0;
+    *ret_have = 0;
     if (!scan->set.is_known) {
         (void)error_set(error, ERROR_UNAVAILABLE, "no member tells the set's config (%s)",
                         scan->trouble[0] == '\0' ? "not of this set" : scan->trouble);
@@ -256,17 +258,37 @@ const bson_t *scan_config(const struct mongo_scan *scan, struct error *error) {
     for (uint32_t i = 0; i < newest->member_count; i++) {
         const struct scan_member *member = scan_find(scan, newest->members[i].host);
         uint32_t same = has_config(member, newest) ? count_voters(scan, member->config) : 0;
-        voters += newest->members[i].votes;
-        found = same > have ? member->config : found;
-        have = same > have ? same : have;
+        *ret_voters += newest->members[i].votes;
+        found = same > *ret_have ? member->config : found;
+        *ret_have = same > *ret_have ? same : *ret_have;
     }
-    if (have <= voters / 2 || found == NULL) {
+    if (found == NULL) {
+        (void)error_set(error, ERROR_UNAVAILABLE, "no voter tells config %llu (%.100s)",
+                        (unsigned long long)newest->version, scan->trouble);
+    }
+    return found;
+}
+
+const bson_t *scan_config(const struct mongo_scan *scan, struct error *error) {
+    uint32_t voters;
+    uint32_t have;
+    const bson_t *found = find_config(scan, &have, &voters, error);
+    if (found != NULL && have <= voters / 2) {
         (void)error_set(error, ERROR_UNAVAILABLE,
                         "config %llu was read from %u of %u voters: a majority is needed (%.100s)",
-                        (unsigned long long)newest->version, have, voters,
+                        (unsigned long long)scan->set.config.version, have, voters,
                         scan->trouble[0] == '\0' ? "not all have it yet" : scan->trouble);
         return NULL;
     }
+    return found;
+}
+
+const bson_t *scan_newest_config(const struct mongo_scan *scan, bool *ret_committed,
+                                 struct error *error) {
+    uint32_t voters;
+    uint32_t have;
+    const bson_t *found = find_config(scan, &have, &voters, error);
+    *ret_committed = found != NULL && have > voters / 2;
     return found;
 }
 

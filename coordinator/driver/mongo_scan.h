@@ -44,6 +44,10 @@ void scan_end(struct mongo_scan *scan);
 
 /* The config that a majority of its voters has, none being newer anywhere; NULL, with why not. */
 const bson_t *scan_config(const struct mongo_scan *scan, struct error *error);
+/* The newest config that any member has; NULL: none, with why not. committed: a majority of its
+ * voters has it. */
+const bson_t *scan_newest_config(const struct mongo_scan *scan, bool *ret_committed,
+                                 struct error *error);
 /* The writable primary of the newest term; NULL: none. */
 const struct scan_member *scan_primary(const struct mongo_scan *scan, uint32_t *ret_region);
 const struct scan_member *scan_find(const struct mongo_scan *scan, const char *host);

@@ -148,7 +148,8 @@ static enum error_code prepare_intent(struct task *task, uint32_t service,
     if (reading->fence_present && fence_parse(reading->fence, state->cluster, &there) &&
         (there.incarnation > state->incarnation ||
          (text_equal(there.service, state->services[service].name) &&
-          !fence_is_before(&there, state->incarnation, execution->epoch)))) {
+          !fence_is_before(&there, state->incarnation, execution->epoch) &&
+          !fence_is_of_forced(&there, execution, state->incarnation, task->step)))) {
         return error_set(error, ERROR_CONFLICT,
                          "the fence is of a later epoch than this move: %.150s", reading->fence);
     }
@@ -172,8 +173,11 @@ static enum error_code prepare_intent(struct task *task, uint32_t service,
     }
     struct driver_blob desired;
     char diff[REASON_SIZE];
-    enum error_code code = target_desired(state, service, step->zone, execution->to, target,
-                                          &reading->state, &desired, diff, sizeof diff, error);
+    if (step->kind == STEP_FORCE && reading->against[0] != '\0') {
+        return error_set(error, ERROR_CONFLICT, "%.200s", reading->against);
+    }
+    enum error_code code = target_desired_by_step(
+        state, service, task->step, target, &reading->state, &desired, diff, sizeof diff, error);
     if (code == ERROR_OK) {
         copy_blob(&fields->before, &reading->state);
         copy_blob(&fields->after, &desired);
@@ -362,11 +366,17 @@ static void on_sent(void *context, const struct driver_sent *sent) {
               LOG_TEXT("step", step->name), LOG_U64("reply", sent->reply),
               LOG_TEXT("change", sent->change_id), LOG_TEXT("words", sent->message));
     if (sent->reply != DRIVER_REPLY_ACCEPTED) {
+        /* Of a forced config, a "no" is waited for no longer; what there is, a person must see. */
+        task->force_failed = step->kind == STEP_FORCE && sent->reply != DRIVER_REPLY_UNKNOWN;
         task_end_in_trouble(task, sent->message);
         return;
     }
     TEST_POINT("after-reply");
     task->delay_ms = 0;
+    if (step->kind == STEP_FORCE) {
+        task_end(task, 0); /* a yes is no proof either: it is read back */
+        return;
+    }
     if (step->phase == STEP_CLOSING) {
         (void)TEXT_COPY(task->sync_change_id, sent->change_id);
         memcpy(task->sync_fence, task->fence_sent, sizeof task->sync_fence);
@@ -421,7 +431,8 @@ static void act(struct task *task, uint32_t service, enum step_action action, co
         task_propose_outcome(task, service, STEP_REFUSED, task->trouble);
         break;
     case ACTION_UNKNOWN:
-        task_propose_outcome(task, service, STEP_UNKNOWN, why);
+        /* What was said when it was sent says more. */
+        task_propose_outcome(task, service, STEP_UNKNOWN, task->force_failed ? task->trouble : why);
         break;
     case ACTION_ATTEMPT:
         task_attempt(task, service);
@@ -469,6 +480,16 @@ static bool change_wrote(const struct task *task, uint32_t service, const char *
     return text_equal(wanted, fence);
 }
 
+/* Whether a forced config that was sent has had its time to show, by our own stopwatch. */
+static bool force_is_late(struct task *task, uint32_t service) {
+    uint64_t now_ms = executor_now(task->executor);
+    if (task_step(task, service)->kind != STEP_FORCE) {
+        return false;
+    }
+    task->resolving_ms = task->resolving_ms == 0 ? now_ms : task->resolving_ms;
+    return task->force_failed || now_ms - task->resolving_ms >= FORCE_SHOWS_MS;
+}
+
 static void on_read_to_resolve(void *context, const struct error *error,
                                const struct driver_reading *reading) {
     static const enum target_sync syncs[] = {TARGET_PENDING, TARGET_INSYNC, TARGET_NO_SUCH_CHANGE,
@@ -479,12 +500,16 @@ static void on_read_to_resolve(void *context, const struct error *error,
         task_end(task, 0);
         return;
     }
-    if (error != NULL) {
-        task_end_in_trouble(task, error->message);
-        return;
-    }
     const struct state *state = executor_state(task->executor);
     const struct step *step = task_step(task, service);
+    if (error != NULL) {
+        if (force_is_late(task, service) && step->phase == STEP_ATTEMPTED) {
+            task_propose_outcome(task, service, STEP_UNKNOWN, error->message);
+        } else {
+            task_end_in_trouble(task, error->message);
+        }
+        return;
+    }
     keep_fence(task, reading);
     struct target_reading seen = {
         .sync =
@@ -492,6 +517,7 @@ static void on_read_to_resolve(void *context, const struct error *error,
         .fence_present = reading->fence_present,
         .fence = task->fence_read,
         .state_as_before = state_is_as_before(state, step, &reading->state),
+        .late = force_is_late(task, service),
     };
     bool resolvable = (step->phase == STEP_INTENDED && step->kind == STEP_UNMARK) ||
                       step->phase == STEP_ATTEMPTED || step->phase == STEP_ACCEPTED ||

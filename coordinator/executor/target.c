@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "core/pending.h"
+#include "core/policy.h"
 #include "driver/mongo.h"
 #include "driver/route53.h"
 
@@ -85,11 +86,48 @@ void target_of_set(const struct state *state, uint32_t service, uint32_t to,
     }
 }
 
+/* Members by bits of their places in what the decision rests on. */
+static void fill_hosts(const struct mongo_view *view, uint32_t bits, struct driver_target *ret) {
+    for (uint32_t i = 0; i < view->facts.member_count; i++) {
+        if ((bits >> i & 1) != 0) {
+            (void)TEXT_COPY(ret->hosts[ret->host_count], view->facts.members[i].host);
+            ret->host_count++;
+        }
+    }
+}
+
+static void fill_change(const struct state *state, uint32_t service, const struct step *step,
+                        struct driver_target *ret) {
+    const struct execution *execution = &state->services[service].execution;
+    const struct mongo_view *view = &execution->mongo;
+    struct mongo_verdict verdict;
+    switch (step->kind) {
+    case STEP_FORCE:
+        ret->change = DRIVER_SET_FORCE;
+        fill_hosts(view, view->dead, ret);
+        mongo_judge(&state->spec.services[service].mongo, view, execution->to, &verdict);
+        if (verdict.member != NONE_INDEX) {
+            (void)TEXT_COPY(ret->pinned, view->facts.members[verdict.member].host);
+        }
+        break;
+    case STEP_KEEP:
+        ret->change = DRIVER_SET_KEEP;
+        break;
+    case STEP_READMIT:
+        ret->change = DRIVER_SET_READMIT;
+        fill_hosts(view, view->readmit, ret);
+        break;
+    default:
+        break;
+    }
+}
+
 bool target_of_step(const struct state *state, uint32_t service, uint32_t step,
                     struct driver_target *ret) {
     const struct execution *execution = &state->services[service].execution;
     if (step_is_of_set(state, service, step)) {
         target_of_set(state, service, execution->to, ret);
+        fill_change(state, service, &execution->steps[step], ret);
         return state->spec.services[service].mongo.used;
     }
     const struct spec_zone *zone = step_zone(state, service, step);
@@ -133,7 +171,7 @@ enum error_code target_desired(const struct state *state, uint32_t service, uint
     struct record_set sets[DRIVER_RECORD_MAX];
     struct route53_value values[DRIVER_RECORD_MAX];
     if (zone == PLACE_OF_SET) {
-        return mongo_driver_desired(target, as_read, ret, diff, diff_size, error);
+        return mongo_driver_desired(target, as_read, NULL, ret, diff, diff_size, error);
     }
     uint32_t count = sets_of_zone(state, service, zone, sets);
     assert(count == target->record_count);
@@ -160,4 +198,28 @@ enum error_code target_desired(const struct state *state, uint32_t service, uint
         }
     }
     return code;
+}
+
+enum error_code target_desired_by_step(const struct state *state, uint32_t service, uint32_t step,
+                                       const struct driver_target *target,
+                                       const struct driver_blob *as_read, struct driver_blob *ret,
+                                       char *diff, size_t diff_size, struct error *error) {
+    const struct execution *execution = &state->services[service].execution;
+    struct driver_blob earlier;
+    bool known = false;
+    if (execution->steps[step].kind != STEP_KEEP) {
+        return target_desired(state, service, execution->steps[step].zone, execution->to, target,
+                              as_read, ret, diff, diff_size, error);
+    }
+    for (uint32_t i = 0; i < step; i++) {
+        const struct step *forced = &execution->steps[i];
+        if (forced->kind == STEP_FORCE && forced->state_before < BLOB_MAX) {
+            const struct blob *blob = &state->blobs[forced->state_before];
+            earlier.size_bytes = blob->size_bytes;
+            memcpy(earlier.bytes, blob->bytes, blob->size_bytes);
+            known = true;
+        }
+    }
+    return mongo_driver_desired(target, as_read, known ? &earlier : NULL, ret, diff, diff_size,
+                                error);
 }

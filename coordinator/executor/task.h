@@ -8,10 +8,11 @@
 
 /* Every step of the longest plans of all services at once: a step that can't end, since its control
  * plane is dead, must not take the place of another service's switch. */
-#define TASK_MAX (SERVICE_MAX * (DEBT_MAX + ZONE_MAX + 5))
+#define TASK_MAX (SERVICE_MAX * (DEBT_MAX + ZONE_MAX + 6))
 #define TASK_FIRST_DELAY_MS 100
 #define TASK_LONGEST_DELAY_MS 8000
 #define TASK_ACT_AGAIN_MS 5000 /* an election takes its time: not asked for twice at once */
+#define FORCE_SHOWS_MS 60000   /* a forced config is seen by then, or a person must look */
 #define TASK_WAIT_MS 250       /* between two looks at a change that is not in sync */
 #define SEND_DEADLINE_MS 5000  /* from the proposal of ATTEMPT to the first byte */
 
@@ -28,7 +29,9 @@ struct task {
     uint32_t delay_ms;          /* of the next back-off */
     enum command_kind proposed; /* last */
     uint64_t proposed_ms;       /* when the ATTEMPT under way was proposed */
-    uint64_t acted_ms; /* when the last act on the replica set was sent; 0: none this term */
+    uint64_t acted_ms;     /* when the last act on the replica set was sent; 0: none this term */
+    uint64_t resolving_ms; /* force: when it was first looked for after it was sent; 0: not yet */
+    bool force_failed;     /* ... and nobody said yes */
     char sync_change_id[CHANGE_ID_SIZE]; /* of a touch or a burn: what its INSYNC proves ... */
     char sync_fence[FENCE_SIZE];         /* ... is this fence, and no other */
     char fence_sent[FENCE_SIZE];         /* by the touch or burn under way */

@@ -175,6 +175,8 @@ enum core_error group_move(struct group *group, const char *to, enum execution_k
     uint32_t region = spec_find_region(&group->state->spec, to);
     group->input.now_ms = group->now_ms;
     policy_view_set(group->state, &group->input, 0, &move->mongo);
+    move->mongo.dead = group->dead;
+    move->mongo.readmit = group->readmit;
     (void)policy_plan(group->state, 0, kind, region, 0, &move->mongo, &move->plan);
     return group_do(group, command);
 }
@@ -473,6 +475,14 @@ static void keep_first(void *context, const struct effect *effect) {
     }
 }
 
+static uint32_t forced_step(const struct state *state, uint32_t service) {
+    uint32_t step = 0;
+    while (state->services[service].execution.steps[step].kind != STEP_FORCE) {
+        step++;
+    }
+    return step;
+}
+
 struct command *group_next_step(const struct group *group, uint32_t service) {
     const struct state *state = group->state;
     struct one_effect one = {.service = service};
@@ -506,7 +516,9 @@ struct command *group_next_step(const struct group *group, uint32_t service) {
         command->kind = COMMAND_INTENT;
         if (step->kind != STEP_ADOPT) {
             char old[EID_SIZE];
-            eid_format(old, state->services[service].name, state->incarnation, 1, 0);
+            bool keeps = step->kind == STEP_KEEP;
+            eid_format(old, state->services[service].name, state->incarnation,
+                       keeps ? one.effect.epoch : 1, keeps ? forced_step(state, service) : 0);
             fence_format(fields->fence, state->cluster, old);
         }
         fields->before = (struct blob){.used = true, .size_bytes = 4, .bytes = "east"};
@@ -514,7 +526,8 @@ struct command *group_next_step(const struct group *group, uint32_t service) {
     } else if (one.effect.kind == EFFECT_ATTEMPT) {
         command->kind = COMMAND_ATTEMPT;
         fields->attempt = step->attempts + 1;
-    } else if (one.effect.kind == EFFECT_RESOLVE && step->phase == STEP_ATTEMPTED) {
+    } else if (one.effect.kind == EFFECT_RESOLVE && step->phase == STEP_ATTEMPTED &&
+               step->kind != STEP_FORCE) {
         command->kind = COMMAND_ACCEPTED;
         fields->attempt = step->attempts;
         (void)TEXT_COPY(fields->change_id, "C1");

@@ -85,6 +85,7 @@ static bool phase_is_possible(enum step_kind kind, enum step_phase phase) {
         return phase == STEP_WAITING || phase == STEP_CLOSING || step_is_ended(phase);
     case STEP_PROMOTE:
     case STEP_WRITE:
+    case STEP_FORCE:
         return phase != STEP_ACCEPTED && phase != STEP_CLOSING;
     default:
         return true;
@@ -120,7 +121,20 @@ static void try_cell(struct bench *bench, enum step_kind kind, enum step_phase p
     }
 }
 
-static void prepare(struct bench *bench, struct group *group, enum execution_kind kind) {
+/* Only the two members in the west answer, and a person declared the others dead. */
+static void lose_the_majority(struct group *group, struct mongo_facts *facts) {
+    static const uint32_t lost[] = {0, 1, 4};
+    for (size_t i = 0; i < ARRAY_LENGTH(lost); i++) {
+        facts->members[lost[i]].answers = false;
+        facts->members[lost[i]].writable = false;
+        facts->members[lost[i]].state = MONGO_UNKNOWN;
+        group->dead |= UINT32_C(1) << lost[i];
+    }
+    facts->primary_age_ms = 25000;
+}
+
+static void prepare(struct bench *bench, struct group *group, enum execution_kind kind,
+                    bool forced) {
     bench->group = group;
     bench->service = group_service(group);
     bench->at_start = malloc(sizeof *bench->at_start);
@@ -132,6 +146,9 @@ static void prepare(struct bench *bench, struct group *group, enum execution_kin
     static struct mongo_facts facts;
     facts = mongo_example();
     group->mongo = &facts;
+    if (forced) {
+        lose_the_majority(group, &facts);
+    }
     group_add_set(group);
     group_report(group, EVERYBODY, all_up);
     const char *to = execution_kind_moves(kind) ? "us-west-2" : "us-east-1";
@@ -147,15 +164,17 @@ static void test_every_cell(void **state) {
     static const struct {
         enum execution_kind kind;
         enum step_kind effect;
-        bool leaves;
-    } kinds[] = {{EXECUTION_FAILOVER, STEP_DNS, true},
-                 {EXECUTION_ADOPT, STEP_ADOPT, false},
-                 {EXECUTION_RELEASE, STEP_UNMARK, false}};
+        bool leaves, forced;
+    } kinds[] = {{EXECUTION_FAILOVER, STEP_DNS, true, false},
+                 {EXECUTION_FAILOVER, STEP_FORCE, false, true},
+                 {EXECUTION_FAILOVER, STEP_KEEP, false, true},
+                 {EXECUTION_ADOPT, STEP_ADOPT, false, false},
+                 {EXECUTION_RELEASE, STEP_UNMARK, false, false}};
     for (size_t k = 0; k < ARRAY_LENGTH(kinds); k++) {
         struct group group;
         struct bench bench;
         group_open_adopted(&group);
-        prepare(&bench, &group, kinds[k].kind);
+        prepare(&bench, &group, kinds[k].kind, kinds[k].forced);
         for (unsigned phase = 0; phase < STEP_PHASE_COUNT; phase++) {
             for (unsigned event = 0; event < STEP_EVENT_COUNT; event++) {
                 try_cell(&bench, STEP_SETTLE, phase, event, reached);

@@ -16,6 +16,7 @@ enum execution_kind {
     EXECUTION_ADOPT,      /* puts fences beside what is there; moves nothing */
     EXECUTION_RELEASE,    /* takes the fences out again: the service is left alone */
     EXECUTION_REPAIR,     /* writes the records of the active region again; moves nothing */
+    EXECUTION_READMIT,    /* gives a member of the replica set its vote back; moves nothing */
     EXECUTION_KIND_COUNT
 };
 
@@ -49,6 +50,9 @@ enum step_kind {
     STEP_PREFER,  /* the replica set's config: the target region comes first, with the fence */
     STEP_PROMOTE, /* a member of the target region becomes primary */
     STEP_WRITE,   /* a majority acknowledges a write of that primary's term */
+    STEP_FORCE,   /* a config of the survivors alone, forced upon one of them: sent once, ever */
+    STEP_KEEP,    /* the members that it left out come into the config again, without a vote */
+    STEP_READMIT, /* one of them gets its vote back */
     STEP_KIND_COUNT
 };
 
@@ -193,7 +197,14 @@ static inline bool step_is_unfenced(enum step_kind kind) {
 
 /* Whether its intent holds what is there and what is wanted. */
 static inline bool step_has_states(enum step_kind kind) {
-    return kind == STEP_DNS || kind == STEP_PREFER;
+    return kind == STEP_DNS || kind == STEP_PREFER || kind == STEP_FORCE || kind == STEP_KEEP ||
+           kind == STEP_READMIT;
+}
+
+/* Whether the target refuses what comes late, so that a read decides and a burn ends it. A forced
+ * reconfiguration is refused by nothing. */
+static inline bool step_is_fenced(enum step_kind kind) {
+    return !step_is_unfenced(kind) && kind != STEP_FORCE;
 }
 
 /* Whether it changes the fence alone. */
@@ -236,5 +247,9 @@ bool fence_parse(const char *text, const char *cluster, struct fence *ret);
 /* The order of epochs: (incarnation, epoch). */
 bool fence_is_before(const struct fence *fence, uint64_t incarnation, uint64_t epoch);
 bool fence_is_after(const struct fence *fence, uint64_t incarnation, uint64_t epoch);
+/* Whether an earlier step of the same epoch, which has to be done by then, wrote it: the members
+ * that a forced config left out come back in the next one. */
+bool fence_is_of_forced(const struct fence *fence, const struct execution *execution,
+                        uint64_t incarnation, uint32_t step);
 
 #endif

@@ -46,6 +46,7 @@ struct mongo_member {
     uint32_t priority_milli;
     bool votes, hidden, arbiter;
     uint32_t delay_s;
+    bool kept_out; /* it lost its vote to a forced reconfiguration, and waits to be readmitted */
     /* As it was found. */
     bool answers;               /* to the last question, in time */
     bool writable;              /* says itself that it is the writable primary (not `state`) */
@@ -87,6 +88,10 @@ struct mongo_view {
     /* The newest place in the oplog that a primary is known to have had. */
     struct mongo_optime head;
     uint32_t head_age_ms; /* since a primary was asked and had it; MONGO_AGE_NEVER: unknown */
+    /* By a person's word, not seen; bits of places, 0 in all that is automatic. */
+    uint32_t dead;    /* will not come back before it is told what happened: a forced
+                         reconfiguration goes on without them */
+    uint32_t readmit; /* the one that shall get its vote back */
 };
 
 /* What a promotion in a region comes to. */
@@ -113,6 +118,8 @@ struct mongo_verdict {
     uint32_t electable;      /* members of the region that could be elected, were they well */
     uint32_t rolling_back;   /* members that are rolling back */
     uint32_t silent;         /* members that do not answer */
+    bool declared;           /* FORCED: a person declared just those dead; then the counts below
+                                and above are of the others */
     uint32_t oldest, newest; /* server versions of those that answer; 0: unknown */
     uint64_t worst_lag_ms;   /* of all that have data and answer, behind the head */
 };

@@ -36,6 +36,7 @@ struct target_reading {
     bool fence_present;
     const char *fence;
     bool state_as_before; /* the records are exactly INTENT's `before` */
+    bool late;            /* force: it had its time to show */
 };
 
 enum step_action {

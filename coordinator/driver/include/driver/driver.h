@@ -48,6 +48,7 @@ struct driver_reading {
     struct driver_blob state; /* canonical: the same records give the same bytes */
     char summary[256];        /* for people: "nocturnal.com A alias dualstack.web-1..." */
     uint32_t primary_region;  /* of a replica set: place of its primary's; NONE_INDEX: nobody's */
+    char against[256];        /* DRIVER_SET_FORCE: why it must not be sent now; "": nothing is */
 };
 
 /* What a target has no fence for, and a read shows. */
@@ -86,6 +87,14 @@ struct driver_change {
     uint64_t deadline_boottime_ms; /* no byte leaves after it (NOT_SENT) */
 };
 
+/* What is to become of a replica set's config. */
+enum driver_set_change {
+    DRIVER_SET_PREFER,  /* the members of a region before all others */
+    DRIVER_SET_FORCE,   /* ... and without some, forced upon one member: the majority is lost */
+    DRIVER_SET_KEEP,    /* with those again, without a vote */
+    DRIVER_SET_READMIT, /* with the vote that one of them had */
+};
+
 struct driver_record_key {
     char name[256]; /* with or without the last dot, any case */
     char type[8];
@@ -105,6 +114,10 @@ struct driver_target {
     char regions[REGION_MAX][NAME_SIZE]; /* the spec's */
     uint32_t region_count;
     uint32_t to; /* place of the one that is to come first */
+    enum driver_set_change change;
+    uint32_t host_count; /* FORCE: who is left out; READMIT: who comes back */
+    char hosts[MONGO_MEMBER_MAX][MONGO_HOST_SIZE];
+    char pinned[MONGO_HOST_SIZE]; /* FORCE: who is asked */
 };
 
 /* error: NULL when it went well; reading: NULL otherwise. Neither outlives the call.

@@ -5,6 +5,10 @@
  * that isn't greater than the member's. What `ok` means differs (3.6: on one member; 4.4: on a
  * majority), so only a read on a majority decides; it is `in sync` by that alone.
  *
+ * A forced one has no such condition: it goes to one pinned member, when each member that is to
+ * stay answers and none that is left out does, and it is read back on a majority of those that
+ * stay.
+ *
  * A change goes to the primary, on a connection of its own, once. StepUp and the write of
  * `write_check` have no condition at the target; sent twice or late they do no harm.
  *
@@ -31,10 +35,11 @@ struct mongo_driver_options {
 enum error_code mongo_driver_create(const struct mongo_driver_options *options,
                                     struct driver **ret_driver, struct error *error);
 
-/* The state that a move wants: the members of target->to before all others. diff: for people, ""
- * when nothing changes. Pure. */
+/* The state that a step wants, by target->change. earlier: of KEEP, the config that a forced one
+ * took members out of; else NULL. diff: for people, "" when nothing changes. Pure. */
 enum error_code mongo_driver_desired(const struct driver_target *target,
-                                     const struct driver_blob *as_read, struct driver_blob *ret,
+                                     const struct driver_blob *as_read,
+                                     const struct driver_blob *earlier, struct driver_blob *ret,
                                      char *diff, size_t diff_size, struct error *error);
 
 #endif

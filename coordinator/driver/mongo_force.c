@@ -1,0 +1,101 @@
+/* A forced reconfiguration: the majority is lost, and a person said with whom. Nothing at the set
+ * refuses it, so everything is looked at first, and it is sent once. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "mongo_op.h"
+
+/* The transcripts have 31 s for a stopped member; those that are named answered just before. */
+#define FORCE_TIMEOUT_MS 60000
+
+static bool is_left_out(const struct mongo_op *op, const char *host) {
+    for (uint32_t i = 0; i < op->target.host_count; i++) {
+        if (text_equal(op->target.hosts[i], host)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool answers(const struct mongo_op *op, const char *host) {
+    const struct scan_member *member = scan_find(&op->scan, host);
+    return member != NULL && member->answer.result == MONGO_RESULT_OK;
+}
+
+/* What stands against forcing it now; "": nothing. */
+static void find_against(const struct mongo_op *op, char *words, size_t size) {
+    const struct mongo_config *config = &op->scan.set.config;
+    uint32_t region;
+    const struct scan_member *primary = scan_primary(&op->scan, &region);
+    words[0] = '\0';
+    if (primary != NULL) {
+        (void)snprintf(words, size, "%.120s is primary: no config has to be forced", primary->host);
+        return;
+    }
+    if (config->member_count > MONGO_MEMBER_MAX) {
+        (void)snprintf(words, size, "the set has more than %d members: force it by hand",
+                       MONGO_MEMBER_MAX);
+    }
+    for (uint32_t i = 0; i < config->member_count && words[0] == '\0'; i++) {
+        const char *host = config->members[i].host;
+        bool left_out = is_left_out(op, host);
+        if (answers(op, host) == left_out) {
+            (void)snprintf(words, size, "%.120s %s", host,
+                           left_out ? "answers: it isn't dead"
+                                    : "doesn't answer, and wasn't declared dead");
+        }
+    }
+    if (words[0] == '\0' && !answers(op, op->target.pinned)) {
+        (void)snprintf(words, size, "%.120s, which is to be asked, doesn't answer",
+                       op->target.pinned);
+    }
+}
+
+enum error_code mongo_op_read_survivors(const struct mongo_op *op, struct driver_reading *ret,
+                                        struct error *error) {
+    bool committed;
+    memset(ret, 0, sizeof *ret);
+    const bson_t *config = scan_newest_config(&op->scan, &committed, error);
+    if (config == NULL) {
+        return error->code;
+    }
+    const struct scan_member *primary = scan_primary(&op->scan, &ret->primary_region);
+    ret->sync = committed ? DRIVER_SYNC_INSYNC : DRIVER_SYNC_PENDING;
+    (void)snprintf(ret->summary, sizeof ret->summary, "%.60s config %" PRIu64 ", primary %.120s",
+                   op->scan.set.name, op->scan.set.config.version,
+                   primary == NULL ? "none" : primary->host);
+    find_against(op, ret->against, sizeof ret->against);
+    return mongo_config_split(config, ret, error);
+}
+
+void mongo_op_force(struct mongo_op *op) {
+    struct driver_reading reading;
+    struct error error;
+    bson_t config;
+    if (mongo_op_read_survivors(op, &reading, &error) != ERROR_OK) {
+        mongo_op_answer_error(op, &error);
+        return;
+    }
+    if (reading.against[0] != '\0' || !mongo_op_is_as_expected(op, &reading)) {
+        mongo_op_answer_sent(op, DRIVER_REPLY_NOT_SENT, false,
+                             reading.against[0] != '\0'
+                                 ? reading.against
+                                 : "fence or config are not as they were: nothing was sent");
+        return;
+    }
+    if (mongo_config_join(op->after, op->fence_after, &config, &error) != ERROR_OK ||
+        !mongo_op_open_sender(op, op->target.pinned)) {
+        bson_destroy(&config);
+        (void)error_set(&error, ERROR_NO_MEMORY, "the config can't be written");
+        mongo_op_answer_error(op, &error);
+        return;
+    }
+    bson_t command = BSON_INITIALIZER;
+    BSON_APPEND_DOCUMENT(&command, "replSetReconfig", &config);
+    BSON_APPEND_BOOL(&command, "force", true);
+    mongo_op_send_once(op, "admin", &command, FORCE_TIMEOUT_MS, mongo_op_on_command_reply);
+    bson_destroy(&command);
+    bson_destroy(&config);
+}
