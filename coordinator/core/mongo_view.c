@@ -69,6 +69,7 @@ static void take_what_was_found(struct mongo_member *to, const struct mongo_memb
     to->hidden = configured.hidden;
     to->arbiter = configured.arbiter;
     to->delay_s = configured.delay_s;
+    to->kept_out = configured.kept_out;
     to->age_ms = older(from->age_ms, late_ms);
     to->optime_age_ms = older(from->optime_age_ms, late_ms);
 }

@@ -12,11 +12,9 @@
 #include <bson/bson.h>
 
 #include "driver/driver.h"
+#include "mongo/reply.h"
 
 #define MONGO_FENCE_TAG "noctua"
-/* On a member without a vote since a forced reconfiguration: "votes/priority", as it had them. */
-#define MONGO_WAS_TAG "noctua_was"
-
 /* Names of members. */
 struct mongo_hosts {
     uint32_t count;

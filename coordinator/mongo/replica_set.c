@@ -287,6 +287,7 @@ static void tell_member(const struct replica_set *set, const struct set_member *
     ret->hidden = from->config.hidden;
     ret->arbiter = from->config.arbiter;
     ret->delay_s = from->config.delay_s;
+    ret->kept_out = from->config.kept_out;
     ret->answers = from->answers;
     ret->writable = from->answers && from->writable;
     ret->state = from->answers ? from->state : MONGO_UNKNOWN;

@@ -185,6 +185,7 @@ static bool read_config_member(const bson_t *from, const char *tag,
         if (bson_iter_init_find(&iter, &tags, tag) && BSON_ITER_HOLDS_UTF8(&iter)) {
             field_copy_text(&iter, ret->tag, sizeof ret->tag);
         }
+        ret->kept_out = bson_iter_init_find(&iter, &tags, MONGO_WAS_TAG);
     }
     return true;
 }

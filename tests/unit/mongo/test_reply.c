@@ -201,7 +201,7 @@ static void newer_servers(void **state) {
         "{\"config\": {\"_id\": \"rs0\", \"version\": {\"$numberLong\": \"7\"}, \"term\": 2,"
         " \"members\": [{\"_id\": 0, \"host\": \"a:1\", \"priority\": 0.5, \"votes\": 1, "
         "\"secondaryDelaySecs\": {\"$numberLong\": \"3600\"}, \"hidden\": true, \"tags\": "
-        "{\"region\": \"us-east-1\", \"dc\": \"x\"}}, {\"_id\": 1, \"host\": \"b:1\", "
+        "{\"region\": \"us-east-1\", \"noctua_was\": \"1/2\"}}, {\"_id\": 1, \"host\": \"b:1\", "
         "\"priority\": "
         "0, \"votes\": 0, \"arbiterOnly\": true}, {\"_id\": 2}, {\"host\": \"c:1\"}, 3]}}")));
     assert_int_equal(config.version, 7);
@@ -210,6 +210,8 @@ static void newer_servers(void **state) {
     assert_int_equal(config.members[0].delay_s, 3600);
     assert_true(config.members[0].hidden);
     assert_string_equal(config.members[0].tag, "us-east-1");
+    assert_true(config.members[0].kept_out);
+    assert_false(config.members[1].kept_out);
     assert_false(config.members[1].votes);
     assert_true(config.members[1].arbiter);
 }

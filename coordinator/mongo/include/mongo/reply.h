@@ -53,8 +53,12 @@ struct mongo_config_member {
     char tag[MONGO_TAG_SIZE]; /* of the asked name; "": none */
     uint32_t priority_milli;
     bool votes, hidden, arbiter;
+    bool kept_out; /* has the tag MONGO_WAS_TAG */
     uint32_t delay_s;
 };
+
+/* Of a member without a vote since a forced reconfiguration: "votes/priority", as it had them. */
+#define MONGO_WAS_TAG "noctua_was"
 
 struct mongo_config {
     char set_name[NAME_SIZE];

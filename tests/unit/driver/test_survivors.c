@@ -1,0 +1,223 @@
+/* The config that is forced upon the survivors, the members that it left out coming back without a
+ * vote, and the vote that they get back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/text.h"
+#include "mongo_config.h"
+
+/* Two in the east, of which one is hidden, two in the west, an arbiter in the eu. */
+#define CONFIG                                                                                     \
+    "{\"_id\":\"rs0\",\"version\":3,\"members\":["                                                 \
+    "{\"_id\":0,\"host\":\"e1:1\",\"tags\":{\"region\":\"east\",\"rack\":\"r0\"},"                 \
+    "\"priority\":2,\"votes\":1},"                                                                 \
+    "{\"_id\":1,\"host\":\"e2:1\",\"tags\":{\"region\":\"east\",\"rack\":\"r1\"},"                 \
+    "\"priority\":0,\"votes\":0,\"hidden\":true},"                                                 \
+    "{\"_id\":2,\"host\":\"w1:1\",\"tags\":{\"region\":\"west\",\"rack\":\"r2\"}},"                \
+    "{\"_id\":3,\"host\":\"w2:1\",\"tags\":{\"region\":\"west\",\"rack\":\"r3\"},"                 \
+    "\"priority\":0.5},"                                                                           \
+    "{\"_id\":4,\"host\":\"x1:1\",\"arbiterOnly\":true,\"priority\":0}]}"
+
+static const struct mongo_hosts dead = {.count = 3, .hosts = {"e1:1", "e2:1", "x1:1"}};
+
+static struct driver_blob state_of(const char *json) {
+    struct driver_reading reading;
+    struct error error;
+    bson_error_t broken;
+    bson_t *config = bson_new_from_json((const uint8_t *)json, -1, &broken);
+    if (config == NULL) {
+        fail_msg("%s", broken.message);
+    }
+    assert_int_equal(mongo_config_split(config, &reading, &error), ERROR_OK);
+    bson_destroy(config);
+    return reading.state;
+}
+
+static const char *text_of(const struct driver_blob *state) {
+    static char text[4096];
+    bson_t config;
+    size_t length;
+    assert_true(bson_init_static(&config, state->bytes, state->size_bytes));
+    char *json = bson_as_relaxed_extended_json(&config, &length);
+    assert_non_null(json);
+    assert_true(length < sizeof text);
+    memcpy(text, json, length + 1);
+    bson_free(json);
+    return text;
+}
+
+#define assert_has(state, part) assert_non_null(strstr(text_of(state), part))
+#define assert_lacks(state, part) assert_null(strstr(text_of(state), part))
+
+static void force(const struct driver_blob *from, struct driver_blob *ret, char diff[256]) {
+    struct error error;
+    assert_int_equal(mongo_config_force(from, &dead, "region", "west", ret, diff, 256, &error),
+                     ERROR_OK);
+}
+
+static void test_survivors_only(void **state) {
+    (void)state;
+    const struct driver_blob before = state_of(CONFIG);
+    struct driver_blob forced;
+    char diff[256];
+    force(&before, &forced, diff);
+    assert_string_equal(diff, "e1:1 out, e2:1 out, x1:1 out, w1:1 1 -> 11, w2:1 0.5 -> 10");
+    assert_lacks(&forced, "e1:1");
+    assert_lacks(&forced, "x1:1");
+    assert_has(&forced, "\"members\" : [ { \"_id\" : 2, \"host\" : \"w1:1\", \"tags\" : { "
+                        "\"region\" : \"west\", \"rack\" : \"r2\" }, \"priority\" : 11.0 }");
+    assert_int_equal(mongo_config_version(&forced), 3);
+    /* Arrays count from 0 again: another reader may go by the keys. */
+    bson_t config;
+    bson_iter_t iter;
+    bson_iter_t at;
+    assert_true(bson_init_static(&config, forced.bytes, forced.size_bytes));
+    assert_true(bson_iter_init(&iter, &config) &&
+                bson_iter_find_descendant(&iter, "members.1.host", &at));
+    assert_string_equal(bson_iter_utf8(&at, NULL), "w2:1");
+}
+
+static void test_nobody_left_in_the_region(void **state) {
+    (void)state;
+    const struct driver_blob before = state_of(CONFIG);
+    struct driver_blob forced;
+    struct error error;
+    char diff[256];
+    const struct mongo_hosts west = {.count = 2, .hosts = {"w1:1", "w2:1"}};
+    assert_int_equal(mongo_config_force(&before, &west, "region", "west", &forced, diff,
+                                        sizeof diff, &error),
+                     ERROR_NOT_FOUND);
+}
+
+static void keep(const struct driver_blob *now, const struct driver_blob *before,
+                 struct driver_blob *ret, char diff[256]) {
+    struct error error;
+    assert_int_equal(mongo_config_keep(now, before, ret, diff, 256, &error), ERROR_OK);
+}
+
+static void test_kept_without_a_vote(void **state) {
+    (void)state;
+    const struct driver_blob before = state_of(CONFIG);
+    struct driver_blob forced;
+    struct driver_blob kept;
+    struct driver_blob again;
+    char diff[256];
+    force(&before, &forced, diff);
+    keep(&forced, &before, &kept, diff);
+    assert_string_equal(diff, "e1:1 in without a vote, e2:1 in without a vote, x1:1 stays out: "
+                              "rs.addArb");
+    /* Behind the survivors, with its other tags, and with what it had. */
+    assert_has(&kept, "\"priority\" : 10.0 }, { \"_id\" : 0, \"host\" : \"e1:1\", \"tags\" : { "
+                      "\"region\" : \"east\", \"rack\" : \"r0\", \"noctua_was\" : \"1/2\" }, "
+                      "\"priority\" : 0, \"votes\" : 0 }");
+    /* One that had neither vote nor priority is as it was. */
+    assert_has(&kept, "\"host\" : \"e2:1\", \"tags\" : { \"region\" : \"east\", \"rack\" : \"r1\" "
+                      "}, \"priority\" : 0, \"votes\" : 0, \"hidden\" : true }");
+    assert_lacks(&kept, "x1:1");
+    /* Done again it changes nothing but what a person must do. */
+    keep(&kept, &before, &again, diff);
+    assert_string_equal(diff, "x1:1 stays out: rs.addArb");
+    assert_int_equal(again.size_bytes, kept.size_bytes);
+    assert_memory_equal(again.bytes, kept.bytes, kept.size_bytes);
+}
+
+/* Forced again before anybody had a vote back: what they had first is what counts. */
+static void test_kept_twice(void **state) {
+    (void)state;
+    const struct driver_blob before = state_of(CONFIG);
+    struct driver_blob forced;
+    struct driver_blob kept;
+    struct driver_blob forced_again;
+    struct driver_blob kept_again;
+    char diff[256];
+    force(&before, &forced, diff);
+    keep(&forced, &before, &kept, diff);
+    force(&kept, &forced_again, diff);
+    assert_lacks(&forced_again, "e1:1");
+    keep(&forced_again, &kept, &kept_again, diff);
+    assert_has(&kept_again, "\"noctua_was\" : \"1/2\"");
+}
+
+static enum error_code readmit(const struct driver_blob *from, const char *host,
+                               struct driver_blob *ret, char diff[256]) {
+    struct error error;
+    return mongo_config_readmit(from, host, "region", "west", ret, diff, 256, &error);
+}
+
+static void test_readmitted(void **state) {
+    (void)state;
+    const struct driver_blob before = state_of(CONFIG);
+    struct driver_blob forced;
+    struct driver_blob kept;
+    struct driver_blob readmitted;
+    struct driver_blob again;
+    char diff[256];
+    force(&before, &forced, diff);
+    keep(&forced, &before, &kept, diff);
+    assert_int_equal(readmit(&kept, "e1:1", &readmitted, diff), ERROR_OK);
+    /* The region that serves still comes first. */
+    assert_string_equal(diff, "e1:1 has its vote back, e1:1 2 -> 1");
+    assert_has(&readmitted, "\"host\" : \"e1:1\", \"tags\" : { \"region\" : \"east\", \"rack\" : "
+                            "\"r0\" }, \"priority\" : 1, \"votes\" : 1 }");
+    assert_int_equal(readmit(&readmitted, "e1:1", &again, diff), ERROR_NOT_FOUND);
+    assert_int_equal(readmit(&kept, "e2:1", &again, diff), ERROR_NOT_FOUND);
+    assert_int_equal(readmit(&kept, "e9:1", &again, diff), ERROR_NOT_FOUND);
+}
+
+static void test_what_the_tag_may_say(void **state) {
+    (void)state;
+    static const struct {
+        const char *was;
+        enum error_code error;
+    } rows[] = {{"1/2", ERROR_OK},          {"1/0.5", ERROR_OK},        {"0/0", ERROR_OK},
+                {"", ERROR_NOT_FOUND},      {"1", ERROR_NOT_FOUND},     {"1/", ERROR_NOT_FOUND},
+                {"2/1", ERROR_NOT_FOUND},   {"1/-1", ERROR_NOT_FOUND},  {"1/x", ERROR_NOT_FOUND},
+                {"1/2x", ERROR_NOT_FOUND},  {"1/1001", ERROR_NOT_FOUND}, {"-1/1", ERROR_NOT_FOUND},
+                {"1/nan", ERROR_NOT_FOUND}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char json[512];
+        char diff[256];
+        struct driver_blob ret;
+        (void)snprintf(json, sizeof json,
+                       "{\"version\":1,\"members\":[{\"host\":\"w:1\",\"tags\":{\"region\":"
+                       "\"west\"}},{\"host\":\"e:1\",\"priority\":0,\"votes\":0,\"tags\":{"
+                       "\"noctua_was\":\"%s\"}}]}",
+                       rows[i].was);
+        const struct driver_blob from = state_of(json);
+        assert_int_equal(readmit(&from, "e:1", &ret, diff), rows[i].error);
+    }
+}
+
+static void test_what_is_no_config(void **state) {
+    (void)state;
+    const struct driver_blob rubbish = {.size_bytes = 3, .bytes = {1, 2, 3}};
+    const struct driver_blob good = state_of(CONFIG);
+    struct driver_blob ret;
+    struct error error;
+    char diff[256];
+    assert_int_equal(
+        mongo_config_force(&rubbish, &dead, "region", "west", &ret, diff, sizeof diff, &error),
+        ERROR_CORRUPT);
+    assert_int_equal(mongo_config_keep(&rubbish, &good, &ret, diff, sizeof diff, &error),
+                     ERROR_CORRUPT);
+    assert_int_equal(mongo_config_keep(&good, &rubbish, &ret, diff, sizeof diff, &error),
+                     ERROR_CORRUPT);
+    assert_int_equal(
+        mongo_config_readmit(&rubbish, "e1:1", "region", "west", &ret, diff, sizeof diff, &error),
+        ERROR_CORRUPT);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_survivors_only),       cmocka_unit_test(test_nobody_left_in_the_region),
+        cmocka_unit_test(test_kept_without_a_vote),  cmocka_unit_test(test_kept_twice),
+        cmocka_unit_test(test_readmitted),           cmocka_unit_test(test_what_the_tag_may_say),
+        cmocka_unit_test(test_what_is_no_config),
+    };
+    return cmocka_run_group_tests_name("survivors", tests, NULL, NULL);
+}
