@@ -355,13 +355,7 @@ static json_t *set_target(const struct spec_service *spec, enum step_kind kind,
                    ? document_text(name)
                    : document_format("%s %s", name, view->facts.members[verdict.member].host);
     case STEP_READMIT:
-        for (uint32_t i = 0; i < view->facts.member_count; i++) {
-            if ((view->readmit >> i & 1) != 0) {
-                return document_format("%s %s", name, view->facts.members[i].host);
-            }
-        }
-        return document_text(name);
-    case STEP_KEEP:
+        return document_format("%s %s", name, view->readmit);
     case STEP_PREFER:
         return document_format("%s (reconfig)", name);
     case STEP_WRITE:
@@ -390,7 +384,6 @@ json_t *document_step_target(const struct state *state, uint32_t service, enum s
     case STEP_PROMOTE:
     case STEP_WRITE:
     case STEP_FORCE:
-    case STEP_KEEP:
     case STEP_READMIT:
         return set_target(spec, kind, view, to);
     case STEP_ADOPT:

@@ -46,13 +46,9 @@ static void set_change(json_t *row, const struct api_facts *facts,
         document_set(row, "now", document_text("no majority"));
         document_set(row, "then", document_text("survivors only"));
         break;
-    case STEP_KEEP:
-        document_set(row, "now", document_text("left out"));
-        document_set(row, "then", document_text("in, no vote"));
-        break;
     case STEP_READMIT:
         document_set(row, "now", document_text("no vote"));
-        document_set(row, "then", document_text("votes"));
+        document_set(row, "then", document_text("back"));
         break;
     case STEP_PREFER:
     case STEP_SWITCH:

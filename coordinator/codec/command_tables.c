@@ -53,6 +53,13 @@ static const struct bind_row blob_rows[] = {
 };
 const struct bind_table blob_table = BIND_TABLE(struct blob, noctua__blob__descriptor, blob_rows);
 
+static const struct bind_row left_out_rows[] = {
+    ROW_TEXT(struct left_out, host),
+    ROW_BYTES(struct left_out, document, size_bytes, false),
+};
+const struct bind_table left_out_table =
+    BIND_TABLE(struct left_out, noctua__left_out__descriptor, left_out_rows);
+
 static const struct bind_row origin_rows[] = {
     ROW_OPAQUE(struct command_origin, client_id),
     ROW_INDEX(struct command_origin, sequence),
@@ -168,6 +175,7 @@ static const struct bind_row step_command_rows[] = {
     ROW_TEXT(struct command_step, detail),
     ROW_MESSAGE(struct command_step, before, blob_table),
     ROW_MESSAGE(struct command_step, after, blob_table),
+    ROW_COUNTED(struct command_step, left_out, left_out_count, left_out_table),
 };
 static const struct bind_table step_command_table =
     BIND_TABLE(struct command_step, noctua__step_command__descriptor, step_command_rows);

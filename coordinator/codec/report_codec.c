@@ -113,7 +113,7 @@ static const struct bind_row mongo_view_rows[] = {
     ROW_MESSAGE(struct mongo_view, head, mongo_optime_table),
     ROW_ANY(struct mongo_view, head_age_ms),
     ROW_ANY(struct mongo_view, dead),
-    ROW_ANY(struct mongo_view, readmit),
+    ROW_TEXT(struct mongo_view, readmit),
 };
 const struct bind_table mongo_view_table =
     BIND_TABLE(struct mongo_view, noctua__mongo_view__descriptor, mongo_view_rows);

@@ -22,6 +22,7 @@ extern const struct bind_table cited_report_table;
 extern const struct bind_table plan_step_table;
 extern const struct bind_table plan_table;
 extern const struct bind_table blob_table;
+extern const struct bind_table left_out_table;
 extern const struct bind_table origin_table;
 extern const struct bind_table configured_node_table;
 /* The table of a kind of command, bound to the member of struct command's union; NULL: none (SPEC

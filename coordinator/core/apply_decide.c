@@ -192,7 +192,7 @@ static enum core_error check_automatic_gates(const struct apply *a) {
             return CORE_GATE;
         }
     }
-    if (c->mongo.dead != 0 || c->mongo.readmit != 0 ||
+    if (c->mongo.dead != 0 || c->mongo.readmit[0] != '\0' ||
         !set_may_move(state, c->service, c->to, 0, &c->mongo)) {
         return CORE_GATE;
     }
@@ -351,14 +351,13 @@ static enum core_error check_move(const struct apply *a, uint32_t service, uint3
         return CORE_NO_REGION;
     }
     /* A person's word about members says what it is for, or nothing. */
-    const struct spec_mongo *mongo = &state->spec.services[service].mongo;
     struct mongo_verdict verdict;
-    mongo_judge(mongo, &c->mongo, to, &verdict);
+    mongo_judge(&state->spec.services[service].mongo, &c->mongo, to, &verdict);
     if ((c->mongo.dead != 0 && !(verdict.declared && execution_kind_moves(c->kind))) ||
-        (c->mongo.readmit != 0) != (c->kind == EXECUTION_READMIT)) {
+        (c->mongo.readmit[0] != '\0') != (c->kind == EXECUTION_READMIT)) {
         return CORE_GATE;
     }
-    if (c->kind == EXECUTION_READMIT && mongo_readmit_refusal(mongo, &c->mongo) != NULL) {
+    if (c->kind == EXECUTION_READMIT && mongo_readmit_refusal(state, service, &c->mongo) != NULL) {
         return CORE_GATE;
     }
     if (execution_kind_moves(c->kind) &&

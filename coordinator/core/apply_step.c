@@ -42,13 +42,11 @@ static enum core_error check_fence(const struct apply *a, const struct service *
         return CORE_NO_FENCE;
     }
     uint64_t incarnation = a->state->incarnation;
-    if (ours && fence.incarnation > incarnation) {
+    if ((same_service && !fence_is_before(&fence, incarnation, service->execution.epoch)) ||
+        (ours && fence.incarnation > incarnation)) {
         return CORE_CHANGED;
     }
-    bool before = same_service && (fence_is_before(&fence, incarnation, service->execution.epoch) ||
-                                   fence_is_of_forced(&fence, &service->execution, incarnation,
-                                                      a->command->step.step));
-    return same_service && !before ? CORE_CHANGED : CORE_OK;
+    return CORE_OK;
 }
 
 /* The beginning: what DECIDE rested on must still be fresh, by the same leader's own stopwatch. The
@@ -139,6 +137,65 @@ static uint32_t blobs_free(const struct state *state) {
     return count;
 }
 
+static void left_out_remove(struct service *service, const char *host) {
+    for (uint32_t i = 0; i < service->left_out_count; i++) {
+        if (text_equal(service->left_out[i].host, host)) {
+            service->left_out_count--;
+            memmove(&service->left_out[i], &service->left_out[i + 1],
+                    (service->left_out_count - i) * sizeof service->left_out[0]);
+            memset(&service->left_out[service->left_out_count], 0, sizeof service->left_out[0]);
+            return;
+        }
+    }
+}
+
+static bool is_left_out(const struct command_step *c, const char *host) {
+    bool found = false;
+    for (uint32_t i = 0; i < c->left_out_count; i++) {
+        found = found || text_equal(c->left_out[i].host, host);
+    }
+    return found;
+}
+
+/* Just those that were declared dead, each with a document; and room for them. */
+static enum core_error check_left_out(const struct service *service, const struct step *step,
+                                      const struct command_step *c) {
+    if (step->kind != STEP_FORCE) {
+        return c->left_out_count == 0 ? CORE_OK : CORE_MALFORMED;
+    }
+    const struct mongo_view *view = &service->execution.mongo;
+    uint32_t dead = 0;
+    for (uint32_t i = 0; i < view->facts.member_count; i++) {
+        bool declared = (view->dead >> i & 1) != 0;
+        dead += declared;
+        if (is_left_out(c, view->facts.members[i].host) != declared) {
+            return CORE_MALFORMED;
+        }
+    }
+    for (uint32_t i = 0; i < c->left_out_count; i++) {
+        uint32_t size = c->left_out[i].size_bytes;
+        if (size == 0 || size > LEFT_OUT_SIZE) {
+            return CORE_MALFORMED;
+        }
+    }
+    return dead == c->left_out_count ? CORE_OK : CORE_MALFORMED;
+}
+
+/* What was said of a member before is forgotten: it is in the config now, or said anew. Older ones
+ * make room. */
+static void take_left_out(struct service *service, const struct command_step *c) {
+    const struct mongo_facts *facts = &service->execution.mongo.facts;
+    for (uint32_t i = 0; i < facts->member_count; i++) {
+        left_out_remove(service, facts->members[i].host);
+    }
+    while (service->left_out_count + c->left_out_count > MONGO_MEMBER_MAX) {
+        left_out_remove(service, service->left_out[0].host);
+    }
+    for (uint32_t i = 0; i < c->left_out_count; i++) {
+        service->left_out[service->left_out_count++] = c->left_out[i];
+    }
+}
+
 static enum core_error check_intent(const struct apply *a, const struct service *service,
                                     const struct step *step) {
     const struct command_step *c = &a->command->step;
@@ -161,6 +218,10 @@ static enum core_error check_intent(const struct apply *a, const struct service 
     if (step_has_states(step->kind) && blobs_free(a->state) < 2) {
         return CORE_LIMIT;
     }
+    error = check_left_out(service, step, c);
+    if (error != CORE_OK) {
+        return error;
+    }
     return check_start(a, service, step);
 }
 
@@ -182,6 +243,9 @@ enum core_error apply_intent(struct apply *a) {
     if (step_has_states(step->kind)) {
         step->state_before = blob_take(a->state, &c->before);
         step->state_after = blob_take(a->state, &c->after);
+    }
+    if (step->kind == STEP_FORCE) {
+        take_left_out(service, c);
     }
     memcpy(step->detail, c->detail, sizeof step->detail);
     step_event(a, EVENT_INTENT, step);
@@ -299,17 +363,13 @@ static bool outcome_is_proved(const struct state *state, uint32_t service_index,
     }
 }
 
-/* What a forced config left out is read from what was there before it, until the members are kept:
- * the move's end drops it at the latest. */
 void step_end(struct apply *a, struct step *step, enum step_phase phase) {
     step->phase = phase;
     step->ended_wall_ms = a->command->wall_ms;
     if (step->started_wall_ms == 0) {
         step->started_wall_ms = step->ended_wall_ms;
     }
-    if (step->kind != STEP_FORCE || phase != STEP_DONE) {
-        blob_drop(a->state, &step->state_before);
-    }
+    blob_drop(a->state, &step->state_before);
     blob_drop(a->state, &step->state_after);
 }
 
@@ -347,6 +407,9 @@ enum core_error apply_outcome(struct apply *a) {
     if (step->kind == STEP_SETTLE && row->to == STEP_DONE) {
         debt_remove(service, step->debt_eid);
         step_event(a, EVENT_DEBT_SETTLED, step);
+    }
+    if (step->kind == STEP_READMIT && row->to == STEP_DONE) {
+        left_out_remove(service, service->execution.mongo.readmit);
     }
     if ((row->to == STEP_UNKNOWN || row->to == STEP_REFUSED) &&
         step_is_overtaken(a->state, c->service, c->step, c->fence)) {
@@ -441,9 +504,6 @@ static void execution_end(struct apply *a, uint32_t service) {
     execution->phase = EXECUTION_ENDED;
     execution->result = result_of(execution);
     execution->end_wall_ms = a->command->wall_ms;
-    for (uint32_t i = 0; i < execution->step_count; i++) {
-        blob_drop(a->state, &execution->steps[i].state_before);
-    }
     bool through = execution->result == RESULT_DONE || execution->result == RESULT_RELEASED;
     if (s->active == execution->to && lease_was_outlasted(execution)) {
         /* What stands now was granted by this spec. */

@@ -130,14 +130,6 @@ bool fence_is_before(const struct fence *fence, uint64_t incarnation, uint64_t e
            (fence->incarnation == incarnation && fence->epoch < epoch);
 }
 
-bool fence_is_of_forced(const struct fence *fence, const struct execution *execution,
-                        uint64_t incarnation, uint32_t step) {
-    return execution->steps[step].kind == STEP_KEEP && fence->incarnation == incarnation &&
-           fence->epoch == execution->epoch && fence->step < step && !fence->burnt &&
-           execution->steps[fence->step].kind == STEP_FORCE &&
-           execution->steps[fence->step].phase == STEP_DONE;
-}
-
 bool fence_is_after(const struct fence *fence, uint64_t incarnation, uint64_t epoch) {
     return fence->incarnation > incarnation ||
            (fence->incarnation == incarnation && fence->epoch > epoch);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/text.h"
+
 /* From here on the order of configs is (term, version), and one voter changes at a time. */
 #define SAFE_RECONFIG_VERSION 404
 
@@ -220,26 +222,38 @@ void mongo_read_gates(const struct spec_mongo *mongo, const struct mongo_view *v
     }
 }
 
-const char *mongo_readmit_refusal(const struct spec_mongo *mongo, const struct mongo_view *view) {
+static bool was_left_out(const struct service *service, const char *host) {
+    for (uint32_t i = 0; i < service->left_out_count; i++) {
+        if (text_equal(service->left_out[i].host, host)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *mongo_readmit_refusal(const struct state *state, uint32_t service,
+                                  const struct mongo_view *view) {
+    const struct spec_mongo *mongo = &state->spec.services[service].mongo;
     const struct mongo_facts *facts = &view->facts;
+    const struct mongo_member *member = NULL;
     struct mongo_verdict verdict;
-    uint32_t place = 0;
-    while (place < facts->member_count && (view->readmit >> place & 1) == 0) {
-        place++;
+    for (uint32_t i = 0; i < facts->member_count; i++) {
+        if (text_equal(facts->members[i].host, view->readmit)) {
+            member = &facts->members[i];
+        }
     }
-    if (place == facts->member_count || view->readmit >> place != 1) {
-        return "the set has no such member";
+    if (member == NULL && !was_left_out(&state->services[service], view->readmit)) {
+        return "it is no member of the set, and none that a forced reconfiguration left out";
     }
-    const struct mongo_member *member = &facts->members[place];
-    if (!member->kept_out) {
-        return "it wasn't put out by a forced reconfiguration: it has what its config says";
+    if (member != NULL && !member->kept_out) {
+        return "it is in the set with all that its config says";
     }
-    mongo_judge(mongo, view, member->region, &verdict);
+    mongo_judge(mongo, view, NONE_INDEX, &verdict);
     if (view->primary == NONE_INDEX || verdict.voters_alive < verdict.need) {
         return "the set has no primary, or no majority: nothing can be changed now";
     }
-    if (member->arbiter) {
-        return member->answers && member->state == MONGO_ARBITER ? NULL : "it doesn't answer";
+    if (member == NULL) {
+        return NULL; /* whether it answers, the driver asks */
     }
     if (!member->answers || member->state != MONGO_SECONDARY) {
         return "it is no secondary yet: it has to catch up, or to be looked at, first";

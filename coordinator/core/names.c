@@ -59,8 +59,8 @@ const char *execution_result_text(enum execution_result result) {
 }
 
 const char *step_kind_text(enum step_kind kind) {
-    static const char *const words[] = {"settle", "adopt",   "switch", "dns",   "lease", "unmark",
-                                        "prefer", "promote", "write",  "force", "keep",  "readmit"};
+    static const char *const words[] = {"settle", "adopt",   "switch", "dns",   "lease",  "unmark",
+                                        "prefer", "promote", "write",  "force", "readmit"};
     return WORD(words, kind);
 }
 

@@ -31,7 +31,7 @@ static uint32_t add_numbered(struct plan *plan, const char *word, enum step_kind
 }
 
 _Static_assert(ZONE_MAX < 9 && DEBT_MAX < 9, "one digit is enough for a step's name");
-_Static_assert(1 + DEBT_MAX + ZONE_MAX + 1 + 5 <= STEP_MAX, "every derived plan fits");
+_Static_assert(1 + DEBT_MAX + ZONE_MAX + 1 + 4 <= STEP_MAX, "every derived plan fits");
 
 static uint64_t bit_of(uint32_t step) {
     return UINT64_C(1) << step;
@@ -71,7 +71,7 @@ enum promotion {
     PROMOTION_THERE,  /* the primary is in the region already: prefer, write */
     PROMOTION_LAST,   /* prefer, promote, write */
     PROMOTION_FIRST,  /* promote, write; prefer beside it */
-    PROMOTION_FORCED, /* force, promote, write; keep beside it */
+    PROMOTION_FORCED, /* force, promote, write */
     PROMOTION_CANNOT
 };
 
@@ -103,9 +103,10 @@ static enum promotion promotion_of(const struct spec_service *spec, enum executi
     }
 }
 
-static bool may_readmit(const struct spec_service *spec, const struct mongo_view *view) {
-    return spec->mongo.used && view != NULL && view->dead == 0 &&
-           mongo_readmit_refusal(&spec->mongo, view) == NULL;
+static bool may_readmit(const struct state *state, uint32_t service,
+                        const struct mongo_view *view) {
+    return state->spec.services[service].mongo.used && view != NULL && view->dead == 0 &&
+           mongo_readmit_refusal(state, service, view) == NULL;
 }
 
 /* Returns what the switch waits for. */
@@ -125,8 +126,6 @@ static uint64_t add_promotion(enum promotion promotion, uint64_t before, struct 
     uint64_t write = bit_of(add_on_set(plan, "write", STEP_WRITE, before));
     if (promotion == PROMOTION_FIRST) {
         (void)add_on_set(plan, "prefer", STEP_PREFER, before);
-    } else if (promotion == PROMOTION_FORCED) {
-        (void)add_on_set(plan, "keep", STEP_KEEP, before | write);
     }
     return before | write;
 }
@@ -144,7 +143,7 @@ enum core_error policy_plan(const struct state *state, uint32_t service, enum ex
     const struct spec_service *spec = &state->spec.services[service];
     enum promotion promotion = promotion_of(spec, kind, to, view);
     bool readmits = kind == EXECUTION_READMIT;
-    if (promotion == PROMOTION_CANNOT || (readmits && !may_readmit(spec, view))) {
+    if (promotion == PROMOTION_CANNOT || (readmits && !may_readmit(state, service, view))) {
         return CORE_GATE;
     }
     uint64_t before = 0; /* steps that everything behind them needs */
@@ -183,7 +182,7 @@ enum core_error policy_plan(const struct state *state, uint32_t service, enum ex
 struct plan_facts {
     uint64_t settles, marks, switches, dns, leases;       /* bits of steps */
     uint64_t prefers, promotes, writes;                   /* likewise */
-    uint64_t forces, keeps, readmits;                     /* likewise */
+    uint64_t forces, readmits;                            /* likewise */
     uint32_t zones_dns, zones_adopt, zones_unmark, debts; /* bits of zones and debts */
 };
 
@@ -229,8 +228,6 @@ static bool read_step(const struct plan *plan, uint32_t i, const struct spec_ser
         return read_only_one(&facts->writes, bit, of_set);
     case STEP_FORCE:
         return read_only_one(&facts->forces, bit, of_set);
-    case STEP_KEEP:
-        return read_only_one(&facts->keeps, bit, of_set);
     case STEP_READMIT:
         return read_only_one(&facts->readmits, bit, of_set);
     case STEP_DNS:
@@ -298,8 +295,7 @@ static bool promotion_is_sound(const struct plan *plan, const struct plan_facts 
     bool forced = promotion == PROMOTION_FORCED;
     bool any = promotion != PROMOTION_NONE;
     if ((facts->promotes != 0) != promotes || (facts->prefers != 0) != (any && !forced) ||
-        (facts->writes != 0) != any || (facts->forces != 0) != forced ||
-        (facts->keeps != 0) != forced) {
+        (facts->writes != 0) != any || (facts->forces != 0) != forced) {
         return false;
     }
     switch (promotion) {
@@ -308,8 +304,7 @@ static bool promotion_is_sound(const struct plan *plan, const struct plan_facts 
     case PROMOTION_FIRST:
         return (needs_of(plan, facts->prefers) & facts->promotes) != 0;
     case PROMOTION_FORCED:
-        return (needs_of(plan, facts->promotes) & facts->forces) != 0 &&
-               (needs_of(plan, facts->keeps) & facts->writes) != 0;
+        return (needs_of(plan, facts->promotes) & facts->forces) != 0;
     default:
         return true;
     }
@@ -322,7 +317,7 @@ bool plan_is_sound(const struct state *state, uint32_t service, enum execution_k
     enum promotion promotion = promotion_of(spec, kind, to, view);
     bool readmits = kind == EXECUTION_READMIT;
     if (plan->count == 0 || plan->count > STEP_MAX || promotion == PROMOTION_CANNOT ||
-        (readmits && !may_readmit(spec, view))) {
+        (readmits && !may_readmit(state, service, view))) {
         return false;
     }
     uint32_t debt_count = state->services[service].debt_count;

@@ -159,6 +159,11 @@ static enum error_code read_config(const struct mongo_op *op, struct driver_read
     (void)snprintf(ret->summary, sizeof ret->summary, "%.60s config %" PRIu64 ", primary %.120s",
                    op->scan.set.name, op->scan.set.config.version,
                    primary == NULL ? "none" : primary->host);
+    /* One that hangs would hold the reconfiguration up, for up to a minute and a half. */
+    if (op->target.change == DRIVER_SET_READMIT && !mongo_op_answers(op, op->target.hosts[0])) {
+        (void)snprintf(ret->against, sizeof ret->against, "%.120s doesn't answer: start it first",
+                       op->target.hosts[0]);
+    }
     return mongo_config_split(config, ret, error);
 }
 
@@ -200,9 +205,11 @@ static void after_scan_to_send(struct mongo_op *op) {
         mongo_op_answer_error(op, &error);
         return;
     }
-    if (!mongo_op_is_as_expected(op, &reading)) {
+    if (reading.against[0] != '\0' || !mongo_op_is_as_expected(op, &reading)) {
         mongo_op_answer_sent(op, DRIVER_REPLY_REFUSED, false,
-                             "fence or config are not as they were: nothing was sent");
+                             reading.against[0] != '\0'
+                                 ? reading.against
+                                 : "fence or config are not as they were: nothing was sent");
         return;
     }
     const struct driver_blob *state = op->has_states ? op->after : &reading.state;
@@ -361,8 +368,7 @@ enum error_code mongo_driver_create(const struct mongo_driver_options *options,
 }
 
 enum error_code mongo_driver_desired(const struct driver_target *target,
-                                     const struct driver_blob *as_read,
-                                     const struct driver_blob *earlier, struct driver_blob *ret,
+                                     const struct driver_blob *as_read, struct driver_blob *ret,
                                      char *diff, size_t diff_size, struct error *error) {
     const char *tag = target->set.region_tag;
     const char *region = target->regions[target->to];
@@ -371,15 +377,20 @@ enum error_code mongo_driver_desired(const struct driver_target *target,
     case DRIVER_SET_FORCE:
         memcpy(dead.hosts, target->hosts, sizeof dead.hosts);
         return mongo_config_force(as_read, &dead, tag, region, ret, diff, diff_size, error);
-    case DRIVER_SET_KEEP:
-        return earlier == NULL ? error_set(error, ERROR_NOT_FOUND,
-                                           "what the forced config left out isn't known")
-                               : mongo_config_keep(as_read, earlier, ret, diff, diff_size, error);
     case DRIVER_SET_READMIT:
-        return mongo_config_readmit(as_read, target->hosts[0], tag, region, ret, diff, diff_size,
-                                    error);
+        return mongo_config_readmit(as_read, target->hosts[0], &target->left_out, tag, region, ret,
+                                    diff, diff_size, error);
     case DRIVER_SET_PREFER:
         break;
     }
     return mongo_config_prefer(as_read, tag, region, ret, diff, diff_size, error);
+}
+
+enum error_code mongo_driver_left_out(const struct driver_target *target,
+                                      const struct driver_blob *as_read,
+                                      struct left_out list[MONGO_MEMBER_MAX], uint32_t *ret_count,
+                                      struct error *error) {
+    struct mongo_hosts dead = {.count = target->host_count};
+    memcpy(dead.hosts, target->hosts, sizeof dead.hosts);
+    return mongo_config_left_out(as_read, &dead, list, ret_count, error);
 }

@@ -47,17 +47,19 @@ enum error_code mongo_config_force(const struct driver_blob *state, const struct
                                    struct driver_blob *ret, char *diff, size_t diff_size,
                                    struct error *error);
 
-/* The same state with those members of an earlier one that it lacks: without votes and priority,
- * what they had in the tag MONGO_WAS_TAG. No arbiters: servers take none without a vote. */
-enum error_code mongo_config_keep(const struct driver_blob *state,
-                                  const struct driver_blob *earlier, struct driver_blob *ret,
-                                  char *diff, size_t diff_size, struct error *error);
+/* The documents of the dead in it. */
+enum error_code mongo_config_left_out(const struct driver_blob *state,
+                                      const struct mongo_hosts *dead,
+                                      struct left_out list[MONGO_MEMBER_MAX], uint32_t *ret_count,
+                                      struct error *error);
 
-/* The same state with what one of those had, the members of one region first. ERROR_NOT_FOUND: it
- * has no such tag. */
+/* The same state with one that was left out again: behind the others, without vote and priority,
+ * what it had in the tag MONGO_WAS_TAG (an arbiter with its vote: servers take none without). When
+ * it is there already, with what that tag says, and without the tag. The members of one region stay
+ * first. ERROR_NOT_FOUND: neither a document nor a tag tells what it had. */
 enum error_code mongo_config_readmit(const struct driver_blob *state, const char *host,
-                                     const char *region_tag, const char *region,
-                                     struct driver_blob *ret, char *diff, size_t diff_size,
-                                     struct error *error);
+                                     const struct left_out *left_out, const char *region_tag,
+                                     const char *region, struct driver_blob *ret, char *diff,
+                                     size_t diff_size, struct error *error);
 
 #endif

@@ -171,75 +171,35 @@ enum error_code mongo_config_force(const struct driver_blob *state, const struct
                : prefer_in(&survivors, region_tag, region, ret, diff, diff_size, error);
 }
 
-/* "votes/priority", as it had them. */
-struct was {
-    char text[32];
-};
-
-static bool has_member(const bson_t *members, const char *host) {
-    bson_iter_t iter;
-    bson_t member;
-    if (!bson_iter_init(&iter, members)) {
-        return false;
-    }
-    while (bson_iter_next(&iter)) {
-        const char *there = config_view_inner(&iter, &member) ? config_text(&member, "host") : NULL;
-        if (there != NULL && text_equal(there, host)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-enum error_code mongo_config_keep(const struct driver_blob *state,
-                                  const struct driver_blob *earlier, struct driver_blob *ret,
-                                  char *diff, size_t diff_size, struct error *error) {
+enum error_code mongo_config_left_out(const struct driver_blob *state,
+                                      const struct mongo_hosts *dead,
+                                      struct left_out list[MONGO_MEMBER_MAX], uint32_t *ret_count,
+                                      struct error *error) {
     bson_t config;
     bson_t members;
-    bson_t config_before;
-    bson_t members_before;
     bson_iter_t iter;
-    struct member_rewrite wanted[CONFIG_MEMBER_MAX];
-    struct was was[CONFIG_MEMBER_MAX];
-    uint32_t place = 0;
-    diff[0] = '\0';
-    memset(wanted, 0, sizeof wanted);
+    *ret_count = 0;
     if (!config_view_state(state, &config) || !config_view_members(&config, &members) ||
-        !config_view_state(earlier, &config_before) ||
-        !config_view_members(&config_before, &members_before) ||
-        !bson_iter_init(&iter, &members_before)) {
+        !bson_iter_init(&iter, &members)) {
         return config_is_none(error);
     }
-    for (; bson_iter_next(&iter); place++) {
+    while (bson_iter_next(&iter)) {
         bson_t member;
-        if (place == CONFIG_MEMBER_MAX || !config_view_inner(&iter, &member)) {
-            return config_is_none(error);
-        }
-        const char *host = config_text(&member, "host");
-        struct member_rewrite *change = &wanted[place];
-        if (host == NULL || has_member(&members, host)) {
-            change->left_out = true;
+        const char *host = config_view_inner(&iter, &member) ? config_text(&member, "host") : NULL;
+        if (!is_one_of(host, dead)) {
             continue;
         }
-        if (config_is_arbiter(&member)) { /* the server takes none without a vote */
-            change->left_out = true;
-            note(diff, diff_size, host, "stays out: rs.addArb");
-            continue;
+        if (*ret_count == MONGO_MEMBER_MAX || member.len > LEFT_OUT_SIZE) {
+            return error_set(error, ERROR_LIMIT, "%.128s has %u bytes in the config, at most %d",
+                             host, member.len, LEFT_OUT_SIZE);
         }
-        int32_t votes = config_votes(&member);
-        double priority = config_priority(&member);
-        (void)snprintf(was[place].text, sizeof was[place].text, "%" PRId32 "/%g", votes, priority);
-        *change = (struct member_rewrite){.sets_votes = true,
-                                          .sets_priority = true,
-                                          .sets_was = votes != 0 || priority > 0,
-                                          .was = was[place].text};
-        note(diff, diff_size, host, "in without a vote");
+        struct left_out *at = &list[(*ret_count)++];
+        memset(at, 0, sizeof *at);
+        (void)TEXT_COPY(at->host, host);
+        at->size_bytes = member.len;
+        memcpy(at->document, bson_get_data(&member), member.len);
     }
-    const struct rewrite how = {.keeps_fence = true,
-                                .keeps_term = true,
-                                .others = &members_before,
-                                .others_rewrite = wanted};
-    return rewrite_state(&config, &how, ret, error);
+    return ERROR_OK;
 }
 
 /* False: no "votes/priority". */
@@ -253,46 +213,85 @@ static bool parse_was(const char *text, int32_t *ret_votes, double *ret_priority
     return end != text + 2 && *end == '\0' && *ret_priority >= 0 && *ret_priority <= 1000;
 }
 
-enum error_code mongo_config_readmit(const struct driver_blob *state, const char *host,
-                                     const char *region_tag, const char *region,
-                                     struct driver_blob *ret, char *diff, size_t diff_size,
-                                     struct error *error) {
-    bson_t config;
-    bson_t members;
+/* One that is in the config gets back what its tag says. True: it is there. */
+static bool give_back(const bson_t *members, const char *host,
+                      struct member_rewrite wanted[CONFIG_MEMBER_MAX], bool *ret_known) {
     bson_iter_t iter;
-    struct member_rewrite wanted[CONFIG_MEMBER_MAX];
-    struct driver_blob changed;
-    uint32_t place = 0;
     bool found = false;
-    diff[0] = '\0';
-    memset(wanted, 0, sizeof wanted);
-    if (!config_view_state(state, &config) || !config_view_members(&config, &members) ||
-        !bson_iter_init(&iter, &members)) {
-        return config_is_none(error);
+    if (!bson_iter_init(&iter, members)) {
+        return false;
     }
-    for (; bson_iter_next(&iter); place++) {
+    for (uint32_t place = 0; place < CONFIG_MEMBER_MAX && bson_iter_next(&iter); place++) {
         bson_t member;
-        if (place == CONFIG_MEMBER_MAX || !config_view_inner(&iter, &member)) {
-            return config_is_none(error);
-        }
-        const char *there = config_text(&member, "host");
+        const char *there = config_view_inner(&iter, &member) ? config_text(&member, "host") : NULL;
         struct member_rewrite *change = &wanted[place];
         if (there != NULL && text_equal(there, host)) {
-            found =
-                parse_was(config_tag(&member, MONGO_WAS_TAG), &change->votes, &change->priority);
+            found = true;
             change->sets_votes = true;
             change->sets_priority = true;
             change->sets_was = true; /* taken out */
+            *ret_known =
+                parse_was(config_tag(&member, MONGO_WAS_TAG), &change->votes, &change->priority);
         }
     }
-    if (!found) {
-        return error_set(error, ERROR_NOT_FOUND,
-                         "%.128s has no tag " MONGO_WAS_TAG " any more that says what it had",
-                         host);
+    return found;
+}
+
+/* How one that is not in the config comes into it. */
+static bool come_in(const struct left_out *left_out, bson_t *member, char was[32],
+                    struct member_rewrite *ret) {
+    if (left_out->size_bytes == 0 ||
+        !bson_init_static(member, left_out->document, left_out->size_bytes) ||
+        !bson_validate(member, BSON_VALIDATE_NONE, NULL)) {
+        return false;
     }
-    note(diff, diff_size, host, "has its vote back");
-    const struct rewrite how = {.keeps_fence = true, .keeps_term = true, .members = wanted};
-    enum error_code code = rewrite_state(&config, &how, &changed, error);
+    int32_t votes = config_votes(member);
+    double priority = config_priority(member);
+    bool has_tag = config_tag(member, MONGO_WAS_TAG) != NULL; /* left out again before its vote */
+    memset(ret, 0, sizeof *ret);
+    if (!config_is_arbiter(member)) {
+        (void)snprintf(was, 32, "%" PRId32 "/%g", votes, priority);
+        ret->sets_votes = true;
+        ret->sets_priority = true;
+        ret->sets_was = (votes != 0 || priority > 0) && !has_tag;
+        ret->was = was;
+    }
+    return true;
+}
+
+enum error_code mongo_config_readmit(const struct driver_blob *state, const char *host,
+                                     const struct left_out *left_out, const char *region_tag,
+                                     const char *region, struct driver_blob *ret, char *diff,
+                                     size_t diff_size, struct error *error) {
+    bson_t config;
+    bson_t members;
+    bson_t member;
+    bson_t others = BSON_INITIALIZER;
+    struct member_rewrite wanted[CONFIG_MEMBER_MAX];
+    struct member_rewrite coming;
+    struct driver_blob changed;
+    char was[32];
+    bool known = false;
+    diff[0] = '\0';
+    memset(wanted, 0, sizeof wanted);
+    if (!config_view_state(state, &config) || !config_view_members(&config, &members)) {
+        bson_destroy(&others);
+        return config_is_none(error);
+    }
+    struct rewrite how = {.keeps_fence = true, .keeps_term = true, .members = wanted};
+    if (give_back(&members, host, wanted, &known)) {
+        note(diff, diff_size, host, "has its vote back");
+    } else if (come_in(left_out, &member, was, &coming)) {
+        known = BSON_APPEND_DOCUMENT(&others, "0", &member);
+        how.others = &others;
+        how.others_rewrite = &coming;
+        note(diff, diff_size, host, config_is_arbiter(&member) ? "in" : "in without a vote");
+    }
+    enum error_code code = known
+                               ? rewrite_state(&config, &how, &changed, error)
+                               : error_set(error, ERROR_NOT_FOUND,
+                                           "what %.128s had in the set isn't known any more", host);
+    bson_destroy(&others);
     return code != ERROR_OK ? code
                             : prefer_in(&changed, region_tag, region, ret, diff, diff_size, error);
 }

@@ -19,7 +19,7 @@ static bool is_left_out(const struct mongo_op *op, const char *host) {
     return false;
 }
 
-static bool answers(const struct mongo_op *op, const char *host) {
+bool mongo_op_answers(const struct mongo_op *op, const char *host) {
     const struct scan_member *member = scan_find(&op->scan, host);
     return member != NULL && member->answer.result == MONGO_RESULT_OK;
 }
@@ -41,13 +41,13 @@ static void find_against(const struct mongo_op *op, char *words, size_t size) {
     for (uint32_t i = 0; i < config->member_count && words[0] == '\0'; i++) {
         const char *host = config->members[i].host;
         bool left_out = is_left_out(op, host);
-        if (answers(op, host) == left_out) {
+        if (mongo_op_answers(op, host) == left_out) {
             (void)snprintf(words, size, "%.120s %s", host,
                            left_out ? "answers: it isn't dead"
                                     : "doesn't answer, and wasn't declared dead");
         }
     }
-    if (words[0] == '\0' && !answers(op, op->target.pinned)) {
+    if (words[0] == '\0' && !mongo_op_answers(op, op->target.pinned)) {
         (void)snprintf(words, size, "%.120s, which is to be asked, doesn't answer",
                        op->target.pinned);
     }

@@ -76,6 +76,7 @@ bool mongo_op_is_as_expected(const struct mongo_op *op, const struct driver_read
 enum error_code mongo_op_read_survivors(const struct mongo_op *op, struct driver_reading *ret,
                                         struct error *error);
 void mongo_op_force(struct mongo_op *op);
+bool mongo_op_answers(const struct mongo_op *op, const char *host); /* said hello in this scan */
 
 /* mongo_promote.c: after the scan */
 void mongo_op_look(struct mongo_op *op);

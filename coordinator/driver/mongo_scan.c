@@ -169,6 +169,9 @@ static void on_seeds(void *context, const struct mongo_reply *reply) {
         for (uint32_t i = 0; i < seeds.count; i++) {
             (void)add_member(scan, seeds.hosts[i]);
         }
+        if (scan->other[0] != '\0') {
+            (void)add_member(scan, scan->other);
+        }
     } else {
         (void)snprintf(scan->trouble, sizeof scan->trouble, "the seeds: %s", reply->detail);
     }
@@ -193,6 +196,7 @@ void scan_begin(struct mongo_scan *scan, uv_loop_t *loop, const struct clock *cl
     (void)TEXT_COPY(scan->target.secrets, secrets);
     scan->target.timeout_ms = target->set.timeout_ms;
     (void)TEXT_COPY(scan->region_tag, target->set.region_tag);
+    (void)TEXT_COPY(scan->other, target->change == DRIVER_SET_READMIT ? target->hosts[0] : "");
     replica_set_init(&scan->set, "");
     replica_set_place(&scan->set, regions, target->region_count);
     scan->seeds = mongo_link_create(client, &scan->target);

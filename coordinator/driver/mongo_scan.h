@@ -25,6 +25,7 @@ struct mongo_scan {
     struct mongo_client *client;
     struct mongo_target target;
     char region_tag[NAME_SIZE];
+    char other[MONGO_HOST_SIZE]; /* is asked, too, though no config may name it; "": nobody */
     struct scan_member *members;
     struct mongo_link *seeds;
     uint32_t pending;

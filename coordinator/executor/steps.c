@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "driver/mongo.h"
 #include "driver/route53.h"
 #include "target.h"
 #include "task.h"
@@ -148,8 +149,7 @@ static enum error_code prepare_intent(struct task *task, uint32_t service,
     if (reading->fence_present && fence_parse(reading->fence, state->cluster, &there) &&
         (there.incarnation > state->incarnation ||
          (text_equal(there.service, state->services[service].name) &&
-          !fence_is_before(&there, state->incarnation, execution->epoch) &&
-          !fence_is_of_forced(&there, execution, state->incarnation, task->step)))) {
+          !fence_is_before(&there, state->incarnation, execution->epoch)))) {
         return error_set(error, ERROR_CONFLICT,
                          "the fence is of a later epoch than this move: %.150s", reading->fence);
     }
@@ -173,11 +173,15 @@ static enum error_code prepare_intent(struct task *task, uint32_t service,
     }
     struct driver_blob desired;
     char diff[REASON_SIZE];
-    if (step->kind == STEP_FORCE && reading->against[0] != '\0') {
+    if (reading->against[0] != '\0') {
         return error_set(error, ERROR_CONFLICT, "%.200s", reading->against);
     }
-    enum error_code code = target_desired_by_step(
-        state, service, task->step, target, &reading->state, &desired, diff, sizeof diff, error);
+    enum error_code code = target_desired(state, service, step->zone, execution->to, target,
+                                          &reading->state, &desired, diff, sizeof diff, error);
+    if (code == ERROR_OK && step->kind == STEP_FORCE) {
+        code = mongo_driver_left_out(target, &reading->state, fields->left_out,
+                                     &fields->left_out_count, error);
+    }
     if (code == ERROR_OK) {
         copy_blob(&fields->before, &reading->state);
         copy_blob(&fields->after, &desired);

@@ -96,6 +96,14 @@ static void fill_hosts(const struct mongo_view *view, uint32_t bits, struct driv
     }
 }
 
+static void fill_left_out(const struct service *service, struct driver_target *ret) {
+    for (uint32_t i = 0; i < service->left_out_count; i++) {
+        if (text_equal(service->left_out[i].host, ret->hosts[0])) {
+            ret->left_out = service->left_out[i];
+        }
+    }
+}
+
 static void fill_change(const struct state *state, uint32_t service, const struct step *step,
                         struct driver_target *ret) {
     const struct execution *execution = &state->services[service].execution;
@@ -110,12 +118,11 @@ static void fill_change(const struct state *state, uint32_t service, const struc
             (void)TEXT_COPY(ret->pinned, view->facts.members[verdict.member].host);
         }
         break;
-    case STEP_KEEP:
-        ret->change = DRIVER_SET_KEEP;
-        break;
     case STEP_READMIT:
         ret->change = DRIVER_SET_READMIT;
-        fill_hosts(view, view->readmit, ret);
+        ret->host_count = 1;
+        (void)TEXT_COPY(ret->hosts[0], view->readmit);
+        fill_left_out(&state->services[service], ret);
         break;
     default:
         break;
@@ -171,7 +178,7 @@ enum error_code target_desired(const struct state *state, uint32_t service, uint
     struct record_set sets[DRIVER_RECORD_MAX];
     struct route53_value values[DRIVER_RECORD_MAX];
     if (zone == PLACE_OF_SET) {
-        return mongo_driver_desired(target, as_read, NULL, ret, diff, diff_size, error);
+        return mongo_driver_desired(target, as_read, ret, diff, diff_size, error);
     }
     uint32_t count = sets_of_zone(state, service, zone, sets);
     assert(count == target->record_count);
@@ -198,28 +205,4 @@ enum error_code target_desired(const struct state *state, uint32_t service, uint
         }
     }
     return code;
-}
-
-enum error_code target_desired_by_step(const struct state *state, uint32_t service, uint32_t step,
-                                       const struct driver_target *target,
-                                       const struct driver_blob *as_read, struct driver_blob *ret,
-                                       char *diff, size_t diff_size, struct error *error) {
-    const struct execution *execution = &state->services[service].execution;
-    struct driver_blob earlier;
-    bool known = false;
-    if (execution->steps[step].kind != STEP_KEEP) {
-        return target_desired(state, service, execution->steps[step].zone, execution->to, target,
-                              as_read, ret, diff, diff_size, error);
-    }
-    for (uint32_t i = 0; i < step; i++) {
-        const struct step *forced = &execution->steps[i];
-        if (forced->kind == STEP_FORCE && forced->state_before < BLOB_MAX) {
-            const struct blob *blob = &state->blobs[forced->state_before];
-            earlier.size_bytes = blob->size_bytes;
-            memcpy(earlier.bytes, blob->bytes, blob->size_bytes);
-            known = true;
-        }
-    }
-    return mongo_driver_desired(target, as_read, known ? &earlier : NULL, ret, diff, diff_size,
-                                error);
 }

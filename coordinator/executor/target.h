@@ -27,10 +27,4 @@ enum error_code target_desired(const struct state *state, uint32_t service, uint
                                const struct driver_blob *as_read, struct driver_blob *ret,
                                char *diff, size_t diff_size, struct error *error);
 
-/* The same of a step. What a forced config left out is found in the step's execution. */
-enum error_code target_desired_by_step(const struct state *state, uint32_t service, uint32_t step,
-                                       const struct driver_target *target,
-                                       const struct driver_blob *as_read, struct driver_blob *ret,
-                                       char *diff, size_t diff_size, struct error *error);
-
 #endif

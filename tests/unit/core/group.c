@@ -176,7 +176,7 @@ enum core_error group_move(struct group *group, const char *to, enum execution_k
     group->input.now_ms = group->now_ms;
     policy_view_set(group->state, &group->input, 0, &move->mongo);
     move->mongo.dead = group->dead;
-    move->mongo.readmit = group->readmit;
+    (void)TEXT_COPY(move->mongo.readmit, group->readmit == NULL ? "" : group->readmit);
     (void)policy_plan(group->state, 0, kind, region, 0, &move->mongo, &move->plan);
     return group_do(group, command);
 }
@@ -475,12 +475,16 @@ static void keep_first(void *context, const struct effect *effect) {
     }
 }
 
-static uint32_t forced_step(const struct state *state, uint32_t service) {
-    uint32_t step = 0;
-    while (state->services[service].execution.steps[step].kind != STEP_FORCE) {
-        step++;
+/* What a forced config leaves out, as it was. */
+static void leave_out(const struct mongo_view *view, struct command_step *fields) {
+    for (uint32_t i = 0; i < view->facts.member_count; i++) {
+        if ((view->dead >> i & 1) != 0) {
+            struct left_out *at = &fields->left_out[fields->left_out_count++];
+            (void)TEXT_COPY(at->host, view->facts.members[i].host);
+            at->size_bytes = 5;
+            memcpy(at->document, "\5\0\0\0", 5);
+        }
     }
-    return step;
 }
 
 struct command *group_next_step(const struct group *group, uint32_t service) {
@@ -516,13 +520,14 @@ struct command *group_next_step(const struct group *group, uint32_t service) {
         command->kind = COMMAND_INTENT;
         if (step->kind != STEP_ADOPT) {
             char old[EID_SIZE];
-            bool keeps = step->kind == STEP_KEEP;
-            eid_format(old, state->services[service].name, state->incarnation,
-                       keeps ? one.effect.epoch : 1, keeps ? forced_step(state, service) : 0);
+            eid_format(old, state->services[service].name, state->incarnation, 1, 0);
             fence_format(fields->fence, state->cluster, old);
         }
         fields->before = (struct blob){.used = true, .size_bytes = 4, .bytes = "east"};
         fields->after = (struct blob){.used = true, .size_bytes = 4, .bytes = "west"};
+        if (step->kind == STEP_FORCE) {
+            leave_out(&state->services[service].execution.mongo, fields);
+        }
     } else if (one.effect.kind == EFFECT_ATTEMPT) {
         command->kind = COMMAND_ATTEMPT;
         fields->attempt = step->attempts + 1;

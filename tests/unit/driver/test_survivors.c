@@ -89,84 +89,109 @@ static void test_nobody_left_in_the_region(void **state) {
     struct error error;
     char diff[256];
     const struct mongo_hosts west = {.count = 2, .hosts = {"w1:1", "w2:1"}};
-    assert_int_equal(mongo_config_force(&before, &west, "region", "west", &forced, diff,
-                                        sizeof diff, &error),
-                     ERROR_NOT_FOUND);
+    assert_int_equal(
+        mongo_config_force(&before, &west, "region", "west", &forced, diff, sizeof diff, &error),
+        ERROR_NOT_FOUND);
 }
 
-static void keep(const struct driver_blob *now, const struct driver_blob *before,
-                 struct driver_blob *ret, char diff[256]) {
+static void leave_out(const struct driver_blob *from, struct left_out list[MONGO_MEMBER_MAX]) {
     struct error error;
-    assert_int_equal(mongo_config_keep(now, before, ret, diff, 256, &error), ERROR_OK);
-}
-
-static void test_kept_without_a_vote(void **state) {
-    (void)state;
-    const struct driver_blob before = state_of(CONFIG);
-    struct driver_blob forced;
-    struct driver_blob kept;
-    struct driver_blob again;
-    char diff[256];
-    force(&before, &forced, diff);
-    keep(&forced, &before, &kept, diff);
-    assert_string_equal(diff, "e1:1 in without a vote, e2:1 in without a vote, x1:1 stays out: "
-                              "rs.addArb");
-    /* Behind the survivors, with its other tags, and with what it had. */
-    assert_has(&kept, "\"priority\" : 10.0 }, { \"_id\" : 0, \"host\" : \"e1:1\", \"tags\" : { "
-                      "\"region\" : \"east\", \"rack\" : \"r0\", \"noctua_was\" : \"1/2\" }, "
-                      "\"priority\" : 0, \"votes\" : 0 }");
-    /* One that had neither vote nor priority is as it was. */
-    assert_has(&kept, "\"host\" : \"e2:1\", \"tags\" : { \"region\" : \"east\", \"rack\" : \"r1\" "
-                      "}, \"priority\" : 0, \"votes\" : 0, \"hidden\" : true }");
-    assert_lacks(&kept, "x1:1");
-    /* Done again it changes nothing but what a person must do. */
-    keep(&kept, &before, &again, diff);
-    assert_string_equal(diff, "x1:1 stays out: rs.addArb");
-    assert_int_equal(again.size_bytes, kept.size_bytes);
-    assert_memory_equal(again.bytes, kept.bytes, kept.size_bytes);
-}
-
-/* Forced again before anybody had a vote back: what they had first is what counts. */
-static void test_kept_twice(void **state) {
-    (void)state;
-    const struct driver_blob before = state_of(CONFIG);
-    struct driver_blob forced;
-    struct driver_blob kept;
-    struct driver_blob forced_again;
-    struct driver_blob kept_again;
-    char diff[256];
-    force(&before, &forced, diff);
-    keep(&forced, &before, &kept, diff);
-    force(&kept, &forced_again, diff);
-    assert_lacks(&forced_again, "e1:1");
-    keep(&forced_again, &kept, &kept_again, diff);
-    assert_has(&kept_again, "\"noctua_was\" : \"1/2\"");
+    uint32_t count;
+    assert_int_equal(mongo_config_left_out(from, &dead, list, &count, &error), ERROR_OK);
 }
 
 static enum error_code readmit(const struct driver_blob *from, const char *host,
-                               struct driver_blob *ret, char diff[256]) {
+                               const struct left_out *left_out, struct driver_blob *ret,
+                               char diff[256]) {
+    static const struct left_out none;
     struct error error;
-    return mongo_config_readmit(from, host, "region", "west", ret, diff, 256, &error);
+    return mongo_config_readmit(from, host, left_out == NULL ? &none : left_out, "region", "west",
+                                ret, diff, 256, &error);
 }
 
-static void test_readmitted(void **state) {
+static void test_back_in_two_steps(void **state) {
     (void)state;
     const struct driver_blob before = state_of(CONFIG);
+    struct left_out list[MONGO_MEMBER_MAX];
     struct driver_blob forced;
-    struct driver_blob kept;
-    struct driver_blob readmitted;
+    struct driver_blob in;
+    struct driver_blob back;
     struct driver_blob again;
     char diff[256];
     force(&before, &forced, diff);
-    keep(&forced, &before, &kept, diff);
-    assert_int_equal(readmit(&kept, "e1:1", &readmitted, diff), ERROR_OK);
+    leave_out(&before, list);
+    assert_string_equal(list[0].host, "e1:1");
+    assert_int_equal(readmit(&forced, "e1:1", &list[0], &in, diff), ERROR_OK);
+    assert_string_equal(diff, "e1:1 in without a vote");
+    /* Behind the survivors, with its other tags, and with what it had. */
+    assert_has(&in, "\"priority\" : 10.0 }, { \"_id\" : 0, \"host\" : \"e1:1\", \"tags\" : { "
+                    "\"region\" : \"east\", \"rack\" : \"r0\", \"noctua_was\" : \"1/2\" }, "
+                    "\"priority\" : 0, \"votes\" : 0 }");
+    assert_int_equal(readmit(&in, "e1:1", NULL, &back, diff), ERROR_OK);
     /* The region that serves still comes first. */
     assert_string_equal(diff, "e1:1 has its vote back, e1:1 2 -> 1");
-    assert_has(&readmitted, "\"host\" : \"e1:1\", \"tags\" : { \"region\" : \"east\", \"rack\" : "
-                            "\"r0\" }, \"priority\" : 1, \"votes\" : 1 }");
-    assert_int_equal(readmit(&readmitted, "e1:1", &again, diff), ERROR_NOT_FOUND);
-    assert_int_equal(readmit(&kept, "e2:1", &again, diff), ERROR_NOT_FOUND);
-    assert_int_equal(readmit(&kept, "e9:1", &again, diff), ERROR_NOT_FOUND);
+    assert_has(&back, "\"host\" : \"e1:1\", \"tags\" : { \"region\" : \"east\", \"rack\" : "
+                      "\"r0\" }, \"priority\" : 1, \"votes\" : 1 }");
+    assert_int_equal(readmit(&back, "e1:1", &list[0], &again, diff), ERROR_NOT_FOUND);
+    assert_int_equal(readmit(&forced, "e1:1", NULL, &again, diff), ERROR_NOT_FOUND);
+    assert_int_equal(readmit(&forced, "e9:1", NULL, &again, diff), ERROR_NOT_FOUND);
+}
+
+/* One that had neither vote nor priority is as it was, and through with it; an arbiter can't be
+ * without a vote. */
+static void test_back_in_one_step(void **state) {
+    (void)state;
+    const struct driver_blob before = state_of(CONFIG);
+    struct left_out list[MONGO_MEMBER_MAX];
+    struct driver_blob forced;
+    struct driver_blob in;
+    char diff[256];
+    force(&before, &forced, diff);
+    leave_out(&before, list);
+    assert_int_equal(readmit(&forced, "e2:1", &list[1], &in, diff), ERROR_OK);
+    assert_has(&in, "\"host\" : \"e2:1\", \"tags\" : { \"region\" : \"east\", \"rack\" : \"r1\" "
+                    "}, \"priority\" : 0, \"votes\" : 0, \"hidden\" : true }");
+    assert_int_equal(readmit(&forced, "x1:1", &list[2], &in, diff), ERROR_OK);
+    assert_string_equal(diff, "x1:1 in");
+    assert_has(&in,
+               "{ \"_id\" : 4, \"host\" : \"x1:1\", \"arbiterOnly\" : true, \"priority\" : 0 }");
+}
+
+/* Left out again before it had its vote back: what it had first is what counts. */
+static void test_left_out_twice(void **state) {
+    (void)state;
+    const struct driver_blob before = state_of(CONFIG);
+    struct left_out list[MONGO_MEMBER_MAX];
+    struct driver_blob forced;
+    struct driver_blob in;
+    struct driver_blob forced_again;
+    char diff[256];
+    force(&before, &forced, diff);
+    leave_out(&before, list);
+    assert_int_equal(readmit(&forced, "e1:1", &list[0], &in, diff), ERROR_OK);
+    force(&in, &forced_again, diff);
+    assert_lacks(&forced_again, "e1:1");
+    leave_out(&in, list);
+    assert_int_equal(readmit(&forced_again, "e1:1", &list[0], &in, diff), ERROR_OK);
+    assert_has(&in, "\"noctua_was\" : \"1/2\"");
+    assert_lacks(&in, "0/0");
+}
+
+static void test_what_is_kept_of_it(void **state) {
+    (void)state;
+    struct left_out list[MONGO_MEMBER_MAX];
+    struct driver_blob in;
+    struct error error;
+    uint32_t count;
+    char json[4096];
+    char diff[256];
+    (void)snprintf(json, sizeof json,
+                   "{\"version\":1,\"members\":[{\"host\":\"e1:1\",\"x\":\"%01024d\"}]}", 0);
+    const struct driver_blob large = state_of(json);
+    assert_int_equal(mongo_config_left_out(&large, &dead, list, &count, &error), ERROR_LIMIT);
+    const struct driver_blob from = state_of(CONFIG);
+    const struct left_out rubbish = {.host = "z:1", .size_bytes = 3, .document = {1, 2, 3}};
+    assert_int_equal(readmit(&from, "z:1", &rubbish, &in, diff), ERROR_NOT_FOUND);
 }
 
 static void test_what_the_tag_may_say(void **state) {
@@ -174,10 +199,10 @@ static void test_what_the_tag_may_say(void **state) {
     static const struct {
         const char *was;
         enum error_code error;
-    } rows[] = {{"1/2", ERROR_OK},          {"1/0.5", ERROR_OK},        {"0/0", ERROR_OK},
-                {"", ERROR_NOT_FOUND},      {"1", ERROR_NOT_FOUND},     {"1/", ERROR_NOT_FOUND},
-                {"2/1", ERROR_NOT_FOUND},   {"1/-1", ERROR_NOT_FOUND},  {"1/x", ERROR_NOT_FOUND},
-                {"1/2x", ERROR_NOT_FOUND},  {"1/1001", ERROR_NOT_FOUND}, {"-1/1", ERROR_NOT_FOUND},
+    } rows[] = {{"1/2", ERROR_OK},         {"1/0.5", ERROR_OK},         {"0/0", ERROR_OK},
+                {"", ERROR_NOT_FOUND},     {"1", ERROR_NOT_FOUND},      {"1/", ERROR_NOT_FOUND},
+                {"2/1", ERROR_NOT_FOUND},  {"1/-1", ERROR_NOT_FOUND},   {"1/x", ERROR_NOT_FOUND},
+                {"1/2x", ERROR_NOT_FOUND}, {"1/1001", ERROR_NOT_FOUND}, {"-1/1", ERROR_NOT_FOUND},
                 {"1/nan", ERROR_NOT_FOUND}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char json[512];
@@ -189,34 +214,34 @@ static void test_what_the_tag_may_say(void **state) {
                        "\"noctua_was\":\"%s\"}}]}",
                        rows[i].was);
         const struct driver_blob from = state_of(json);
-        assert_int_equal(readmit(&from, "e:1", &ret, diff), rows[i].error);
+        assert_int_equal(readmit(&from, "e:1", NULL, &ret, diff), rows[i].error);
     }
 }
 
 static void test_what_is_no_config(void **state) {
     (void)state;
     const struct driver_blob rubbish = {.size_bytes = 3, .bytes = {1, 2, 3}};
-    const struct driver_blob good = state_of(CONFIG);
     struct driver_blob ret;
     struct error error;
     char diff[256];
     assert_int_equal(
         mongo_config_force(&rubbish, &dead, "region", "west", &ret, diff, sizeof diff, &error),
         ERROR_CORRUPT);
-    assert_int_equal(mongo_config_keep(&rubbish, &good, &ret, diff, sizeof diff, &error),
-                     ERROR_CORRUPT);
-    assert_int_equal(mongo_config_keep(&good, &rubbish, &ret, diff, sizeof diff, &error),
-                     ERROR_CORRUPT);
-    assert_int_equal(
-        mongo_config_readmit(&rubbish, "e1:1", "region", "west", &ret, diff, sizeof diff, &error),
-        ERROR_CORRUPT);
+    struct left_out list[MONGO_MEMBER_MAX];
+    uint32_t count;
+    assert_int_equal(mongo_config_left_out(&rubbish, &dead, list, &count, &error), ERROR_CORRUPT);
+    assert_int_equal(readmit(&rubbish, "e1:1", NULL, &ret, diff), ERROR_CORRUPT);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_survivors_only),       cmocka_unit_test(test_nobody_left_in_the_region),
-        cmocka_unit_test(test_kept_without_a_vote),  cmocka_unit_test(test_kept_twice),
-        cmocka_unit_test(test_readmitted),           cmocka_unit_test(test_what_the_tag_may_say),
+        cmocka_unit_test(test_survivors_only),
+        cmocka_unit_test(test_nobody_left_in_the_region),
+        cmocka_unit_test(test_back_in_two_steps),
+        cmocka_unit_test(test_back_in_one_step),
+        cmocka_unit_test(test_left_out_twice),
+        cmocka_unit_test(test_what_is_kept_of_it),
+        cmocka_unit_test(test_what_the_tag_may_say),
         cmocka_unit_test(test_what_is_no_config),
     };
     return cmocka_run_group_tests_name("survivors", tests, NULL, NULL);

@@ -227,8 +227,8 @@ static void test_pages(void **state) {
         PAGE(SET_A, "<IsTruncated>true</IsTruncated><NextRecordName>a.</NextRecordName>"),
         PAGE(SET_A, "<IsTruncated>true</IsTruncated><NextRecordName>a.</NextRecordName>"
                     "<NextRecordType>TOOLONGATYPE</NextRecordType>"),
-        "<ListResourceRecordSetsResponse><IsTruncated>false</IsTruncated>"
-        "</ListResourceRecordSetsResponse>",
+        ("<ListResourceRecordSetsResponse><IsTruncated>false</IsTruncated>"
+         "</ListResourceRecordSetsResponse>"),
         "<Other><ResourceRecordSets/><IsTruncated>false</IsTruncated></Other>",
         "",
     };

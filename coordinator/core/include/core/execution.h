@@ -16,7 +16,7 @@ enum execution_kind {
     EXECUTION_ADOPT,      /* puts fences beside what is there; moves nothing */
     EXECUTION_RELEASE,    /* takes the fences out again: the service is left alone */
     EXECUTION_REPAIR,     /* writes the records of the active region again; moves nothing */
-    EXECUTION_READMIT,    /* gives a member of the replica set its vote back; moves nothing */
+    EXECUTION_READMIT,    /* brings a member of the replica set back; moves nothing */
     EXECUTION_KIND_COUNT
 };
 
@@ -51,8 +51,7 @@ enum step_kind {
     STEP_PROMOTE, /* a member of the target region becomes primary */
     STEP_WRITE,   /* a majority acknowledges a write of that primary's term */
     STEP_FORCE,   /* a config of the survivors alone, forced upon one of them: sent once, ever */
-    STEP_KEEP,    /* the members that it left out come into the config again, without a vote */
-    STEP_READMIT, /* one of them gets its vote back */
+    STEP_READMIT, /* a member that it left out comes back without a vote, or gets its vote back */
     STEP_KIND_COUNT
 };
 
@@ -197,8 +196,7 @@ static inline bool step_is_unfenced(enum step_kind kind) {
 
 /* Whether its intent holds what is there and what is wanted. */
 static inline bool step_has_states(enum step_kind kind) {
-    return kind == STEP_DNS || kind == STEP_PREFER || kind == STEP_FORCE || kind == STEP_KEEP ||
-           kind == STEP_READMIT;
+    return kind == STEP_DNS || kind == STEP_PREFER || kind == STEP_FORCE || kind == STEP_READMIT;
 }
 
 /* Whether the target refuses what comes late, so that a read decides and a burn ends it. A forced
@@ -247,9 +245,5 @@ bool fence_parse(const char *text, const char *cluster, struct fence *ret);
 /* The order of epochs: (incarnation, epoch). */
 bool fence_is_before(const struct fence *fence, uint64_t incarnation, uint64_t epoch);
 bool fence_is_after(const struct fence *fence, uint64_t incarnation, uint64_t epoch);
-/* Whether an earlier step of the same epoch, which has to be done by then, wrote it: the members
- * that a forced config left out come back in the next one. */
-bool fence_is_of_forced(const struct fence *fence, const struct execution *execution,
-                        uint64_t incarnation, uint32_t step);
 
 #endif

@@ -88,10 +88,16 @@ struct mongo_view {
     /* The newest place in the oplog that a primary is known to have had. */
     struct mongo_optime head;
     uint32_t head_age_ms; /* since a primary was asked and had it; MONGO_AGE_NEVER: unknown */
-    /* By a person's word, not seen; bits of places, 0 in all that is automatic. */
-    uint32_t dead;    /* will not come back before it is told what happened: a forced
-                         reconfiguration goes on without them */
-    uint32_t readmit; /* the one that shall get its vote back */
+    /* By a person's word, not seen; empty in all that is automatic. */
+    uint32_t dead; /* bits of places: members that a forced reconfiguration goes on without */
+    char readmit[MONGO_HOST_SIZE]; /* the member that shall come back; "": none */
+};
+
+/* A member that a forced config left out: what it takes to put it back. */
+struct left_out {
+    char host[MONGO_HOST_SIZE];
+    uint32_t size_bytes;
+    uint8_t document[LEFT_OUT_SIZE]; /* BSON, opaque here */
 };
 
 /* What a promotion in a region comes to. */

@@ -122,8 +122,10 @@ void mongo_view_of(const struct mongo_facts *facts, uint64_t fresh_ms, struct mo
 void mongo_judge(const struct spec_mongo *mongo, const struct mongo_view *view, uint32_t to,
                  struct mongo_verdict *ret);
 
-/* Why the member of view->readmit can't get its vote back now, for people; NULL: it can. */
-const char *mongo_readmit_refusal(const struct spec_mongo *mongo, const struct mongo_view *view);
+/* Why the member of view->readmit can't come back now, for people; NULL: it can. One that is in the
+ * config gets its vote; one that a forced config left out is put into it, without one. */
+const char *mongo_readmit_refusal(const struct state *state, uint32_t service,
+                                  const struct mongo_view *view);
 
 /* The plan for a move (or adoption) of a service to a region, by spec and debts; without the debts
  * where `skipped_gates` waives them by name. view: of the service's replica set, by which a move's

@@ -82,6 +82,9 @@ struct service {
     struct execution execution; /* the open one, or the last */
     struct debt debts[DEBT_MAX];
     uint32_t debt_count;
+    struct left_out left_out[MONGO_MEMBER_MAX]; /* of its replica set, by forced configs; some
+                                                   may be back by a person's hand */
+    uint32_t left_out_count;
     uint64_t last_move_end_ms;                /* 0: never moved; TIME_MAX_MS: since the last TICK */
     uint64_t recent_move_ms[RECENT_MOVE_MAX]; /* ends of automatic moves, ring */
     uint32_t recent_move_next;

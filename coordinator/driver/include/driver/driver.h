@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "core/mongo.h"
 #include "core/spec.h"
 
 /* "<group>/<eid>" or "void(<group>/<eid>)"; characters [-A-Za-z0-9_./():] only. With its NUL: a TXT
@@ -48,7 +49,7 @@ struct driver_reading {
     struct driver_blob state; /* canonical: the same records give the same bytes */
     char summary[256];        /* for people: "nocturnal.com A alias dualstack.web-1..." */
     uint32_t primary_region;  /* of a replica set: place of its primary's; NONE_INDEX: nobody's */
-    char against[256];        /* DRIVER_SET_FORCE: why it must not be sent now; "": nothing is */
+    char against[256]; /* of a replica set: why the change must not be sent now; "": nothing is */
 };
 
 /* What a target has no fence for, and a read shows. */
@@ -91,8 +92,7 @@ struct driver_change {
 enum driver_set_change {
     DRIVER_SET_PREFER,  /* the members of a region before all others */
     DRIVER_SET_FORCE,   /* ... and without some, forced upon one member: the majority is lost */
-    DRIVER_SET_KEEP,    /* with those again, without a vote */
-    DRIVER_SET_READMIT, /* with the vote that one of them had */
+    DRIVER_SET_READMIT, /* with one of those again: first without a vote, then with it */
 };
 
 struct driver_record_key {
@@ -118,6 +118,7 @@ struct driver_target {
     uint32_t host_count; /* FORCE: who is left out; READMIT: who comes back */
     char hosts[MONGO_MEMBER_MAX][MONGO_HOST_SIZE];
     char pinned[MONGO_HOST_SIZE]; /* FORCE: who is asked */
+    struct left_out left_out;     /* READMIT: of that member; no bytes: it is in the config */
 };
 
 /* error: NULL when it went well; reading: NULL otherwise. Neither outlives the call.

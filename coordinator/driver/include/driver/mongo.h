@@ -35,11 +35,17 @@ struct mongo_driver_options {
 enum error_code mongo_driver_create(const struct mongo_driver_options *options,
                                     struct driver **ret_driver, struct error *error);
 
-/* The state that a step wants, by target->change. earlier: of KEEP, the config that a forced one
- * took members out of; else NULL. diff: for people, "" when nothing changes. Pure. */
+/* The state that a step wants, by target->change. diff: for people, "" when nothing changes. Pure.
+ */
 enum error_code mongo_driver_desired(const struct driver_target *target,
-                                     const struct driver_blob *as_read,
-                                     const struct driver_blob *earlier, struct driver_blob *ret,
+                                     const struct driver_blob *as_read, struct driver_blob *ret,
                                      char *diff, size_t diff_size, struct error *error);
+
+/* What DRIVER_SET_FORCE leaves out of the config that was read. ERROR_LIMIT: a document too large
+ * to be kept. Pure. */
+enum error_code mongo_driver_left_out(const struct driver_target *target,
+                                      const struct driver_blob *as_read,
+                                      struct left_out list[MONGO_MEMBER_MAX], uint32_t *ret_count,
+                                      struct error *error);
 
 #endif
