@@ -349,6 +349,10 @@ int ask_move(const struct options *options, Noctua__MoveRequest__Kind kind, cons
     move.service = (char *)service;
     move.to = (char *)(options->to == NULL ? "" : options->to);
     move.reason = (char *)(options->reason == NULL ? "" : options->reason);
+    bool readmits = kind == NOCTUA__MOVE_REQUEST__KIND__READMIT;
+    move.member = (char *)(readmits ? options->arguments[1] : "");
+    move.n_dead = options->dead_count;
+    move.dead = (char **)options->dead;
     move.n_skip = options->skip_count;
     move.skip = (char **)options->skip;
     move.plan_hash = (char *)(options->plan_hash == NULL ? "" : options->plan_hash);

@@ -181,6 +181,10 @@ static int run_repair(const struct options *options) {
     return ask_move(options, NOCTUA__MOVE_REQUEST__KIND__REPAIR, first(options));
 }
 
+static int run_mongo_readmit(const struct options *options) {
+    return ask_move(options, NOCTUA__MOVE_REQUEST__KIND__READMIT, first(options));
+}
+
 /* Two things are let go of: one step of the open move, or the whole service. */
 static int run_release(const struct options *options) {
     const char *service = first(options);
@@ -225,10 +229,10 @@ const struct client_command client_commands[] = {
      "NEW joins, and once it has its vote OLD leaves", run_nodes_replace},
     {"ready", "SERVICE", 1, 1, OPTION_TO, "what would stop a move now, if anything (exit 3)",
      run_ready},
-    {"plan", "SERVICE", 1, 1, OPTION_TO | OPTION_SKIP,
+    {"plan", "SERVICE", 1, 1, OPTION_TO | OPTION_SKIP | OPTION_DEAD,
      "what a failover would do now, with its gates and its hash", run_plan},
-    {"failover", "SERVICE", 1, 1, MOVE_OPTIONS, "move a service out of its region now",
-     run_failover},
+    {"failover", "SERVICE", 1, 1, MOVE_OPTIONS | OPTION_DEAD,
+     "move a service out of its region now", run_failover},
     {"switchover", "SERVICE", 1, 1, MOVE_OPTIONS, "move a service while both regions are well",
      run_switchover},
     {"adopt", "SERVICE", 1, 1, MOVE_OPTIONS,
@@ -249,6 +253,8 @@ const struct client_command client_commands[] = {
      run_cancel},
     {"repair", "SERVICE", 1, 1, MOVE_OPTIONS & ~OPTION_TO,
      "write the active region's records again, over somebody's change", run_repair},
+    {"mongo readmit", "SERVICE HOST:PORT", 2, 2, MOVE_OPTIONS & ~OPTION_TO,
+     "a member that a forced failover left out gets its vote back", run_mongo_readmit},
     {"release", "[SERVICE]", 0, 1,
      OPTION_STEP | OPTION_EPOCH | OPTION_SERVICE | (MOVE_OPTIONS & ~OPTION_TO),
      "let go of a step whose target doesn't answer (a debt), or of a service", run_release},

@@ -11,6 +11,7 @@
 
 #define ARGUMENT_MAX 4
 #define SKIP_MAX 16
+#define DEAD_MAX 32
 
 enum exit_code {
     EXIT_DONE = 0,
@@ -34,6 +35,8 @@ struct options {
     const char *against;
     const char *to, *reason, *plan_hash, *step, *service, *directory, *cluster, *role, *out, *kind;
     char *skip[SKIP_MAX];
+    char *dead[DEAD_MAX]; /* --declare-dead: regions, and members as host:port */
+    uint32_t dead_count;
     uint32_t skip_count;
     const char *names[SKIP_MAX]; /* --name, of pki issue */
     uint32_t name_count;
@@ -70,6 +73,7 @@ struct options {
 #define OPTION_REVISION (1u << 15)
 #define OPTION_WATCH (1u << 16)
 #define OPTION_SERVICE (1u << 17)
+#define OPTION_DEAD (1u << 18)
 
 struct client_command {
     const char *words;     /* "spec apply" */
@@ -99,6 +103,7 @@ int ask_command(const struct options *options, struct connection *connection,
 int ask_once(const struct options *options, Noctua__Request *request);
 /* A question whose answer isn't printed; *ret_document is the caller's, NULL without one. */
 int ask_document(const struct options *options, const char *what, json_t **ret_document);
+/* The service, and of a readmission the member, are the first arguments (release: --service). */
 int ask_move(const struct options *options, Noctua__MoveRequest__Kind kind, const char *service);
 int ask_watch(const struct options *options);
 /* Opens the connection, or says why not; NULL then, with *ret_exit. */

@@ -141,6 +141,19 @@ static void take_wait(struct options *options, const char *argument, struct argp
     }
 }
 
+/* "us-east-1,db-x1:27017", also several times. */
+static void take_dead(struct options *options, char *list, struct argp_state *state) {
+    for (char *word = strsep(&list, ","); word != NULL; word = strsep(&list, ",")) {
+        if (word[0] == '\0') {
+            argp_error(state, "--declare-dead is REGION or HOST:PORT, more behind a comma");
+        }
+        if (options->dead_count == DEAD_MAX) {
+            argp_error(state, "at most %d regions and members are declared dead", DEAD_MAX);
+        }
+        options->dead[options->dead_count++] = word;
+    }
+}
+
 static error_t take_pki_option(int key, char *argument, struct options *options,
                                struct argp_state *state) {
     switch (key) {
@@ -193,6 +206,9 @@ static error_t take_command_option(int key, char *argument, struct options *opti
             argp_error(state, "at most %d gates", SKIP_MAX);
         }
         options->skip[options->skip_count++] = argument;
+        return 0;
+    case KEY_DECLARE_DEAD:
+        take_dead(options, argument, state);
         return 0;
     case KEY_FOR:
         options->for_ms = take_duration(argument, FOR_MIN_MS, UINT64_MAX, "--for", state);
@@ -318,7 +334,8 @@ static bool reason_is_missing(const struct parsed *parsed) {
     static const char *const need[] = {"veto",    "pause",  "maintenance", "repair",
                                        "release", "cancel", "reject"};
     const struct options *options = &parsed->options;
-    bool needed = options->skip_count > 0 && !text_equal(parsed->command->words, "plan");
+    bool needed = (options->skip_count > 0 || options->dead_count > 0) &&
+                  !text_equal(parsed->command->words, "plan");
     for (size_t i = 0; i < ARRAY_LENGTH(need); i++) {
         needed = needed || text_equal(parsed->command->words, need[i]);
     }

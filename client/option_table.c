@@ -14,6 +14,8 @@ const struct argp_option client_options[] = {
     {"to", KEY_TO, "REGION", 0, "where to (the group chooses)", 2},
     {"reason", KEY_REASON, "TEXT", 0, "why; kept in history; overrides need it", 2},
     {"skip", KEY_SKIP, "GATE", 0, "move though this gate fails (several times)", 2},
+    {"declare-dead", KEY_DECLARE_DEAD, "REGION,...", 0,
+     "failover: the replica set goes on without these regions, or HOST:PORT", 2},
     {"for", KEY_FOR, "TIME", 0, "ends by itself: 30m, 2h", 2},
     {"expires", KEY_FOR, "TIME", OPTION_ALIAS, NULL, 2},
     {"all", KEY_ALL, NULL, 0, "every service", 2},
@@ -70,6 +72,8 @@ uint32_t client_option_bit(int key) {
         return OPTION_STEP;
     case KEY_SERVICE:
         return OPTION_SERVICE;
+    case KEY_DECLARE_DEAD:
+        return OPTION_DEAD;
     case KEY_LIMIT:
         return OPTION_EVENTS;
     case KEY_EXPECTED:

@@ -22,6 +22,7 @@ enum {
     KEY_EPOCH,
     KEY_STEP,
     KEY_SERVICE,
+    KEY_DECLARE_DEAD,
     KEY_LIMIT,
     KEY_EXPECTED,
     KEY_DRY_RUN,

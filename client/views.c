@@ -299,6 +299,8 @@ void view_plan(const json_t *document, FILE *out) {
         }
     }
     print_list(json_object_get(document, "choices"), "Choices:\n  ", out);
+    print_list(json_object_get(json_object_get(document, "forced"), "sentences"),
+               "FORCED RECONFIGURATION:\n  ", out);
 }
 
 void view_event(const json_t *event, FILE *out) {

@@ -149,7 +149,7 @@ uint64_t document_confirming_ms(const struct api_facts *facts, uint32_t service)
     }
     if (facts->policy != NULL) {
         struct gate_reading gates[GATE_COUNT];
-        (void)policy_read_gates(state, facts->policy, service, NONE_INDEX, true, 0, gates);
+        (void)policy_read_gates(state, facts->policy, service, NONE_INDEX, true, 0, NULL, gates);
         return gates[GATE_CONFIRMED].value;
     }
     const struct report *own = facts->own_report;

@@ -80,7 +80,7 @@ static uint32_t standing_gates(const struct api_facts *facts, uint32_t service, 
     struct policy_input nothing;
     struct gate_reading gates[GATE_COUNT];
     uint32_t failing = policy_read_gates(facts->state, document_policy(facts, &nothing), service,
-                                         to, true, 0, gates);
+                                         to, true, 0, NULL, gates);
     uint32_t by_death = GATE_BIT(GATE_VERDICT) | GATE_BIT(GATE_CONFIRMED) | GATE_BIT(GATE_MODE);
     uint32_t unknown = facts->policy == NULL ? GATE_BIT(GATE_CLOCK) : 0;
     return failing & ~(by_death | unknown);

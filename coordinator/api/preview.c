@@ -14,6 +14,21 @@ uint32_t preview_choose_target(const struct api_facts *facts, uint32_t service) 
     return policy_choose_target(facts->state, document_policy(facts, &nothing), service, why_not);
 }
 
+/* Who is declared dead and who would be asked to go on without them; who gets its vote back. */
+static void hash_members(const struct move_preview *preview, struct buffer *text) {
+    const struct mongo_view *view = &preview->mongo;
+    for (uint32_t i = 0; i < view->facts.member_count; i++) {
+        const char *host = view->facts.members[i].host;
+        if ((view->dead >> i & 1) != 0) {
+            buffer_append_format(text, "dead %s\n", host);
+        } else if ((view->readmit >> i & 1) != 0) {
+            buffer_append_format(text, "readmit %s\n", host);
+        } else if (view->dead != 0 && i == preview->pinned) {
+            buffer_append_format(text, "asked %s\n", host);
+        }
+    }
+}
+
 /* The canonical plan: every fact that a "yes" is about, one a line. The revision of the spec stands
  * for what records and zones are set to. */
 static void hash_plan(const struct api_facts *facts, struct move_preview *preview) {
@@ -27,6 +42,7 @@ static void hash_plan(const struct api_facts *facts, struct move_preview *previe
         state->services[preview->service].name, execution_kind_text(preview->kind),
         document_region_name(state, preview->from), document_region_name(state, preview->to),
         state->incarnation, preview->epoch, state->spec_index, preview->skipped_gates);
+    hash_members(preview, &text);
     for (uint32_t i = 0; i < preview->plan.count; i++) {
         buffer_append_format(&text, "%s %u %" PRIx64 " %x %x %d\n", preview->plan.steps[i].name,
                              preview->plan.steps[i].kind, preview->plan.steps[i].needs,
@@ -52,6 +68,15 @@ static void begin_preview(const struct api_facts *facts, uint32_t service, uint3
         preview->from = s->execution.from; /* continues a half-moved one, as apply sees it */
     }
     preview->epoch = s->epoch + 1;
+    preview->pinned = NONE_INDEX;
+}
+
+static void take_set(const struct api_facts *facts, const struct mongo_view *view,
+                     struct move_preview *preview) {
+    struct mongo_verdict verdict;
+    preview->mongo = *view;
+    mongo_judge(&facts->state->spec.services[preview->service].mongo, view, preview->to, &verdict);
+    preview->pinned = verdict.declared ? verdict.member : NONE_INDEX;
 }
 
 /* As apply will see it. */
@@ -80,6 +105,18 @@ static void spare_the_set(struct move_preview *ret) {
 enum core_error preview_move(const struct api_facts *facts, uint32_t service,
                              enum execution_kind kind, uint32_t to, uint32_t skipped_gates,
                              struct move_preview *ret) {
+    struct policy_input nothing;
+    struct mongo_view view;
+    if (service >= facts->state->spec.service_count) {
+        return CORE_NO_SERVICE;
+    }
+    policy_view_set(facts->state, document_policy(facts, &nothing), service, &view);
+    return preview_move_of_set(facts, service, kind, to, skipped_gates, &view, ret);
+}
+
+enum core_error preview_move_of_set(const struct api_facts *facts, uint32_t service,
+                                    enum execution_kind kind, uint32_t to, uint32_t skipped_gates,
+                                    const struct mongo_view *view, struct move_preview *ret) {
     const struct state *state = facts->state;
     if (service >= state->spec.service_count) {
         return CORE_NO_SERVICE;
@@ -93,8 +130,9 @@ enum core_error preview_move(const struct api_facts *facts, uint32_t service,
     struct policy_input nothing;
     begin_preview(facts, service, to, kind, ret);
     ret->skipped_gates = skipped_gates;
+    take_set(facts, view, ret);
     ret->failing = policy_read_gates(state, document_policy(facts, &nothing), service, to, false,
-                                     skipped_gates, ret->gates);
+                                     skipped_gates, view, ret->gates);
     if (!execution_kind_moves(kind)) {
         /* It says what is there, or stays: whether the region is well, and who vetoes moves, is no
          * matter. */
@@ -102,7 +140,6 @@ enum core_error preview_move(const struct api_facts *facts, uint32_t service,
         ret->failing &= ~GATE_BIT(GATE_TARGET_HEALTHY);
         spare_the_set(ret);
     }
-    policy_view_set(state, document_policy(facts, &nothing), service, &ret->mongo);
     enum core_error error =
         policy_plan(state, service, kind, to, skipped_gates, &ret->mongo, &ret->plan);
     if (error == CORE_OK) {
@@ -118,7 +155,7 @@ void preview_automatic(const struct api_facts *facts, uint32_t service, struct m
     begin_preview(facts, service, to, EXECUTION_FAILOVER, ret);
     ret->automatic = true;
     ret->failing = policy_read_gates(facts->state, document_policy(facts, &nothing), service, to,
-                                     true, 0, ret->gates);
+                                     true, 0, NULL, ret->gates);
     policy_view_set(facts->state, document_policy(facts, &nothing), service, &ret->mongo);
     if (to != NONE_INDEX && policy_plan(facts->state, service, EXECUTION_FAILOVER, to, 0,
                                         &ret->mongo, &ret->plan) == CORE_OK) {

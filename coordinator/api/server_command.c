@@ -119,6 +119,7 @@ struct wanted_move {
     uint32_t service, to;
     enum execution_kind kind;
     uint32_t skip;
+    struct mongo_view mongo; /* with what is said of its members */
 };
 
 static bool take_skips(struct api_request *request, uint32_t *ret_skip) {
@@ -221,7 +222,8 @@ static void refuse_by_gates(struct api_request *request, const struct api_facts 
 /* Plan and gates; false: answered. */
 static bool preview_or_refuse(struct api_request *request, const struct api_facts *facts) {
     struct wanted_move wanted;
-    if (!take_move(request, facts, &wanted)) {
+    if (!take_move(request, facts, &wanted) ||
+        !api_declared_take(request, facts, wanted.service, wanted.kind, wanted.to, &wanted.mongo)) {
         return false;
     }
     request->preview = calloc(1, sizeof *request->preview);
@@ -229,8 +231,8 @@ static bool preview_or_refuse(struct api_request *request, const struct api_fact
         api_request_fail(request, EXIT_CODE_INTERNAL, "LIMIT", "out of memory");
         return false;
     }
-    enum core_error error =
-        preview_move(facts, wanted.service, wanted.kind, wanted.to, wanted.skip, request->preview);
+    enum core_error error = preview_move_of_set(facts, wanted.service, wanted.kind, wanted.to,
+                                                wanted.skip, &wanted.mongo, request->preview);
     if (error != CORE_OK) {
         refuse_move(request, facts, &wanted, error);
         return false;
@@ -271,7 +273,8 @@ _Static_assert((int)EXECUTION_FAILOVER == (int)NOCTUA__MOVE_REQUEST__KIND__FAILO
                    (int)EXECUTION_SWITCHOVER == (int)NOCTUA__MOVE_REQUEST__KIND__SWITCHOVER &&
                    (int)EXECUTION_ADOPT == (int)NOCTUA__MOVE_REQUEST__KIND__ADOPT &&
                    (int)EXECUTION_RELEASE == (int)NOCTUA__MOVE_REQUEST__KIND__RELEASE &&
-                   (int)EXECUTION_REPAIR == (int)NOCTUA__MOVE_REQUEST__KIND__REPAIR,
+                   (int)EXECUTION_REPAIR == (int)NOCTUA__MOVE_REQUEST__KIND__REPAIR &&
+                   (int)EXECUTION_READMIT == (int)NOCTUA__MOVE_REQUEST__KIND__READMIT,
                "one number for each kind of move");
 
 void api_command_preview_move(struct api_request *request, const struct api_facts *facts,

@@ -119,6 +119,10 @@ void api_command_begin(struct api_request *request);
 /* The dry run of a move. */
 void api_command_preview_move(struct api_request *request, const struct api_facts *facts,
                               bool stale);
+/* server_declared.c: what a person says of the members of a replica set. */
+/* The service's set as it is seen now, with the request's word on it; false: refused, answered. */
+bool api_declared_take(struct api_request *request, const struct api_facts *facts, uint32_t service,
+                       enum execution_kind kind, uint32_t to, struct mongo_view *ret);
 /* server_spec.c */
 /* The dry run of a spec. */
 void api_command_check_spec(struct api_request *request, const struct api_facts *facts, bool stale);

@@ -202,7 +202,7 @@ static void read_verdict(const struct state *state, const struct policy_input *i
 
 uint32_t policy_read_gates(const struct state *state, const struct policy_input *input,
                            uint32_t service, uint32_t to, bool automatic, uint32_t skip,
-                           struct gate_reading gates[GATE_COUNT]) {
+                           const struct mongo_view *view, struct gate_reading gates[GATE_COUNT]) {
     const struct service *s = &state->services[service];
     const struct spec_service *spec = &state->spec.services[service];
     memset(gates, 0, GATE_COUNT * sizeof gates[0]);
@@ -221,9 +221,11 @@ uint32_t policy_read_gates(const struct state *state, const struct policy_input 
     gates[GATE_COOLDOWN] = read_cooldown(state, service);
     gates[GATE_FLAPPING] = read_flapping(state, service);
     read_target(state, service, to, gates);
-    struct mongo_view view;
-    policy_view_set(state, input, service, &view);
-    mongo_read_gates(&spec->mongo, &view, to, gates);
+    struct mongo_view seen;
+    if (view == NULL) {
+        policy_view_set(state, input, service, &seen);
+    }
+    mongo_read_gates(&spec->mongo, view == NULL ? &seen : view, to, gates);
     gates[GATE_DEBTS] = reading(s->debt_count < DEBT_MAX, s->debt_count, DEBT_MAX - 1);
     gates[GATE_CLOCK] = read_clock(state, input);
     uint32_t failing = 0;

@@ -429,7 +429,7 @@ static void propose_in_window(struct round *r, uint32_t s) {
     enum gate why_not[REGION_MAX];
     policy_cite(state, r->input, s, &citations);
     uint32_t to = policy_choose_target(state, r->input, s, why_not);
-    uint32_t failing = policy_read_gates(state, r->input, s, to, true, 0, gates);
+    uint32_t failing = policy_read_gates(state, r->input, s, to, true, 0, NULL, gates);
     const uint32_t evidence = GATE_BIT(GATE_VERDICT) | GATE_BIT(GATE_CONFIRMED);
     uint32_t others = failing & ~evidence;
     if (!window_is_ripe(state, s, &citations)) {

@@ -117,6 +117,29 @@ static void test_plan(void **state) {
         "  cooldown FAIL: 2m (limit 30m); too soon\n");
 }
 
+/* The last thing that is read before the name is typed. */
+static void test_forced_plan(void **state) {
+    (void)state;
+    shows(view_plan,
+          "{\"from\": \"us-east-1\", \"to\": \"us-west-2\", \"epoch\": {\"old\": 7, \"new\": 8},"
+          " \"plan\": \"9f3c21\", \"steps\": [{\"name\": \"force\", \"target\": \"rs0 w1:27017\","
+          " \"now\": \"no majority\", \"then\": \"survivors only\", \"needs\": []}], \"passing\":"
+          " 14, \"total\": 14, \"gates\": [], \"forced\": {\"asked\": \"w1:27017\", \"sentences\":"
+          " [\"rs0 goes on without e1:27017: 2 voters are left.\", \"us-east-1 is declared dead by"
+          " you.\"]}}",
+          "us-east-1 -> us-west-2  epoch 7 -> 8  plan 9f3c21\n"
+          "STEP   TARGET        NOW -> THEN                    NEEDS\n"
+          "force  rs0 w1:27017  no majority -> survivors only  -\n"
+          "Gates: 14 of 14 pass.\n"
+          "FORCED RECONFIGURATION:\n"
+          "  rs0 goes on without e1:27017: 2 voters are left.\n"
+          "  us-east-1 is declared dead by you.\n");
+    shows(view_plan, "{\"from\": \"a\", \"to\": \"b\", \"forced\": {\"sentences\": [7]}}",
+          "a -> b  epoch 0 -> 0  plan \n"
+          "STEP  TARGET  NOW -> THEN  NEEDS\n"
+          "Gates: 0 of 0 pass.\n");
+}
+
 static void test_history(void **state) {
     (void)state;
     shows(
@@ -287,6 +310,7 @@ int main(void) {
         cmocka_unit_test(test_service_with_a_set),
         cmocka_unit_test(test_explain),
         cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_forced_plan),
         cmocka_unit_test(test_history),
         cmocka_unit_test(test_nodes),
         cmocka_unit_test(test_findings),

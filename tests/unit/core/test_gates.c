@@ -7,7 +7,7 @@ static struct gate_reading gates[GATE_COUNT];
 static uint32_t read_gates(struct group *group, bool automatic, uint32_t skip) {
     group->input.now_ms = group->now_ms;
     group->input.wall_ms = group->wall_ms;
-    return policy_read_gates(group->state, &group->input, 0, WEST, automatic, skip, gates);
+    return policy_read_gates(group->state, &group->input, 0, WEST, automatic, skip, NULL, gates);
 }
 
 static void mode(struct group *group) {
@@ -150,7 +150,7 @@ static void test_approval_opens_mode(void **state) {
 static void test_no_target_and_nothing_adopted(void **state) {
     struct group *group = *state;
     uint32_t failing =
-        policy_read_gates(group->state, &group->input, 0, NONE_INDEX, true, 0, gates);
+        policy_read_gates(group->state, &group->input, 0, NONE_INDEX, true, 0, NULL, gates);
     uint32_t wanted = GATE_BIT(GATE_TARGET_HEALTHY) | GATE_BIT(GATE_VERDICT) |
                       GATE_BIT(GATE_CONFIRMED) | GATE_BIT(GATE_OBSERVERS);
     assert_int_equal(failing & wanted, wanted);

@@ -343,7 +343,7 @@ static uint32_t read_gates(struct scene *scene, bool automatic, uint32_t skip,
                            struct gate_reading gates[GATE_COUNT]) {
     struct group *group = scene->group;
     look(scene);
-    return policy_read_gates(group->state, &group->input, 0, WEST, automatic, skip, gates);
+    return policy_read_gates(group->state, &group->input, 0, WEST, automatic, skip, NULL, gates);
 }
 
 static void test_each_gate(void **state) {

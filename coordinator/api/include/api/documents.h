@@ -27,7 +27,9 @@
  * failing [], evidence [index], cited [{node, boot, sequence, down, first_index, last_index,
  *           suspect_age_ms}], choices [command], execution, sent, plan (of the move asked for)}
  * plan     {service, kind, from, to, epoch {old, new}, plan, rto_ms, steps [{name, target, now,
- *           then, needs []}], gates [..], passing, total, failing [], skipped [], choices []}
+ *           then, needs []}], gates [..], passing, total, failing [], skipped [], choices [],
+ *           forced {asked, left_out [{host, region}], lag_ms, primary_age_ms, sentences [text]},
+ *           null unless members were declared dead}
  * ready    {service, from, to, ready, rows [{what, value, limit, result}]}; result: pass, FAIL,
  *           skipped or warning
  * moved    (the answer to a move) what `plan` has, and {index, repeated, execution}

@@ -20,7 +20,8 @@ struct move_preview {
     struct plan plan;
     struct gate_reading gates[GATE_COUNT];
     struct mongo_view mongo; /* of the service's replica set */
-    uint32_t failing;        /* bits of gates; without a plan, not 0 */
+    uint32_t pinned;  /* of a forced reconfiguration: place in `mongo` of the one that is asked */
+    uint32_t failing; /* bits of gates; without a plan, not 0 */
     char hash[PLAN_HASH_SIZE];
 };
 
@@ -32,6 +33,12 @@ uint32_t preview_choose_target(const struct api_facts *facts, uint32_t service);
 enum core_error preview_move(const struct api_facts *facts, uint32_t service,
                              enum execution_kind kind, uint32_t to, uint32_t skipped_gates,
                              struct move_preview *ret);
+
+/* The same with a person's word on members of the service's replica set: `view` is as
+ * policy_view_set has it, with `dead` or `readmit`. */
+enum core_error preview_move_of_set(const struct api_facts *facts, uint32_t service,
+                                    enum execution_kind kind, uint32_t to, uint32_t skipped_gates,
+                                    const struct mongo_view *view, struct move_preview *ret);
 
 /* What policy would do for `service` now; `to` may be NONE_INDEX, then there is no plan. */
 void preview_automatic(const struct api_facts *facts, uint32_t service, struct move_preview *ret);

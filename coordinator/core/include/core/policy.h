@@ -105,11 +105,12 @@ uint32_t policy_choose_target(const struct state *state, const struct policy_inp
                               uint32_t service, enum gate why_not[REGION_MAX]);
 
 /* Reads all gates of a move of `service` to region `to` (NONE_INDEX: none was found). `automatic`
- * false: an operator's; the gates in `skip` read GATE_SKIPPED where they fail. Returns the bits of
- * the failing ones. */
+ * false: an operator's; the gates in `skip` read GATE_SKIPPED where they fail. view: of the
+ * service's replica set, with a person's word on it; NULL: as policy_view_set has it. Returns the
+ * bits of the failing ones. */
 uint32_t policy_read_gates(const struct state *state, const struct policy_input *input,
                            uint32_t service, uint32_t to, bool automatic, uint32_t skip,
-                           struct gate_reading gates[GATE_COUNT]);
+                           const struct mongo_view *view, struct gate_reading gates[GATE_COUNT]);
 
 /* What all reports together say of the service's replica set (all zero: it has none). */
 void policy_view_set(const struct state *state, const struct policy_input *input, uint32_t service,
