@@ -27,6 +27,15 @@ static void join(const json_t *array, const char *separator, char *to, size_t si
     }
 }
 
+static void print_list(const json_t *array, const char *head, FILE *out) {
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const json_t *item = json_array_get(array, i);
+        if (json_is_string(item)) {
+            (void)fprintf(out, "%s%s\n", i == 0 ? head : "  ", json_string_value(item));
+        }
+    }
+}
+
 void view_status(const json_t *document, FILE *out) {
     const json_t *nodes = json_object_get(document, "nodes");
     const char *leader = field_text(document, "leader");
@@ -115,7 +124,20 @@ static void member_state(const json_t *member, char text[CELL_SIZE]) {
     (void)snprintf(text, CELL_SIZE, "%s%s", field_text(member, "state"), more);
 }
 
-static void print_set(const json_t *set, FILE *out) {
+static void member_trouble(const json_t *member, const char *service, char *text, size_t size) {
+    const char *trouble = field_text(member, "trouble");
+    if (!field_true(member, "kept_out")) {
+        (void)snprintf(text, size, "%s", trouble);
+    } else if (trouble[0] != '\0') { /* that comes first */
+        (void)snprintf(text, size, "%s; no vote since a forced reconfiguration", trouble);
+    } else {
+        (void)snprintf(text, size,
+                       "no vote since a forced reconfiguration: noctuactl mongo readmit %s %s",
+                       service, field_text(member, "host"));
+    }
+}
+
+static void print_set(const json_t *set, const char *service, FILE *out) {
     if (!json_is_object(set)) {
         return;
     }
@@ -125,7 +147,12 @@ static void print_set(const json_t *set, FILE *out) {
     if (!field_true(set, "read")) {
         (void)fprintf(out, "its config was never read\n");
     } else if (field_is_null(set, "primary")) {
-        (void)fprintf(out, "no primary takes writes\n");
+        (void)fprintf(out, "no primary takes writes");
+        if (json_is_false(json_object_get(set, "majority"))) {
+            (void)fprintf(out, ": %" PRIu64 " of %" PRIu64 " voters answer, no majority",
+                          field_u64(set, "voters_answering"), field_u64(set, "voters"));
+        }
+        (void)fputc('\n', out);
     } else {
         (void)fprintf(out, "%s takes writes%s%s", field_text(set, "primary"),
                       field_is_null(set, "primary_region") ? "" : ", in ",
@@ -145,15 +172,16 @@ static void print_set(const json_t *set, FILE *out) {
         char state[CELL_SIZE];
         char lag[CELL_SIZE];
         char priority[CELL_SIZE];
+        char trouble[512];
+        member_trouble(member, service, trouble, sizeof trouble);
         member_state(member, state);
         (void)snprintf(priority, sizeof priority, "%g",
                        json_number_value(json_object_get(member, "priority")));
-        table_add(&table,
-                  (const char *const[]){
-                      field_text(member, "host"), field_text(member, "region"), state,
-                      cell_duration(json_object_get(member, "lag_ms"), lag),
-                      cell_duration(json_object_get(member, "age_ms"), age), priority,
-                      field_true(member, "votes") ? "1" : "0", field_text(member, "trouble")});
+        table_add(&table, (const char *const[]){
+                              field_text(member, "host"), field_text(member, "region"), state,
+                              cell_duration(json_object_get(member, "lag_ms"), lag),
+                              cell_duration(json_object_get(member, "age_ms"), age), priority,
+                              field_true(member, "votes") ? "1" : "0", trouble});
     }
     table_print(&table, out);
     table_finish(&table);
@@ -206,7 +234,8 @@ void view_service(const json_t *document, FILE *out) {
     if (field_text(document, "sentence")[0] != '\0') {
         (void)fprintf(out, "%s\n", field_text(document, "sentence"));
     }
-    print_set(json_object_get(document, "mongo"), out);
+    print_set(json_object_get(document, "mongo"), field_text(document, "name"), out);
+    print_list(json_object_get(document, "choices"), "Choices:\n  ", out);
     print_execution(json_object_get(document, "execution"), out);
 }
 
@@ -222,15 +251,6 @@ static void print_gates(const json_t *gates, FILE *out) {
     }
     table_print(&table, out);
     table_finish(&table);
-}
-
-static void print_list(const json_t *array, const char *head, FILE *out) {
-    for (size_t i = 0; i < json_array_size(array); i++) {
-        const json_t *item = json_array_get(array, i);
-        if (json_is_string(item)) {
-            (void)fprintf(out, "%s%s\n", i == 0 ? head : "  ", json_string_value(item));
-        }
-    }
 }
 
 void view_explain(const json_t *document, FILE *out) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "document_forced.h"
 #include "document_parts.h"
 
 #define EVIDENCE_MAX 16
@@ -251,7 +252,8 @@ static void choose_failover(const struct story *story, json_t *choices) {
     char skips[512] = "";
     size_t used = 0;
     for (unsigned gate = 0; gate < GATE_COUNT; gate++) {
-        bool skip = (move->failing & GATE_BIT(gate)) != 0 && gate_is_manual((enum gate)gate);
+        bool skip = (move->failing & GATE_BIT(gate)) != 0 && gate_is_manual((enum gate)gate) &&
+                    gate_is_skippable((enum gate)gate);
         if (skip && gate == GATE_IN_PROGRESS) {
             return; /* the open one has to end first */
         }
@@ -279,11 +281,21 @@ static json_t *choices_of(const struct story *story) {
                document_region_name(state, active));
         return choices;
     }
-    if (s->half_moved && story->asked == NULL) {
+    const struct move_preview *move = story->asked != NULL ? story->asked : &story->automatic;
+    bool refused = story->asked != NULL && story->asked->failing != 0;
+    bool wanted = s->suspect.open || refused;
+    if (story->asked == NULL &&
+        document_choose_after_force(story->facts, story->service, choices)) {
+        return choices;
+    }
+    if (s->half_moved && story->asked == NULL &&
+        !document_choose_of_set(story->facts, move, true, choices)) {
         choose(choices, "continue: noctuactl failover %s --to %s --reason \"...\"", s->name,
                document_region_name(state, s->execution.to));
         choose(choices, "reverse: noctuactl failover %s --to %s --reason \"...\"", s->name,
                document_region_name(state, s->execution.from));
+    }
+    if (s->half_moved && story->asked == NULL) {
         return choices;
     }
     if (s->suspect.open) {
@@ -301,7 +313,9 @@ static json_t *choices_of(const struct story *story) {
                "noctuactl resume-automation --reason \"...\" (after the differing node was "
                "rebuilt)");
     }
-    if (s->suspect.open || (story->asked != NULL && story->asked->failing != 0)) {
+    bool says = (wanted || story->asked == NULL) && execution_kind_moves(move->kind) &&
+                document_choose_of_set(story->facts, move, !wanted, choices);
+    if (wanted && !says) {
         choose_failover(story, choices);
     }
     return choices;

@@ -13,6 +13,10 @@ void document_loss_line(const struct mongo_view *view, const struct mongo_verdic
     const struct mongo_facts *facts = &view->facts;
     char lag[DURATION_TEXT_SIZE];
     char ago[DURATION_TEXT_SIZE];
+    if (verdict->kind != MONGO_CASE_FORCED) {
+        buffer_append_text(line, "May be lost: nothing that a majority acknowledged");
+        return; /* only who has all of that is elected */
+    }
     if (verdict->member == NONE_INDEX || verdict->lag_ms == UINT64_MAX) {
         buffer_append_text(line, "May be lost: nobody knows how much");
     } else if (verdict->lag_ms == 0) {

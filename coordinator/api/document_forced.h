@@ -5,7 +5,7 @@
 #include "base/buffer.h"
 #include "document_parts.h"
 
-/* What would be lost if the member of the verdict became primary without a majority. */
+/* "May be lost: ...", if the verdict's member became primary. */
 void document_loss_line(const struct mongo_view *view, const struct mongo_verdict *verdict,
                         struct buffer *line);
 
@@ -17,5 +17,15 @@ json_t *document_forced(const struct api_facts *facts, const struct move_preview
  * region where all of its members are meant. Returns how many names that are. */
 uint32_t document_members_by_region(const struct state *state, const struct mongo_facts *facts,
                                     uint32_t bits, const char *separator, struct buffer *text);
+
+/* What a person can do about a service whose replica set has lost its majority, or (unless `calm`)
+ * has nobody near enough to be promoted in the target of `move`, region by region, as commands to
+ * paste and what they may lose. False, with nothing appended: the set is no obstacle. */
+bool document_choose_of_set(const struct api_facts *facts, const struct move_preview *move,
+                            bool calm, json_t *choices);
+
+/* After a forced reconfiguration of which nobody knows whether it landed: who looks where, and the
+ * two ways on. False: the service's last move had none. */
+bool document_choose_after_force(const struct api_facts *facts, uint32_t service, json_t *choices);
 
 #endif

@@ -88,6 +88,7 @@ static json_t *member_row(const struct state *state, const struct mongo_view *vi
                  member->sync_source == NONE_INDEX ? NULL : document_number(member->sync_source));
     document_set(row, "version", document_number(member->version));
     document_set(row, "trouble", document_text(member->trouble));
+    document_set(row, "kept_out", document_bool(member->kept_out));
     return row;
 }
 
@@ -132,6 +133,11 @@ json_t *document_set_of(const struct api_facts *facts, uint32_t service) {
     document_set(set, "write_age_ms", document_known(known_age(view.facts.write_age_ms)));
     document_set(set, "write_took_ms", document_number(view.facts.write_took_ms));
     document_set(set, "write_trouble", document_text(view.facts.write_trouble));
+    struct mongo_verdict verdict;
+    mongo_judge(&state->spec.services[service].mongo, &view, NONE_INDEX, &verdict);
+    document_set(set, "voters", document_number(verdict.voters));
+    document_set(set, "voters_answering", document_number(verdict.voters_alive));
+    document_set(set, "majority", document_bool(verdict.voters_alive >= verdict.need));
     document_set(set, "member_total", document_number(view.facts.member_total));
     document_set(set, "members", members);
     return set;

@@ -160,6 +160,20 @@ static void add_places(struct ready *ready, const struct mongo_facts *set) {
     }
 }
 
+/* They serve reads, and count for nothing: the set is weaker than it looks. */
+static void add_kept_out(struct ready *ready, const struct mongo_facts *set) {
+    const char *service = ready->facts->state->services[ready->service].name;
+    for (uint32_t i = 0; i < set->member_count; i++) {
+        if (set->members[i].kept_out) {
+            add(ready, "mongo votes",
+                document_format("%s has none since a forced reconfiguration: noctuactl mongo "
+                                "readmit %s %s",
+                                set->members[i].host, service, set->members[i].host),
+                "every member", "warning");
+        }
+    }
+}
+
 static void add_set(struct ready *ready) {
     const struct api_facts *facts = ready->facts;
     const struct spec_mongo *mongo = &facts->state->spec.services[ready->service].mongo;
@@ -183,6 +197,7 @@ static void add_set(struct ready *ready) {
     }
     if (view.facts.member_total > 0) {
         add_places(ready, &view.facts);
+        add_kept_out(ready, &view.facts);
     }
     if (mongo->write_check[0] == '\0') {
         add(ready, "mongo write_check", document_text("none"), "a collection", "warning");

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "document_forced.h"
 #include "document_mongo.h"
 #include "document_parts.h"
 
@@ -330,6 +331,21 @@ static json_t *node_names(const struct state *state) {
     return rows;
 }
 
+/* What can't wait until somebody asks why. */
+static json_t *choices_of(const struct api_facts *facts, const struct move_preview *preview) {
+    const struct service *s = &facts->state->services[preview->service];
+    json_t *choices = json_array();
+    if (service_is_managed(s) && !execution_is_open(&s->execution) &&
+        !document_choose_after_force(facts, preview->service, choices)) {
+        (void)document_choose_of_set(facts, preview, true, choices);
+    }
+    if (json_array_size(choices) > 0) {
+        return choices;
+    }
+    json_decref(choices);
+    return json_null();
+}
+
 json_t *document_service(const struct api_facts *facts, uint32_t service) {
     const struct state *state = facts->state;
     const struct spec_service *spec = &state->spec.services[service];
@@ -359,6 +375,7 @@ json_t *document_service(const struct api_facts *facts, uint32_t service) {
     document_set(object, "execution", document_execution(facts, service));
     document_set(object, "overrides", overrides_of(state, s->name));
     document_set(object, "debts", debts_of(s));
+    document_set(object, "choices", choices_of(facts, &preview));
     document_set(object, "sentence", service_sentence(facts, service, &preview));
     return object;
 }

@@ -65,11 +65,15 @@ static bool holds(const struct api_facts *facts, enum pager_alarm alarm, uint32_
 }
 
 /* "nocturnal: us-east-1 is down", and what to type. */
-static void describe(const struct state *state, enum pager_alarm alarm, uint32_t s, char *text,
+static void describe(const struct api_facts *facts, enum pager_alarm alarm, uint32_t s, char *text,
                      size_t size) {
+    const struct state *state = facts->state;
     const struct service *service = &state->services[s];
     const struct execution *execution = &service->execution;
     const char *suspect = region_of(state, service->suspect.region);
+    if (alarm == PAGER_BLOCKED && document_majority_line(facts, s, text, size)) {
+        return; /* the same command as in explain: only a person may say who is dead */
+    }
     switch (alarm) {
     case PAGER_APPROVAL_WANTED:
         (void)snprintf(text, size, "%s: %s is down; noctuactl approve %s, or reject", service->name,
@@ -122,7 +126,7 @@ void node_look_at_services(struct noctuad *node, const struct api_facts *facts) 
         for (uint32_t s = 0; s < facts->state->spec.service_count && !any; s++) {
             any = holds(facts, alarms[a], s);
             if (any) {
-                describe(facts->state, alarms[a], s, detail, sizeof detail);
+                describe(facts, alarms[a], s, detail, sizeof detail);
             }
         }
         pager_set(node->pager, alarms[a], any, detail);

@@ -314,9 +314,14 @@ static void write_acts(void) {
     move.reason = override.reason = choice.reason = reason_text;
     request.body_case = NOCTUA__REQUEST__BODY_MOVE;
     request.move = &move;
-    for (unsigned i = 0; i < 10; i++) {
+    for (unsigned i = 0; i < 12; i++) {
+        static char host[] = "e1:27017";
+        static char *dead[] = {region_name, host};
         move.kind = (Noctua__MoveRequest__Kind)(i / 2);
         move.dry_run = i % 2 == 1;
+        move.n_dead = i < 2 ? ARRAY_LENGTH(dead) : 0;
+        move.dead = dead;
+        move.member = i < 10 ? (char *)"" : host;
         write_request(&request, "move", i);
     }
     request.body_case = NOCTUA__REQUEST__BODY_OVERRIDE;

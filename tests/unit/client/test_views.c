@@ -84,6 +84,32 @@ static void test_service_with_a_set(void **state) {
           "MEMBER  REGION  STATE  LAG  AGE  PRIORITY  VOTES  TROUBLE\n");
 }
 
+/* The set's majority is lost, and what a person can do; a member that lost its vote earlier. */
+static void test_service_with_a_minority(void **state) {
+    (void)state;
+    shows(view_service,
+          "{\"name\": \"nocturnal\", \"mongo\": {\"name\": \"rs0\", \"read\": true, \"primary\":"
+          " null, \"majority\": false, \"voters\": 5, \"voters_answering\": 2, \"members\": []},"
+          " \"choices\": [\"wait\", \"noctuactl failover nocturnal\"]}",
+          "REGION  VERDICT  WORST CHECK\n"
+          "Replica set rs0: no primary takes writes: 2 of 5 voters answer, no majority\n"
+          "MEMBER  REGION  STATE  LAG  AGE  PRIORITY  VOTES  TROUBLE\n"
+          "Choices:\n"
+          "  wait\n"
+          "  noctuactl failover nocturnal\n");
+    shows(view_service,
+          "{\"name\": \"nocturnal\", \"mongo\": {\"name\": \"rs0\", \"read\": true, \"primary\":"
+          " null, \"majority\": true, \"members\": [{\"host\": \"e1:27017\", \"kept_out\": true},"
+          " {\"host\": \"e2:27017\", \"kept_out\": true, \"trouble\": \"timeout\"}]}}",
+          "REGION  VERDICT  WORST CHECK\n"
+          "Replica set rs0: no primary takes writes\n"
+          "MEMBER    REGION  STATE  LAG  AGE  PRIORITY  VOTES  TROUBLE\n"
+          "e1:27017  -       -      -    -    0         0      no vote since a forced "
+          "reconfiguration: noctuactl mongo readmit nocturnal e1:27017\n"
+          "e2:27017  -       -      -    -    0         0      timeout; no vote since a forced "
+          "reconfiguration\n");
+}
+
 static void test_explain(void **state) {
     (void)state;
     shows(view_explain,
@@ -308,6 +334,7 @@ int main(void) {
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_service),
         cmocka_unit_test(test_service_with_a_set),
+        cmocka_unit_test(test_service_with_a_minority),
         cmocka_unit_test(test_explain),
         cmocka_unit_test(test_plan),
         cmocka_unit_test(test_forced_plan),

@@ -17,9 +17,11 @@
  * moves_to, moves_at, note, rejected, approved_by}, execution, overrides [], debts [], sentence}
  *           mongo {name, read, primary, primary_region, config_version, config_term,
  *           config_committed, oplog_window_s, write_age_ms, write_took_ms, write_trouble,
- *           member_total, members [{id, host, region, state, writable, lag_ms, lag_age_ms, age_ms,
- *           priority, votes, hidden, arbiter, delay_s, sync_source, version, trouble}]}, null
- *           without a set; read false: nobody has read its config, members are the seeds
+ *           member_total, voters, voters_answering, majority, members [{id, host, region, state,
+ *           writable, lag_ms, lag_age_ms, age_ms, priority, votes, hidden, arbiter, delay_s,
+ *           sync_source, version, trouble, kept_out}]}, null without a set; read false: nobody has
+ *           read its config, members are the seeds. kept_out: without a vote since a forced
+ *           reconfiguration. choices [command or words]: while the set has lost its majority
  * execution {epoch, kind, phase, result, from, to, actor, reason, automatic, began_at, ended_at,
  *           took_ms, skipped [], steps [{index, name, kind, target, phase, attempts, needs [], eid,
  *           detail, trouble, started_at, ended_at, took_ms}]}
@@ -89,6 +91,11 @@ json_t *document_revisions(const struct api_facts *facts);
 json_t *document_event(const struct event *event, uint64_t number);
 /* The kept event of that number, or NULL. */
 const struct event *document_find_event(const struct state *state, uint64_t number);
+
+/* One line for a page: the service's replica set has lost its majority, and what to type if the
+ * silent members are dead. False: it has not, or none is known. */
+bool document_majority_line(const struct api_facts *facts, uint32_t service, char *text,
+                            size_t size);
 
 /* The word of a service's state, as in `status`. */
 const char *document_service_state(const struct api_facts *facts, uint32_t service);

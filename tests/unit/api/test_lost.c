@@ -1,0 +1,509 @@
+/* What people read when a replica set has lost its majority, or has nobody near enough to promote:
+ * the choices, the plan of a forced move, and what is left to do afterwards. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "api/documents.h"
+#include "base/text.h"
+#include "document_forced.h"
+#include "scene.h"
+
+enum { E1, E2, W1, W2, X1, LEADER_PLACE = 1 };
+
+#define BIT(i) (UINT32_C(1) << (i))
+#define LOST (BIT(E1) | BIT(E2) | BIT(X1))
+
+static const enum opinion_value all_up[REGION_MAX] = {OPINION_UP, OPINION_UP};
+static const enum opinion_value east_down[REGION_MAX] = {OPINION_DOWN, OPINION_UP};
+
+static struct group group;
+static struct mongo_facts set;
+static json_t *document;
+
+static void tell(void) {
+    group.mongo = &set;
+    group_report(&group, EVERYBODY, all_up);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    group_open_adopted(&group);
+    group_add_set(&group);
+    set = mongo_example();
+    document = NULL;
+    tell();
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    json_decref(document);
+    group_close(&group);
+    return 0;
+}
+
+static void gone(uint32_t i) {
+    struct mongo_member *m = &set.members[i];
+    m->answers = false;
+    m->writable = false;
+    m->state = MONGO_UNKNOWN;
+    m->age_ms = m->optime_age_ms = 25000;
+    if (set.primary == m->id) {
+        set.primary_age_ms = 25000;
+    }
+}
+
+/* East and the eu are gone since 25 s; the west has two of five. */
+static void lose(void) {
+    set.config_committed = false;
+    gone(E1);
+    gone(E2);
+    gone(X1);
+    tell();
+}
+
+static struct spec_mongo *spec_of_set(void) {
+    return &group.state->spec.services[0].mongo;
+}
+
+static void behind(uint32_t i, uint32_t seconds) {
+    set.members[i].optime.seconds -= seconds;
+    set.members[i].optime.wall_ms -= 1000 * (uint64_t)seconds;
+}
+
+/* Array of texts, a line each; "-" for null. */
+static const char *lines(const json_t *array) {
+    static char text[4096];
+    size_t used = 0;
+    (void)TEXT_COPY(text, json_is_null(array) ? "-" : "");
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const char *line = json_string_value(json_array_get(array, i));
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i == 0 ? "" : "\n",
+                                 line == NULL ? "(null)" : line);
+    }
+    return text;
+}
+
+static const char *choices(void) {
+    struct api_facts facts;
+    scene_facts(&group, LEADER_PLACE, &facts);
+    json_decref(document);
+    document = document_explain(&facts, 0, NULL);
+    return lines(json_object_get(document, "choices"));
+}
+
+static const char *status_choices(void) {
+    struct api_facts facts;
+    scene_facts(&group, LEADER_PLACE, &facts);
+    json_decref(document);
+    document = document_service(&facts, 0);
+    return lines(json_object_get(document, "choices"));
+}
+
+static void view(struct mongo_view *ret) {
+    group.input.now_ms = group.now_ms;
+    policy_view_set(group.state, &group.input, 0, ret);
+}
+
+/* What is said of a move that is asked for. */
+static const char *choices_of_move(uint32_t dead) {
+    static struct move_preview preview;
+    static struct mongo_view seen;
+    struct api_facts facts;
+    scene_facts(&group, LEADER_PLACE, &facts);
+    view(&seen);
+    seen.dead = dead;
+    (void)preview_move_of_set(&facts, 0, EXECUTION_FAILOVER, WEST, 0, &seen, &preview);
+    json_decref(document);
+    document = document_explain(&facts, 0, &preview);
+    return lines(json_object_get(document, "choices"));
+}
+
+#define WAIT                                                                                       \
+    "wait for 1 more of the voters of rs0 (2 of 5 answer), then it elects by itself: e1:27017, "   \
+    "e2:27017, x1:27017\n"
+#define DECLARE "noctuactl failover nocturnal --to us-west-2 --declare-dead us-east-1,eu-west-1"
+#define SINCE "; and what was written since a primary was last seen, 25s ago"
+
+static const char by_hand_there[] = "by hand, since it is there already, and a failover goes "
+                                    "elsewhere: on e1:27017 ";
+
+/* --- choices --- */
+
+static void test_the_command_to_paste(void **state) {
+    (void)state;
+    static const char wanted[] =
+        WAIT DECLARE " --reason \"...\"\n"
+                     "  w1:27017 could be promoted, 0s behind (25s old). May be lost: no write "
+                     "that is known of" SINCE;
+    assert_string_equal(choices(), "");
+    assert_string_equal(status_choices(), "-");
+    lose();
+    assert_string_equal(choices_of_move(0), wanted);
+    assert_string_equal(choices(), wanted); /* also before it is suspected */
+    assert_string_equal(status_choices(), wanted);
+    assert_string_equal(choices_of_move(LOST), ""); /* every gate passes */
+}
+
+static void test_skips_of_the_command(void **state) {
+    (void)state;
+    lose();
+    behind(W1, 94);
+    behind(W2, 95);
+    tell();
+    assert_string_equal(choices(), WAIT DECLARE
+                        " --skip replication_lag --reason \"...\"\n"
+                        "  w1:27017 could be promoted, 94s behind (25s old). May be lost: "
+                        "the last 94s of writes that are known of" SINCE);
+    set.members[W1].optime.seconds = set.members[W2].optime.seconds = 0;
+    tell();
+    assert_string_equal(choices(), WAIT DECLARE
+                        " --skip replication_lag --skip mongo_oplog --reason \"...\"\n"
+                        "  w1:27017 could be promoted; how far it is behind isn't known. "
+                        "May be lost: nobody knows how much" SINCE);
+}
+
+static void test_single_members_by_name(void **state) {
+    (void)state;
+    lose();
+    gone(W2);
+    tell();
+    assert_non_null(strstr(choices(), "--declare-dead us-east-1,w2:27017,eu-west-1 --reason"));
+    set.members[X1].region = NONE_INDEX;
+    tell();
+    assert_non_null(strstr(choices(), "--declare-dead us-east-1,w2:27017,x1:27017 --reason"));
+}
+
+static void test_survivors_that_elect_nobody(void **state) {
+    (void)state;
+    lose();
+    set.members[W2].state = MONGO_STARTUP;
+    tell();
+    assert_non_null(strstr(choices(), "us-west-2: wait for more members to answer"));
+    assert_null(strstr(choices(), "declare-dead"));
+}
+
+static void test_nothing_may_be_forced(void **state) {
+    (void)state;
+    lose();
+    spec_of_set()->on_majority_lost = MONGO_LOST_NEVER;
+    const char *text = choices();
+    assert_null(strstr(text, "declare-dead"));
+    assert_non_null(strstr(text, "by hand, since the spec says on_majority_lost: never: on "
+                                 "w1:27017 rs.reconfig() with force, without us-east-1, eu-west-1 "
+                                 "(docs/mongodb.md, \"By hand\")\n  w1:27017 could be promoted"));
+    spec_of_set()->on_majority_lost = MONGO_LOST_ASK;
+    set.member_total = 18;
+    tell();
+    assert_non_null(strstr(choices(), "by hand, since not all of its members are told"));
+}
+
+/* Both other regions are gone, and the service is where the survivors are. */
+static void test_the_active_region_is_left(void **state) {
+    (void)state;
+    set.members[E1].writable = false;
+    set.members[E1].state = MONGO_SECONDARY;
+    gone(W1);
+    gone(W2);
+    gone(X1);
+    set.primary_age_ms = 25000;
+    tell();
+    const char *text = choices();
+    assert_non_null(strstr(text, by_hand_there));
+    assert_non_null(strstr(text, "us-west-2 has nobody to promote: wait for w1:27017 to answer or "
+                                 "w2:27017 to answer"));
+    assert_null(strstr(text, "declare-dead"));
+}
+
+/* Case d: a majority answers, and the target has nobody near enough. */
+static void test_nobody_to_promote(void **state) {
+    (void)state;
+    gone(E1);
+    gone(W1);
+    set.members[W2].state = MONGO_RECOVERING;
+    tell();
+    static const char nobody[] = "us-west-2 has nobody to promote: wait for w1:27017 to answer or "
+                                 "w2:27017 to be a secondary";
+    assert_string_equal(choices(), ""); /* nobody wants to move */
+    assert_string_equal(choices_of_move(0), nobody);
+    set.members[W1].votes = set.members[W2].votes = false;
+    tell();
+    assert_string_equal(choices_of_move(0), "us-west-2 has nobody to promote: it has no member "
+                                            "that could be elected");
+}
+
+static void test_every_region_is_listed(void **state) {
+    (void)state;
+    uint32_t south = spec_add_region(&group.state->spec, "us-south-1");
+    set.members[X1].region = south;
+    gone(E1);
+    gone(W1);
+    gone(W2);
+    tell();
+    set.members[E1].age_ms = 500; /* a majority: e1 answers, and is no primary */
+    set.members[E1].answers = true;
+    set.members[E1].state = MONGO_SECONDARY;
+    behind(X1, 94);
+    tell();
+    assert_string_equal(
+        choices_of_move(0),
+        "us-west-2 has nobody to promote: wait for w1:27017 to answer or w2:27017 to answer\n"
+        /* nobody has seen it well */
+        "noctuactl failover nocturnal --to us-south-1 --skip target_healthy --skip "
+        "replication_lag --reason \"...\"\n"
+        "  x1:27017 could be promoted, 94s behind (25s old). May be lost: nothing that a majority "
+        "acknowledged");
+}
+
+static bool is_suspected(const struct group *g) {
+    return g->state->services[0].suspect.open;
+}
+
+/* No target passes: policy names none, and the regions are listed all the same. */
+static void test_in_a_window(void **state) {
+    (void)state;
+    gone(E1);
+    behind(W1, 94);
+    behind(W2, 95);
+    tell();
+    assert_true(group_run(&group, WITHOUT_EAST, east_down, 20, 1000, is_suspected));
+    const char *text = choices();
+    assert_non_null(strstr(text, "wait\nnoctuactl veto nocturnal"));
+    assert_non_null(strstr(text, "noctuactl failover nocturnal --to us-west-2 --skip "
+                                 "replication_lag --reason \"...\"\n  w1:27017 could be promoted, "
+                                 "94s behind"));
+}
+
+static void test_never_read(void **state) {
+    (void)state;
+    memset(&set, 0, sizeof set);
+    set.primary = NONE_INDEX;
+    tell();
+    assert_string_equal(choices(), "");
+    assert_string_equal(choices_of_move(0), "nobody has read the config of its replica set: "
+                                            "noctuactl ready nocturnal");
+}
+
+/* --- after a forced config of which nobody knows --- */
+
+static struct step *force_until(enum step_phase phase) {
+    struct step *force = &group.state->services[0].execution.steps[0];
+    group.dead = LOST;
+    assert_int_equal(group_move(&group, "us-west-2", EXECUTION_FAILOVER, 0), CORE_OK);
+    group.dead = 0;
+    assert_int_equal(force->kind, STEP_FORCE);
+    while (force->phase != phase) {
+        assert_int_equal(group_do(&group, group_next_step(&group, 0)), CORE_OK);
+    }
+    return force;
+}
+
+static void test_after_an_unknown_force(void **state) {
+    (void)state;
+    lose();
+    struct step *force = force_until(STEP_ATTEMPTED);
+    assert_null(strstr(choices(), "rs.conf()"));
+    assert_string_equal(status_choices(), "-"); /* it is open */
+    struct command_step fields = {.step = 0, .outcome = STEP_UNKNOWN};
+    assert_int_equal(group_step(&group, COMMAND_OUTCOME, &fields), CORE_OK);
+    assert_int_equal(force->phase, STEP_UNKNOWN);
+    static const char wanted[] =
+        "first a person must look: rs.conf() on w1:27017. The forced config landed if its members "
+        "have the tag noctua: \"prod/nocturnal/5.2/0\"\n"
+        "it landed, go on: noctuactl failover nocturnal --to us-west-2 --reason \"...\"\n"
+        "it didn't, declare anew and send another one: " DECLARE " --reason \"...\"";
+    assert_string_equal(choices(), wanted);
+    assert_string_equal(status_choices(), wanted);
+}
+
+/* One that was known not to be sent is no riddle. */
+static void test_after_another_half_move(void **state) {
+    (void)state;
+    lose();
+    (void)force_until(STEP_DONE);
+    assert_int_equal(group_choice(&group, COMMAND_CANCEL, ""), CORE_OK);
+    assert_true(group_service(&group)->half_moved);
+    assert_null(strstr(choices(), "rs.conf()"));
+    assert_non_null(strstr(choices(), DECLARE)); /* the members still don't answer */
+    set = mongo_example();
+    tell();
+    assert_string_equal(choices(),
+                        "continue: noctuactl failover nocturnal --to us-west-2 --reason \"...\"\n"
+                        "reverse: noctuactl failover nocturnal --to us-east-1 --reason \"...\"");
+}
+
+/* --- the plan --- */
+
+static const char *forced_plan(uint32_t dead) {
+    static struct move_preview preview;
+    static struct mongo_view seen;
+    struct api_facts facts;
+    scene_facts(&group, LEADER_PLACE, &facts);
+    view(&seen);
+    seen.dead = dead;
+    assert_int_equal(preview_move_of_set(&facts, 0, EXECUTION_FAILOVER, WEST,
+                                         GATE_BIT(GATE_REPLICATION_LAG), &seen, &preview),
+                     CORE_OK);
+    json_decref(document);
+    document = document_plan(&facts, &preview);
+    return lines(json_object_get(json_object_get(document, "forced"), "sentences"));
+}
+
+static void test_what_makes_a_person_stop(void **state) {
+    (void)state;
+    assert_string_equal(forced_plan(0), "");
+    assert_true(json_is_null(json_object_get(document, "forced")));
+    lose();
+    behind(W1, 2);
+    behind(W2, 3);
+    tell();
+    assert_string_equal(
+        forced_plan(LOST),
+        "rs0 goes on without e1:27017, e2:27017, x1:27017: 2 voters are left.\n"
+        "w1:27017 is asked, once and never again: if nobody sees what came of it, a person must "
+        "look.\n"
+        "May be lost: the last 2.0s of writes that are known of" SINCE ".\n"
+        "us-east-1, eu-west-1 are declared dead by you: if any of them still takes writes, there "
+        "will be two primaries of rs0, and what it took since is lost.\n"
+        "They come back into the set without a vote, until: noctuactl mongo readmit nocturnal "
+        "HOST:PORT (arbiters don't: rs.addArb).");
+    set.members[X1].region = EAST;
+    tell();
+    assert_non_null(strstr(forced_plan(LOST), "\nus-east-1 is declared dead by you: if it still "
+                                              "takes writes, there will be two primaries of rs0"));
+}
+
+static void test_the_loss_line(void **state) {
+    (void)state;
+    struct mongo_verdict verdict;
+    struct mongo_view seen;
+    struct buffer line;
+    buffer_init(&line, 0);
+    lose();
+    view(&seen);
+    mongo_judge(spec_of_set(), &seen, WEST, &verdict);
+    seen.facts.primary_age_ms = MONGO_AGE_NEVER;
+    document_loss_line(&seen, &verdict, &line);
+    assert_string_equal(line.data,
+                        "May be lost: no write that is known of; no primary was ever seen");
+    buffer_clear(&line);
+    seen.primary = E1;
+    document_loss_line(&seen, &verdict, &line);
+    assert_string_equal(line.data, "May be lost: no write that is known of; and what e1:27017 "
+                                   "takes until then");
+    buffer_finish(&line);
+}
+
+/* --- pages --- */
+
+static const char *page(size_t size) {
+    static char text[256];
+    struct api_facts facts;
+    scene_facts(&group, LEADER_PLACE, &facts);
+    text[0] = '\0';
+    return document_majority_line(&facts, 0, text, size) ? text : "none";
+}
+
+static void test_one_line_for_a_page(void **state) {
+    (void)state;
+    assert_string_equal(page(256), "none");
+    lose();
+    assert_string_equal(page(256),
+                        "rs0 of nocturnal has no majority (2 of 5); are they dead? " DECLARE
+                        " --reason \"...\"");
+    /* Half a command would be another one. */
+    assert_string_equal(page(128), "rs0 of nocturnal has no majority (2 of 5); noctuactl explain "
+                                   "nocturnal");
+    assert_int_equal(strlen(page(30)), 29);
+    spec_of_set()->on_majority_lost = MONGO_LOST_NEVER;
+    assert_string_equal(page(256), "rs0 of nocturnal has no majority (2 of 5); the spec lets "
+                                   "nothing be forced; noctuactl explain nocturnal");
+    spec_of_set()->on_majority_lost = MONGO_LOST_ASK;
+    gone(W1);
+    gone(W2);
+    tell();
+    assert_string_equal(page(256), "rs0 of nocturnal has no majority (0 of 5); noctuactl explain "
+                                   "nocturnal");
+    spec_of_set()->used = false;
+    assert_string_equal(page(256), "none");
+}
+
+/* --- afterwards --- */
+
+static void test_members_without_their_vote(void **state) {
+    (void)state;
+    struct api_facts facts;
+    struct move_preview preview;
+    bool ready = false;
+    set.members[E2].kept_out = true;
+    set.members[E2].votes = false;
+    tell();
+    scene_facts(&group, LEADER_PLACE, &facts);
+    document = document_service(&facts, 0);
+    const json_t *members = json_object_get(json_object_get(document, "mongo"), "members");
+    assert_true(json_is_false(json_object_get(json_array_get(members, E1), "kept_out")));
+    bool found = false;
+    for (size_t i = 0; i < json_array_size(members); i++) {
+        const json_t *member = json_array_get(members, i);
+        found =
+            found || (json_is_true(json_object_get(member, "kept_out")) &&
+                      text_equal(json_string_value(json_object_get(member, "host")), "e2:27017"));
+    }
+    assert_true(found);
+    json_decref(document);
+    assert_int_equal(document_ready_move(&facts, 0, WEST, &preview), CORE_OK);
+    document = document_ready(&facts, &preview, &ready);
+    const json_t *rows = json_object_get(document, "rows");
+    uint32_t warnings = 0;
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        if (text_equal(json_string_value(json_object_get(row, "what")), "mongo votes")) {
+            warnings++;
+            assert_string_equal(json_string_value(json_object_get(row, "result")), "warning");
+            assert_string_equal(json_string_value(json_object_get(row, "value")),
+                                "e2:27017 has none since a forced reconfiguration: noctuactl "
+                                "mongo readmit nocturnal e2:27017");
+        }
+    }
+    assert_int_equal(warnings, 1);
+}
+
+static void test_status_of_a_minority(void **state) {
+    (void)state;
+    lose();
+    (void)status_choices();
+    const json_t *mongo = json_object_get(document, "mongo");
+    assert_true(json_is_false(json_object_get(mongo, "majority")));
+    assert_int_equal(json_integer_value(json_object_get(mongo, "voters")), 5);
+    assert_int_equal(json_integer_value(json_object_get(mongo, "voters_answering")), 2);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        CASE(test_the_command_to_paste),
+        CASE(test_skips_of_the_command),
+        CASE(test_single_members_by_name),
+        CASE(test_survivors_that_elect_nobody),
+        CASE(test_nothing_may_be_forced),
+        CASE(test_the_active_region_is_left),
+        CASE(test_nobody_to_promote),
+        CASE(test_every_region_is_listed),
+        CASE(test_in_a_window),
+        CASE(test_never_read),
+        CASE(test_after_an_unknown_force),
+        CASE(test_after_another_half_move),
+        CASE(test_what_makes_a_person_stop),
+        CASE(test_the_loss_line),
+        CASE(test_one_line_for_a_page),
+        CASE(test_members_without_their_vote),
+        CASE(test_status_of_a_minority),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
