@@ -21,11 +21,12 @@ static void hash_members(const struct move_preview *preview, struct buffer *text
         const char *host = view->facts.members[i].host;
         if ((view->dead >> i & 1) != 0) {
             buffer_append_format(text, "dead %s\n", host);
-        } else if ((view->readmit >> i & 1) != 0) {
-            buffer_append_format(text, "readmit %s\n", host);
         } else if (view->dead != 0 && i == preview->pinned) {
             buffer_append_format(text, "asked %s\n", host);
         }
+    }
+    if (view->readmit[0] != '\0') {
+        buffer_append_format(text, "readmit %s\n", view->readmit);
     }
 }
 

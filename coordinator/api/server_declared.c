@@ -158,21 +158,37 @@ static bool take_dead(struct declared *d, enum execution_kind kind) {
     return majority_is_lost(d) && the_silent_are_declared(d);
 }
 
+/* One that a forced config left out: no report tells of it. */
+static const char *find_left_out(const struct declared *d, const char *word) {
+    const struct service *s = &d->state->services[d->service];
+    for (uint32_t i = 0; i < s->left_out_count; i++) {
+        if (strcasecmp(s->left_out[i].host, word) == 0) {
+            return s->left_out[i].host;
+        }
+    }
+    return NULL;
+}
+
 static bool take_member(struct declared *d) {
     const char *word = d->request->message->move->member;
     const char *service = d->state->spec.services[d->service].name;
-    if (d->view->facts.member_total == 0) {
+    const struct mongo_facts *facts = &d->view->facts;
+    if (facts->member_total == 0) {
         return refuse(d, "nobody has read the config of the replica set of %s: who is in it?",
                       service);
     }
-    uint32_t bits =
-        spec_find_region(&d->state->spec, word) == NONE_INDEX ? find_members(d, word) : 0;
-    if (bits == 0) {
+    bool is_region = spec_find_region(&d->state->spec, word) != NONE_INDEX;
+    uint32_t bits = is_region ? 0 : find_members(d, word);
+    const char *host = bits != 0 ? NULL : find_left_out(d, word);
+    for (uint32_t i = 0; i < facts->member_count && host == NULL; i++) {
+        host = (bits >> i & 1) != 0 ? facts->members[i].host : NULL;
+    }
+    if (host == NULL) {
         return refuse_word(d, word);
     }
-    d->view->readmit = bits & ~(bits - 1);
-    const char *why = mongo_readmit_refusal(&d->state->spec.services[d->service].mongo, d->view);
-    return why == NULL || refuse(d, "%s can't get its vote back now: %s", word, why);
+    (void)TEXT_COPY(d->view->readmit, host);
+    const char *why = mongo_readmit_refusal(d->state, d->service, d->view);
+    return why == NULL || refuse(d, "%s can't come back now: %s", word, why);
 }
 
 bool api_declared_take(struct api_request *request, const struct api_facts *facts, uint32_t service,

@@ -373,6 +373,18 @@ void step_end(struct apply *a, struct step *step, enum step_phase phase) {
     blob_drop(a->state, &step->state_after);
 }
 
+/* One that was in the config when it was readmitted; else it has come in without a vote, and what
+ * it had is kept until all nodes know it there. */
+static bool has_its_vote(const struct execution *execution) {
+    const struct mongo_facts *facts = &execution->mongo.facts;
+    for (uint32_t i = 0; i < facts->member_count; i++) {
+        if (text_equal(facts->members[i].host, execution->mongo.readmit)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum core_error apply_outcome(struct apply *a) {
     const struct command_step *c = &a->command->step;
     struct service *service;
@@ -408,7 +420,7 @@ enum core_error apply_outcome(struct apply *a) {
         debt_remove(service, step->debt_eid);
         step_event(a, EVENT_DEBT_SETTLED, step);
     }
-    if (step->kind == STEP_READMIT && row->to == STEP_DONE) {
+    if (step->kind == STEP_READMIT && row->to == STEP_DONE && has_its_vote(&service->execution)) {
         left_out_remove(service, service->execution.mongo.readmit);
     }
     if ((row->to == STEP_UNKNOWN || row->to == STEP_REFUSED) &&

@@ -55,8 +55,9 @@ enum error_code mongo_config_left_out(const struct driver_blob *state,
 
 /* The same state with one that was left out again: behind the others, without vote and priority,
  * what it had in the tag MONGO_WAS_TAG (an arbiter with its vote: servers take none without). When
- * it is there already, with what that tag says, and without the tag. The members of one region stay
- * first. ERROR_NOT_FOUND: neither a document nor a tag tells what it had. */
+ * it is there already (left_out has no bytes), with what that tag says, and without the tag. The
+ * members of one region stay first. ERROR_NOT_FOUND: neither a document nor a tag tells what it
+ * had; ERROR_CONFLICT: it has come in by another way. */
 enum error_code mongo_config_readmit(const struct driver_blob *state, const char *host,
                                      const struct left_out *left_out, const char *region_tag,
                                      const char *region, struct driver_blob *ret, char *diff,

@@ -240,8 +240,7 @@ static bool give_back(const bson_t *members, const char *host,
 /* How one that is not in the config comes into it. */
 static bool come_in(const struct left_out *left_out, bson_t *member, char was[32],
                     struct member_rewrite *ret) {
-    if (left_out->size_bytes == 0 ||
-        !bson_init_static(member, left_out->document, left_out->size_bytes) ||
+    if (!bson_init_static(member, left_out->document, left_out->size_bytes) ||
         !bson_validate(member, BSON_VALIDATE_NONE, NULL)) {
         return false;
     }
@@ -279,9 +278,16 @@ enum error_code mongo_config_readmit(const struct driver_blob *state, const char
         return config_is_none(error);
     }
     struct rewrite how = {.keeps_fence = true, .keeps_term = true, .members = wanted};
-    if (give_back(&members, host, wanted, &known)) {
+    bool comes_in = left_out->size_bytes > 0;
+    bool is_in = give_back(&members, host, wanted, &known);
+    if (is_in && comes_in) {
+        bson_destroy(&others);
+        return error_set(error, ERROR_CONFLICT,
+                         "%.128s is in the set's config already: ask again in a moment", host);
+    }
+    if (is_in) {
         note(diff, diff_size, host, "has its vote back");
-    } else if (come_in(left_out, &member, was, &coming)) {
+    } else if (comes_in && come_in(left_out, &member, was, &coming)) {
         known = BSON_APPEND_DOCUMENT(&others, "0", &member);
         how.others = &others;
         how.others_rewrite = &coming;

@@ -96,7 +96,14 @@ static void fill_hosts(const struct mongo_view *view, uint32_t bits, struct driv
     }
 }
 
+/* Of one that the set's config doesn't name, as far as the decision knew. */
 static void fill_left_out(const struct service *service, struct driver_target *ret) {
+    const struct mongo_facts *facts = &service->execution.mongo.facts;
+    for (uint32_t i = 0; i < facts->member_count; i++) {
+        if (text_equal(facts->members[i].host, ret->hosts[0])) {
+            return;
+        }
+    }
     for (uint32_t i = 0; i < service->left_out_count; i++) {
         if (text_equal(service->left_out[i].host, ret->hosts[0])) {
             ret->left_out = service->left_out[i];

@@ -34,9 +34,16 @@ def failover(group, *more, **options):
                      **options)
 
 
-def forced(group, *more):
-    """A person has the facts, and is the first to be asked: what is too old is skipped by name."""
-    return failover(group, *DECLARED, "--skip", "replication_lag", *more)
+def wait_for_plan(group):
+    words = ("nocturnal", "--to", WEST, *DECLARED, "--skip", "replication_lag")
+    noctua.wait_until(lambda: group.ctl("plan", *words, check=False).returncode == 0, 60,
+                      "there is a plan")
+
+
+def forced(group, *more, **options):
+    """A person waits until the set had its time, and skips what is too old by then by name."""
+    wait_for_plan(group)
+    return failover(group, *DECLARED, "--skip", "replication_lag", *more, **options)
 
 
 def config_of(member):
@@ -54,19 +61,18 @@ def member_shown(group, host):
 
 def readmit(group, replica_set, member):
     """In without a vote; and, as soon as it has caught up, with it."""
-    group.ctl("mongo", "readmit", "nocturnal", member.host, "--reason", "INC-1", "--yes", "--wait",
-              "60")
+    def back():
+        done = group.ctl("mongo", "readmit", "nocturnal", member.host, "--reason", "INC-1", "--yes",
+                         "--wait", "60", check=False)
+        # 3: no secondary yet; 6: it doesn't answer yet.
+        assert done.returncode in (0, 3, 6), (done.stdout, done.stderr)
+        return done.returncode == 0
+
+    noctua.wait_until(back, 60, f"{member.host} is in")
     config = next(m for m in config_of(replica_set.primary())["members"]
                   if m["host"] == member.host)
     assert (config["votes"], config["priority"]) == (0, 0)
-
-    def voted():
-        done = group.ctl("mongo", "readmit", "nocturnal", member.host, "--reason", "INC-1", "--yes",
-                         "--wait", "60", check=False)
-        assert done.returncode in (0, 3), done.stderr  # 3: no secondary yet
-        return done.returncode == 0
-
-    noctua.wait_until(voted, 120, f"{member.host} has its vote back")
+    noctua.wait_until(back, 120, f"{member.host} has its vote back")
     config = next(m for m in config_of(replica_set.primary())["members"]
                   if m["host"] == member.host)
     assert config["votes"] == 1 and "noctua_was" not in config["tags"]
@@ -158,9 +164,10 @@ def test_a_declaration_is_checked(moving, replica_set, writer, world):
     done = failover(moving, check=False)
     assert done.returncode == 3 and "--declare-dead" in done.stdout
     # A declaration is about one epoch, and one plan.
+    wait_for_plan(moving)
     plan = moving.ask("plan", "nocturnal", "--to", WEST, *DECLARED, "--skip", "replication_lag")
     done = failover(moving, "--declare-dead", f"{EAST},{replica_set.members[4].host}",
-                    "--plan-hash", "0" * len(plan["hash"]), "--skip", "replication_lag",
+                    "--plan-hash", "0" * len(plan["plan"]), "--skip", "replication_lag",
                     check=False)
     assert done.returncode == 8, done.stderr
     assert all(len(config_of(m)["members"]) == 5 for m in survivors(replica_set))
@@ -201,7 +208,7 @@ def test_leader_killed_at(armed, point):
     lose_the_majority(group, replica_set, world)
     before = config_of(replica_set.members[2])["version"]
     group.arm(point, nth=1)
-    forced_unchecked(group)
+    forced(group, "--timeout", "20s", check=False)
     victim = group.wait_for_victim(60)
     group.wait_for_leader(30, besides=[victim.name])
     execution = group.wait_for_end(180)

@@ -132,7 +132,9 @@ static void test_back_in_two_steps(void **state) {
     assert_string_equal(diff, "e1:1 has its vote back, e1:1 2 -> 1");
     assert_has(&back, "\"host\" : \"e1:1\", \"tags\" : { \"region\" : \"east\", \"rack\" : "
                       "\"r0\" }, \"priority\" : 1, \"votes\" : 1 }");
-    assert_int_equal(readmit(&back, "e1:1", &list[0], &again, diff), ERROR_NOT_FOUND);
+    assert_int_equal(readmit(&back, "e1:1", NULL, &again, diff), ERROR_NOT_FOUND);
+    /* Who decided didn't know that it is in: it gets no vote by mistake. */
+    assert_int_equal(readmit(&in, "e1:1", &list[0], &again, diff), ERROR_CONFLICT);
     assert_int_equal(readmit(&forced, "e1:1", NULL, &again, diff), ERROR_NOT_FOUND);
     assert_int_equal(readmit(&forced, "e9:1", NULL, &again, diff), ERROR_NOT_FOUND);
 }
