@@ -112,6 +112,11 @@ static void print_execution(const json_t *execution, FILE *out) {
                   field_text(execution, "kind"), field_text(execution, "from"),
                   field_text(execution, "to"), field_u64(execution, "epoch"),
                   field_text(execution, "actor"), ended ? field_text(execution, "result") : phase);
+    char dead[1024];
+    join(json_object_get(execution, "declared_dead"), ", ", dead, sizeof dead);
+    if (dead[0] != '\0') {
+        (void)fprintf(out, "Declared dead: %s\n", dead);
+    }
     print_steps(execution, out);
 }
 

@@ -71,17 +71,24 @@ static void append_failover(const struct state *state, uint32_t service, uint32_
     buffer_append_text(line, " --reason \"...\"");
 }
 
-/* The failing gates of a move there, with the silent declared dead where the majority is lost; and
- * what it comes to. */
-static uint32_t read_region(const struct stuck *stuck, uint32_t region,
-                            struct mongo_verdict *ret_verdict) {
+struct reading {
+    struct mongo_verdict verdict;
+    uint32_t failing;  /* gates, without the set's own time to elect, which passes */
+    uint64_t early_ms; /* for how long that holds it yet */
+};
+
+/* A move there, with the silent declared dead where the majority is lost. */
+static void read_region(const struct stuck *stuck, uint32_t region, struct reading *ret) {
     struct policy_input nothing;
     struct gate_reading gates[GATE_COUNT];
     struct mongo_view view = stuck->view;
+    const struct gate_reading *election = &gates[GATE_MONGO_ELECTION];
     view.dead = majority_is_lost(stuck) && may_be_declared(stuck) ? stuck->silent : 0;
-    mongo_judge(&stuck->spec->mongo, &view, region, ret_verdict);
-    return policy_read_gates(stuck->facts->state, document_policy(stuck->facts, &nothing),
-                             stuck->service, region, false, 0, &view, gates);
+    mongo_judge(&stuck->spec->mongo, &view, region, &ret->verdict);
+    ret->failing = policy_read_gates(stuck->facts->state, document_policy(stuck->facts, &nothing),
+                                     stuck->service, region, false, 0, &view, gates);
+    ret->early_ms = election->result == GATE_FAIL ? election->limit - election->value : 0;
+    ret->failing &= ~GATE_BIT(GATE_MONGO_ELECTION);
 }
 
 static uint32_t unskippable(uint32_t gates) {
@@ -154,10 +161,11 @@ static void say_nobody(const struct stuck *stuck, uint32_t region) {
 static void say_region(const struct stuck *stuck, uint32_t region) {
     const struct state *state = stuck->facts->state;
     bool lost = majority_is_lost(stuck);
-    struct mongo_verdict verdict;
+    struct reading reading;
     struct buffer line;
-    uint32_t failing = read_region(stuck, region, &verdict);
-    if (verdict.member == NONE_INDEX) {
+    char early[DURATION_TEXT_SIZE];
+    read_region(stuck, region, &reading);
+    if (reading.verdict.member == NONE_INDEX) {
         say_nobody(stuck, region);
         return;
     }
@@ -169,18 +177,23 @@ static void say_region(const struct stuck *stuck, uint32_t region) {
         return;
     }
     buffer_init(&line, 0);
-    if (unskippable(failing) != 0) {
+    if (unskippable(reading.failing) != 0) {
         buffer_append_format(&line,
                              "%s: wait for more members to answer: those that do could not elect "
                              "one of them",
                              document_region_name(state, region));
     } else {
         append_failover(state, stuck->service, region, &stuck->view.facts, lost ? stuck->silent : 0,
-                        failing, &line);
+                        reading.failing, &line);
     }
     end_line(stuck->choices, &line);
+    if (reading.early_ms > 0) {
+        buffer_append_format(&line, "  but not for another %s: so long it may elect by itself",
+                             document_duration(reading.early_ms, early));
+        end_line(stuck->choices, &line);
+    }
     buffer_finish(&line);
-    say_member(stuck, &verdict);
+    say_member(stuck, &reading.verdict);
 }
 
 /* Home, then the targets: all where it may be. */
@@ -299,14 +312,13 @@ bool document_choose_after_force(const struct api_facts *facts, uint32_t service
 }
 
 /* The first region where a member could be promoted, with the silent declared dead. */
-static uint32_t find_way_out(const struct stuck *stuck, uint32_t *ret_failing) {
+static uint32_t find_way_out(const struct stuck *stuck, struct reading *ret) {
     const struct service *s = &stuck->facts->state->services[stuck->service];
     for (uint32_t i = 0; i <= stuck->spec->target_count; i++) {
         uint32_t region = i == 0 ? stuck->spec->home : stuck->spec->targets[i - 1];
-        struct mongo_verdict verdict;
-        *ret_failing = read_region(stuck, region, &verdict);
-        if ((region != s->active || s->half_moved) && verdict.declared &&
-            unskippable(*ret_failing) == 0) {
+        read_region(stuck, region, ret);
+        if ((region != s->active || s->half_moved) && ret->verdict.declared &&
+            unskippable(ret->failing) == 0) {
             return region;
         }
     }
@@ -319,7 +331,7 @@ bool document_majority_line(const struct api_facts *facts, uint32_t service, cha
     const char *name = state->services[service].name;
     struct stuck stuck;
     struct buffer line;
-    uint32_t failing;
+    struct reading way_out;
     if (!state->spec.services[service].mongo.used) {
         return false;
     }
@@ -331,10 +343,11 @@ bool document_majority_line(const struct api_facts *facts, uint32_t service, cha
                         stuck.view.facts.set_name, name, stuck.voters_alive, stuck.voters);
     size_t left = used > 0 && (size_t)used < size ? size - (size_t)used : 0;
     buffer_init(&line, 0);
-    uint32_t to = find_way_out(&stuck, &failing);
+    uint32_t to = find_way_out(&stuck, &way_out);
     if (to != NONE_INDEX) {
         buffer_append_text(&line, "are they dead? ");
-        append_failover(state, service, to, &stuck.view.facts, stuck.silent, failing, &line);
+        append_failover(state, service, to, &stuck.view.facts, stuck.silent, way_out.failing,
+                        &line);
     }
     /* Half a command is none. */
     bool fits = to != NONE_INDEX && !line.failed && line.size_bytes < left;

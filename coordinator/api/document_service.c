@@ -289,6 +289,17 @@ static json_t *step_row(const struct api_facts *facts, uint32_t service, uint32_
     return row;
 }
 
+/* Whom a person said to be dead, so that it went on without them. */
+static json_t *declared_dead(const struct mongo_view *view) {
+    json_t *hosts = json_array();
+    for (uint32_t i = 0; i < view->facts.member_count; i++) {
+        if ((view->dead >> i & 1) != 0) {
+            document_append(hosts, document_text(view->facts.members[i].host));
+        }
+    }
+    return hosts;
+}
+
 json_t *document_execution(const struct api_facts *facts, uint32_t service) {
     const struct state *state = facts->state;
     const struct execution *execution = &state->services[service].execution;
@@ -316,6 +327,7 @@ json_t *document_execution(const struct api_facts *facts, uint32_t service) {
     document_set(object, "ended_at", document_time(execution->end_wall_ms));
     document_set(object, "took_ms", took(execution->start_wall_ms, execution->end_wall_ms));
     document_set(object, "skipped", document_gate_words(execution->skipped_gates));
+    document_set(object, "declared_dead", declared_dead(&execution->mongo));
     document_set(object, "steps", steps);
     return object;
 }

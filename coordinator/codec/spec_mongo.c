@@ -37,8 +37,9 @@ static const struct value_row mongo_rows[] = {
             "writes go through",
      .schema = "{\"type\": \"string\"}"},
     {"on_majority_lost", VALUE_WORD, AT(on_majority_lost), .words = lost_words, .standard = "ask",
-     .doc = "when the set can't elect a primary any more. For now both stop and page: a forced "
-            "reconfiguration is a person's"},
+     .doc = "when the set has lost the majority of its voters. `ask`: it stops and pages, and a "
+            "reconfiguration is forced once a person declares those that don't answer dead "
+            "(`noctuactl failover --declare-dead`). `never`: not even then"},
     {"on_own_election", VALUE_WORD, AT(on_own_election), .words = election_words,
      .standard = "page",
      .doc = "when the set's primary moves by itself: page. `follow` comes later, and is refused"},

@@ -168,6 +168,18 @@ static void test_skips_of_the_command(void **state) {
                         "May be lost: nobody knows how much" SINCE);
 }
 
+/* The set's own time to elect is waited for, not skipped. */
+static void test_a_command_that_is_early(void **state) {
+    (void)state;
+    lose();
+    set.primary_age_ms = 13000;
+    tell();
+    const char *text = choices();
+    assert_non_null(strstr(text,
+                           DECLARE " --reason \"...\"\n  but not for another 7.0s: so long it "
+                                   "may elect by itself\n  w1:27017 could be promoted"));
+}
+
 static void test_single_members_by_name(void **state) {
     (void)state;
     lose();
@@ -308,6 +320,9 @@ static void test_after_an_unknown_force(void **state) {
     lose();
     struct step *force = force_until(STEP_ATTEMPTED);
     assert_null(strstr(choices(), "rs.conf()"));
+    assert_string_equal(
+        lines(json_object_get(json_object_get(document, "execution"), "declared_dead")),
+        "e1:27017\ne2:27017\nx1:27017");
     assert_string_equal(status_choices(), "-"); /* it is open */
     struct command_step fields = {.step = 0, .outcome = STEP_UNKNOWN};
     assert_int_equal(group_step(&group, COMMAND_OUTCOME, &fields), CORE_OK);
@@ -489,6 +504,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(test_the_command_to_paste),
         CASE(test_skips_of_the_command),
+        CASE(test_a_command_that_is_early),
         CASE(test_single_members_by_name),
         CASE(test_survivors_that_elect_nobody),
         CASE(test_nothing_may_be_forced),

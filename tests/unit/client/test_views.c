@@ -48,7 +48,8 @@ static void test_service(void **state) {
           " \"timeout\", \"failing_ms\": 19000}}, {\"name\": \"us-west-2\", \"verdict\": \"up\","
           " \"opinions\": [\"up\"]}], \"sentence\": \"Confirming 12s of 30s.\", \"execution\":"
           " {\"phase\": \"running\", \"kind\": \"failover\", \"from\": \"us-east-1\", \"to\":"
-          " \"us-west-2\", \"epoch\": 8, \"actor\": \"auto\", \"steps\": [{\"name\": \"dns\","
+          " \"us-west-2\", \"epoch\": 8, \"actor\": \"auto\", \"declared_dead\": [\"e1:1\","
+          " \"x1:1\"], \"steps\": [{\"name\": \"dns\","
           " \"phase\": \"attempted\", \"took_ms\": 300, \"attempts\": 2, \"target\": \"Z1\","
           " \"detail\": \"a -> b\", \"trouble\": \"503\"}]}}",
           "REGION       VERDICT  n1/east  n2/west  WORST CHECK\n"
@@ -56,6 +57,7 @@ static void test_service(void **state) {
           "us-west-2    up       up       -        -\n"
           "Confirming 12s of 30s.\n"
           "Open failover: us-east-1 -> us-west-2  epoch 8  by auto  running\n"
+          "Declared dead: e1:1, x1:1\n"
           "STEP  STATE      TOOK  TRIES  TARGET\n"
           "dns   attempted  0.3s  2      Z1  503\n");
 }

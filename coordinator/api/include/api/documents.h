@@ -23,17 +23,15 @@
  *           read its config, members are the seeds. kept_out: without a vote since a forced
  *           reconfiguration. choices [command or words]: while the set has lost its majority
  * execution {epoch, kind, phase, result, from, to, actor, reason, automatic, began_at, ended_at,
- *           took_ms, skipped [], steps [{index, name, kind, target, phase, attempts, needs [], eid,
- *           detail, trouble, started_at, ended_at, took_ms}]}
- * explain  {service, state, headline, to, gates [{gate, value, limit, result, doc}], passing,
- * failing [], evidence [index], cited [{node, boot, sequence, down, first_index, last_index,
- *           suspect_age_ms}], choices [command], execution, sent, plan (of the move asked for)}
- * plan     {service, kind, from, to, epoch {old, new}, plan, rto_ms, steps [{name, target, now,
- *           then, needs []}], gates [..], passing, total, failing [], skipped [], choices [],
- *           forced {asked, left_out [{host, region}], lag_ms, primary_age_ms, sentences [text]},
- *           null unless members were declared dead}
- * ready    {service, from, to, ready, rows [{what, value, limit, result}]}; result: pass, FAIL,
- *           skipped or warning
+ *           took_ms, skipped [], declared_dead [host], steps [{index, name, kind, target, phase,
+ * attempts, needs [], eid, detail, trouble, started_at, ended_at, took_ms}]} explain  {service,
+ * state, headline, to, gates [{gate, value, limit, result, doc}], passing, failing [], evidence
+ * [index], cited [{node, boot, sequence, down, first_index, last_index, suspect_age_ms}], choices
+ * [command], execution, sent, plan (of the move asked for)} plan     {service, kind, from, to,
+ * epoch {old, new}, plan, rto_ms, steps [{name, target, now, then, needs []}], gates [..], passing,
+ * total, failing [], skipped [], choices [], forced {asked, left_out [{host, region}], lag_ms,
+ * primary_age_ms, sentences [text]}, null unless members were declared dead} ready    {service,
+ * from, to, ready, rows [{what, value, limit, result}]}; result: pass, FAIL, skipped or warning
  * moved    (the answer to a move) what `plan` has, and {index, repeated, execution}
  * findings {file, findings [{severity, line, column, message}], errors, warnings, left_out,
  *           services {added [], removed [], changed []}}
