@@ -190,6 +190,14 @@ static void print_set(const json_t *set, const char *service, FILE *out) {
     }
     table_print(&table, out);
     table_finish(&table);
+    const json_t *left_out = json_object_get(set, "left_out");
+    for (size_t i = 0; i < json_array_size(left_out); i++) {
+        (void)fprintf(out,
+                      "%s is out of the set since a forced reconfiguration: when it runs, "
+                      "noctuactl mongo readmit %s %s\n",
+                      json_string_value(json_array_get(left_out, i)), service,
+                      json_string_value(json_array_get(left_out, i)));
+    }
 }
 
 void view_service(const json_t *document, FILE *out) {

@@ -117,8 +117,8 @@ static json_t *sentences_of(const struct api_facts *facts, const struct move_pre
                          one ? "is" : "are", one ? "it" : "any of them", set->set_name);
     end_sentence(sentences, &text);
     buffer_append_format(&text,
-                         "They come back into the set without a vote, until: noctuactl mongo "
-                         "readmit %s HOST:PORT (arbiters don't: rs.addArb)",
+                         "They are out of the set then. Each comes back by name, when it runs: "
+                         "noctuactl mongo readmit %s HOST:PORT",
                          service);
     end_sentence(sentences, &text);
     buffer_finish(&text);

@@ -61,6 +61,25 @@ const char *document_set_login_trouble(const struct api_facts *facts, uint32_t s
     return "";
 }
 
+bool document_is_left_out(const struct mongo_facts *set, const char *host) {
+    for (uint32_t i = 0; i < set->member_count; i++) {
+        if (text_equal(set->members[i].host, host)) {
+            return false;
+        }
+    }
+    return set->member_total > 0;
+}
+
+static json_t *left_out_hosts(const struct service *service, const struct mongo_facts *set) {
+    json_t *hosts = json_array();
+    for (uint32_t i = 0; i < service->left_out_count; i++) {
+        if (document_is_left_out(set, service->left_out[i].host)) {
+            document_append(hosts, document_text(service->left_out[i].host));
+        }
+    }
+    return hosts;
+}
+
 static uint64_t known_age(uint32_t age_ms) {
     return age_ms == MONGO_AGE_NEVER ? UINT64_MAX : age_ms;
 }
@@ -140,5 +159,6 @@ json_t *document_set_of(const struct api_facts *facts, uint32_t service) {
     document_set(set, "majority", document_bool(verdict.voters_alive >= verdict.need));
     document_set(set, "member_total", document_number(view.facts.member_total));
     document_set(set, "members", members);
+    document_set(set, "left_out", left_out_hosts(&state->services[service], &view.facts));
     return set;
 }

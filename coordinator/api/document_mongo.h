@@ -14,6 +14,9 @@ uint64_t document_set_lag_ms(const struct api_facts *facts, uint32_t service, ui
 /* The set and its members; null where the service has none. */
 json_t *document_set_of(const struct api_facts *facts, uint32_t service);
 
+/* Whether the set's config, which somebody has read, doesn't name a host. */
+bool document_is_left_out(const struct mongo_facts *facts, const char *host);
+
 /* Whether its voters outside of `lost` are no majority. */
 bool document_set_depends_on(const struct mongo_facts *facts, uint32_t lost);
 

@@ -160,9 +160,19 @@ static void add_places(struct ready *ready, const struct mongo_facts *set) {
     }
 }
 
-/* They serve reads, and count for nothing: the set is weaker than it looks. */
+/* They count for nothing: the set is weaker than it looks. */
 static void add_kept_out(struct ready *ready, const struct mongo_facts *set) {
-    const char *service = ready->facts->state->services[ready->service].name;
+    const struct service *s = &ready->facts->state->services[ready->service];
+    const char *service = s->name;
+    for (uint32_t i = 0; i < s->left_out_count; i++) {
+        if (document_is_left_out(set, s->left_out[i].host)) {
+            add(ready, "mongo members",
+                document_format("%s is out since a forced reconfiguration: noctuactl mongo "
+                                "readmit %s %s",
+                                s->left_out[i].host, service, s->left_out[i].host),
+                "every member", "warning");
+        }
+    }
     for (uint32_t i = 0; i < set->member_count; i++) {
         if (set->members[i].kept_out) {
             add(ready, "mongo votes",

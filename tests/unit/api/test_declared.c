@@ -116,7 +116,7 @@ static void test_forced_by_regions(void **state) {
     open_as(&tester, OPERATOR);
     json_t *document = document_of(declare("us-east-1", "eu-west-1", NULL));
     steps_of(document, steps, sizeof steps);
-    assert_string_equal(steps, "force promote write keep switch dns");
+    assert_string_equal(steps, "force promote write switch dns");
     const json_t *forced = json_object_get(document, "forced");
     assert_string_equal(json_string_value(json_object_get(forced, "asked")), "w1:27017");
     assert_int_equal(json_array_size(json_object_get(forced, "left_out")), 3);
@@ -360,7 +360,7 @@ static void test_readmission(void **state) {
     assert_string_equal(steps, "readmit");
     json_decref(document);
     assert_int_equal(group_execution(&node.group)->kind, EXECUTION_READMIT);
-    assert_int_equal(group_execution(&node.group)->mongo.readmit, BIT(W1));
+    assert_string_equal(group_execution(&node.group)->mongo.readmit, "w1:27017");
     leave(&tester);
 }
 
@@ -370,13 +370,19 @@ static void test_no_readmission(void **state) {
     open_as(&tester, OPERATOR);
     put_out(W1);
     tell();
+    struct service *service = &node.group.state->services[0];
+    (void)TEXT_COPY(service->left_out[0].host, "y1:27017");
+    service->left_out[0].size_bytes = 5;
+    service->left_out_count = 1;
+    make_readmit("Y1:27017", true); /* no report tells of it */
+    expect(ask(&tester, &request), 0, "");
     make_readmit("w9:27017", true);
     expect_words(ask(&tester, &request), 2, "NO_MEMBER", "rs0 has no member 'w9:27017'");
     make_readmit("us-west-2", true); /* one by one */
     expect(ask(&tester, &request), 2, "NO_MEMBER");
     make_readmit("w2:27017", false);
     expect_words(ask(&tester, &request), 3, "DECLARED",
-                 "w2:27017 can't get its vote back now: it wasn't put out by a forced");
+                 "w2:27017 can't come back now: it is in the set with all that its config says");
     set.members[W1].state = MONGO_RECOVERING;
     tell();
     make_readmit("w1:27017", false);

@@ -385,8 +385,8 @@ static void test_what_makes_a_person_stop(void **state) {
         "May be lost: the last 2.0s of writes that are known of" SINCE ".\n"
         "us-east-1, eu-west-1 are declared dead by you: if any of them still takes writes, there "
         "will be two primaries of rs0, and what it took since is lost.\n"
-        "They come back into the set without a vote, until: noctuactl mongo readmit nocturnal "
-        "HOST:PORT (arbiters don't: rs.addArb).");
+        "They are out of the set then. Each comes back by name, when it runs: noctuactl mongo "
+        "readmit nocturnal HOST:PORT.");
     set.members[X1].region = EAST;
     tell();
     assert_non_null(strstr(forced_plan(LOST), "\nus-east-1 is declared dead by you: if it still "
@@ -457,11 +457,18 @@ static void test_members_without_their_vote(void **state) {
     bool ready = false;
     set.members[E2].kept_out = true;
     set.members[E2].votes = false;
+    struct service *service = &group.state->services[0];
+    (void)TEXT_COPY(service->left_out[0].host, "y1:27017");
+    (void)TEXT_COPY(service->left_out[1].host, "e1:27017"); /* by another way it is back */
+    service->left_out_count = 2;
     tell();
     scene_facts(&group, LEADER_PLACE, &facts);
     document = document_service(&facts, 0);
     const json_t *members = json_object_get(json_object_get(document, "mongo"), "members");
     assert_true(json_is_false(json_object_get(json_array_get(members, E1), "kept_out")));
+    const json_t *left_out = json_object_get(json_object_get(document, "mongo"), "left_out");
+    assert_int_equal(json_array_size(left_out), 1);
+    assert_string_equal(json_string_value(json_array_get(left_out, 0)), "y1:27017");
     bool found = false;
     for (size_t i = 0; i < json_array_size(members); i++) {
         const json_t *member = json_array_get(members, i);

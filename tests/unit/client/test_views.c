@@ -102,14 +102,17 @@ static void test_service_with_a_minority(void **state) {
     shows(view_service,
           "{\"name\": \"nocturnal\", \"mongo\": {\"name\": \"rs0\", \"read\": true, \"primary\":"
           " null, \"majority\": true, \"members\": [{\"host\": \"e1:27017\", \"kept_out\": true},"
-          " {\"host\": \"e2:27017\", \"kept_out\": true, \"trouble\": \"timeout\"}]}}",
+          " {\"host\": \"e2:27017\", \"kept_out\": true, \"trouble\": \"timeout\"}],"
+          " \"left_out\": [\"x1:27017\"]}}",
           "REGION  VERDICT  WORST CHECK\n"
           "Replica set rs0: no primary takes writes\n"
           "MEMBER    REGION  STATE  LAG  AGE  PRIORITY  VOTES  TROUBLE\n"
           "e1:27017  -       -      -    -    0         0      no vote since a forced "
           "reconfiguration: noctuactl mongo readmit nocturnal e1:27017\n"
           "e2:27017  -       -      -    -    0         0      timeout; no vote since a forced "
-          "reconfiguration\n");
+          "reconfiguration\n"
+          "x1:27017 is out of the set since a forced reconfiguration: when it runs, noctuactl "
+          "mongo readmit nocturnal x1:27017\n");
 }
 
 static void test_explain(void **state) {
