@@ -290,3 +290,15 @@ char *cell_duration(const json_t *value, char cell[CELL_SIZE]) {
     }
     return cell;
 }
+
+char *cell_about(const json_t *value, char cell[CELL_SIZE]) {
+    double number = json_number_value(value);
+    if (!json_is_number(value) || !(number >= 0 && number < 1e15)) {
+        (void)snprintf(cell, CELL_SIZE, "-");
+    } else if (number < 9.95) {
+        (void)snprintf(cell, CELL_SIZE, "~%.1f", number);
+    } else {
+        (void)text_about((uint64_t)(number + 0.5), cell);
+    }
+    return cell;
+}

@@ -40,6 +40,8 @@ bool field_is_null(const json_t *object, const char *key);
 #define CELL_SIZE 96
 /* "0.4s", "39s", "2m10s"; "-" for null. Returns cell. */
 char *cell_duration(const json_t *value, char cell[CELL_SIZE]);
+/* "~0.7", "~12,300"; "-" for null. */
+char *cell_about(const json_t *value, char cell[CELL_SIZE]);
 char *cell_u64(uint64_t value, char cell[CELL_SIZE]);
 
 #endif

@@ -147,6 +147,7 @@ static void print_set(const json_t *set, const char *service, FILE *out) {
         return;
     }
     char age[CELL_SIZE];
+    char rate[CELL_SIZE];
     const json_t *members = json_object_get(set, "members");
     (void)fprintf(out, "Replica set %s: ", field_text(set, "name"));
     if (!field_true(set, "read")) {
@@ -165,6 +166,10 @@ static void print_set(const json_t *set, const char *service, FILE *out) {
         if (!field_is_null(set, "write_age_ms")) {
             (void)fprintf(out, "; w:majority write %s ago",
                           cell_duration(json_object_get(set, "write_age_ms"), age));
+        }
+        if (!field_is_null(set, "writes_per_s")) {
+            (void)fprintf(out, "; %s writes/s",
+                          cell_about(json_object_get(set, "writes_per_s"), rate));
         }
         (void)fputc('\n', out);
     }

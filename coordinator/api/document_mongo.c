@@ -151,6 +151,9 @@ json_t *document_set_of(const struct api_facts *facts, uint32_t service) {
     document_set(set, "oplog_window_s", document_number(view.facts.oplog_window_s));
     document_set(set, "write_age_ms", document_known(known_age(view.facts.write_age_ms)));
     document_set(set, "write_took_ms", document_number(view.facts.write_took_ms));
+    bool counted = view.facts.write_rate_milli != MONGO_RATE_UNKNOWN && view.facts.member_total > 0;
+    document_set(set, "writes_per_s",
+                 counted ? json_real(view.facts.write_rate_milli / 1000.0) : NULL);
     document_set(set, "write_trouble", document_text(view.facts.write_trouble));
     struct mongo_verdict verdict;
     mongo_judge(&state->spec.services[service].mongo, &view, NONE_INDEX, &verdict);

@@ -14,7 +14,14 @@ static void sample_seconds(const char *name, const char *service, uint64_t ms, s
     buffer_append_text(out, "\n");
 }
 
-enum set_family { SET_MEMBERS, SET_ANSWERING, SET_PRIMARY, SET_WRITE_AGE, SET_FAMILY_COUNT };
+enum set_family {
+    SET_MEMBERS,
+    SET_ANSWERING,
+    SET_PRIMARY,
+    SET_WRITE_AGE,
+    SET_WRITE_RATE,
+    SET_FAMILY_COUNT
+};
 
 static void render_set(const struct api_facts *facts, uint32_t s, enum set_family family_of,
                        struct buffer *out) {
@@ -38,6 +45,13 @@ static void render_set(const struct api_facts *facts, uint32_t s, enum set_famil
     case SET_WRITE_AGE:
         if (set->write_age_ms != MONGO_AGE_NEVER) {
             sample_seconds("noctua_mongo_write_age_seconds", service, set->write_age_ms, out);
+        }
+        break;
+    case SET_WRITE_RATE:
+        if (set->write_rate_milli != MONGO_RATE_UNKNOWN && set->member_total > 0) {
+            buffer_append_format(out, "noctua_mongo_writes_per_second{service=\"%s\"} ", service);
+            metrics_append_seconds(out, set->write_rate_milli); /* thousandths as well */
+            buffer_append_text(out, "\n");
         }
         break;
     case SET_FAMILY_COUNT:
@@ -73,6 +87,8 @@ void metrics_render_sets(const struct api_facts *facts, struct buffer *out) {
         {"noctua_mongo_members_answering", "Members that answered this node's last question."},
         {"noctua_mongo_primary_known", "Whether this node sees a primary that takes writes."},
         {"noctua_mongo_write_age_seconds", "Since this node's last acknowledged majority write."},
+        {"noctua_mongo_writes_per_second",
+         "Inserts, updates and deletes that the last known primary took; no sample: unknown."},
     };
     const struct spec *spec = &facts->state->spec;
     bool any = false;

@@ -168,6 +168,28 @@ char *text_from_duration_ms(uint64_t ms, char text[TEXT_DURATION_SIZE]) {
     return text;
 }
 
+char *text_about(uint64_t number, char text[TEXT_ABOUT_SIZE]) {
+    uint64_t unit = 1;
+    while (number / unit >= 1000) {
+        unit *= 10;
+    }
+    number = (number / unit + (number % unit * 2 >= unit && unit > 1)) * unit; /* half up */
+    char *at = text + TEXT_ABOUT_SIZE;
+    *--at = '\0';
+    unsigned digits = 0;
+    do {
+        if (digits > 0 && digits % 3 == 0) {
+            *--at = ',';
+        }
+        *--at = (char)('0' + number % 10);
+        number /= 10;
+        digits++;
+    } while (number > 0);
+    *--at = '~';
+    memmove(text, at, (size_t)(text + TEXT_ABOUT_SIZE - at));
+    return text;
+}
+
 unsigned text_distance(const char *a, const char *b) {
     enum { WORD_MAX = 63 };
     size_t a_length = strlen(a);

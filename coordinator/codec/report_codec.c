@@ -103,6 +103,7 @@ static const struct bind_row mongo_facts_rows[] = {
     ROW_ANY(struct mongo_facts, primary),
     ROW_ANY(struct mongo_facts, primary_age_ms),
     ROW_INDEX(struct mongo_facts, primary_term),
+    ROW_ANY(struct mongo_facts, write_rate_milli),
 };
 const struct bind_table mongo_facts_table =
     BIND_TABLE(struct mongo_facts, noctua__mongo_facts__descriptor, mongo_facts_rows);

@@ -74,6 +74,23 @@ static void take_what_was_found(struct mongo_member *to, const struct mongo_memb
     to->optime_age_ms = older(from->optime_age_ms, late_ms);
 }
 
+/* Whoever saw a primary last; and where that one hasn't counted its writes, whoever has. */
+static void take_primary(struct mongo_facts *into, const struct mongo_facts *from,
+                         uint64_t late_ms) {
+    bool same = from->primary == into->primary && from->primary_term == into->primary_term;
+    bool newer = older(from->primary_age_ms, late_ms) < into->primary_age_ms;
+    bool counted = from->write_rate_milli != MONGO_RATE_UNKNOWN;
+    bool wanted = into->write_rate_milli == MONGO_RATE_UNKNOWN;
+    if ((newer && (counted || !same)) || (same && wanted)) {
+        into->write_rate_milli = from->write_rate_milli;
+    }
+    if (newer) {
+        into->primary = from->primary;
+        into->primary_age_ms = older(from->primary_age_ms, late_ms);
+        into->primary_term = from->primary_term;
+    }
+}
+
 static void merge(struct mongo_facts *into, const struct mongo_facts *from, uint64_t late_ms) {
     for (uint32_t i = 0; i < into->member_count; i++) {
         const struct mongo_member *other = find_member(from, &into->members[i]);
@@ -81,11 +98,7 @@ static void merge(struct mongo_facts *into, const struct mongo_facts *from, uint
             take_what_was_found(&into->members[i], other, late_ms);
         }
     }
-    if (older(from->primary_age_ms, late_ms) < into->primary_age_ms) {
-        into->primary = from->primary;
-        into->primary_age_ms = older(from->primary_age_ms, late_ms);
-        into->primary_term = from->primary_term;
-    }
+    take_primary(into, from, late_ms);
     if (older(from->write_age_ms, late_ms) < into->write_age_ms) {
         into->write_age_ms = older(from->write_age_ms, late_ms);
         into->write_took_ms = from->write_took_ms;
@@ -165,6 +178,7 @@ void policy_view_set(const struct state *state, const struct policy_input *input
     ret->facts.primary = NONE_INDEX;
     ret->facts.primary_age_ms = MONGO_AGE_NEVER;
     ret->facts.write_age_ms = MONGO_AGE_NEVER;
+    ret->facts.write_rate_milli = MONGO_RATE_UNKNOWN;
     for (uint32_t n = 0; n < state->node_count; n++) {
         const struct mongo_facts *facts = facts_of(state, input, service, n, &late_ms);
         if (facts != NULL && facts->member_total > 0 &&

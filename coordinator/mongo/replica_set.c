@@ -14,6 +14,7 @@ void replica_set_init(struct replica_set *set, const char *name) {
     memset(set, 0, sizeof *set);
     (void)TEXT_COPY(set->name, name);
     set->last_primary = NONE_INDEX;
+    set->write_rate_milli = MONGO_RATE_UNKNOWN;
 }
 
 static uint32_t region_of(const struct replica_set *set, const char *tag) {
@@ -237,6 +238,9 @@ uint32_t replica_set_primary(const struct replica_set *set, uint64_t since_ms) {
 
 void replica_set_note_primary(struct replica_set *set, uint32_t primary) {
     const struct set_member *member = &set->members[primary];
+    if (set->last_primary != member->config.id || set->last_primary_term != member->term) {
+        set->write_rate_milli = MONGO_RATE_UNKNOWN;
+    }
     set->last_primary = member->config.id;
     set->last_primary_ms = member->answered_ms;
     set->last_primary_term = member->term;
@@ -339,6 +343,7 @@ void replica_set_facts(const struct replica_set *set, uint64_t now_ms, struct mo
     ret->primary_term = set->last_primary_term;
     ret->write_age_ms = age(now_ms, set->write_ms);
     ret->write_took_ms = set->write_took_ms;
+    ret->write_rate_milli = set->write_rate_milli;
     (void)TEXT_COPY(ret->write_trouble, set->write_trouble);
     for (uint32_t i = 0; i < ret->member_count; i++) {
         tell_member(set, &set->members[i], now_ms, &ret->members[i]);

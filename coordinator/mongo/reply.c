@@ -281,6 +281,19 @@ uint32_t mongo_read_oplog_start(const bson_t *reply) {
     return seconds;
 }
 
+bool mongo_read_writes(const bson_t *reply, uint64_t *ret_count) {
+    uint64_t inserts = 0;
+    uint64_t updates = 0;
+    uint64_t deletes = 0;
+    if (!field_number(reply, "opcounters.insert", INDEX_MAX, &inserts) ||
+        !field_number(reply, "opcounters.update", INDEX_MAX, &updates) ||
+        !field_number(reply, "opcounters.delete", INDEX_MAX, &deletes)) {
+        return false;
+    }
+    *ret_count = inserts + updates + deletes;
+    return true;
+}
+
 void mongo_read_seeds(const bson_t *reply, struct mongo_seeds *ret) {
     memset(ret, 0, sizeof *ret);
     field_text(reply, "setName", ret->set_name, sizeof ret->set_name);

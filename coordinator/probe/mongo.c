@@ -39,6 +39,7 @@ static void on_set_closed(uv_handle_t *handle) {
 static void close_set(struct watched_set *set) {
     mongo_round_close(set);
     mongo_canary_close(set);
+    mongo_rate_close(set);
     uv_close((uv_handle_t *)&set->timer, on_set_closed);
 }
 

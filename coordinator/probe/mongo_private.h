@@ -1,5 +1,5 @@
 /* The inside of the watcher: mongo.c keeps the sets, mongo_round.c asks their members,
- * mongo_canary.c writes. */
+ * mongo_canary.c writes, mongo_rate.c counts the writes of all. */
 #ifndef PROBE_MONGO_PRIVATE_H
 #define PROBE_MONGO_PRIVATE_H
 
@@ -46,6 +46,12 @@ struct watched_set {
     bool is_writing;
     uint64_t write_ms, next_write_ms;
     uint64_t write_count;
+    struct mongo_link *counter;
+    char counter_host[MONGO_HOST_SIZE];
+    bool is_counting;
+    uint64_t count_ms, count_term;   /* asked then, of the primary in that term */
+    uint64_t counted_ms, counted;    /* what is counted from; counted_ms 0: nothing */
+    uint64_t rate_ms, next_count_ms; /* the rate is of then; the next question */
 };
 
 struct probe_mongo {
@@ -78,5 +84,10 @@ enum probe_result_code mongo_region_judge(const struct replica_set *set, uint32_
 /* Writes, when it is time and there is a primary. */
 void mongo_canary_look(struct watched_set *set, uint32_t primary);
 void mongo_canary_close(struct watched_set *set);
+
+/* mongo_rate.c */
+/* Asks the primary how many writes it took, when it is time. */
+void mongo_rate_look(struct watched_set *set, uint32_t primary);
+void mongo_rate_close(struct watched_set *set);
 
 #endif

@@ -152,6 +152,7 @@ static void end_round(struct watched_set *set) {
     set->is_open = false;
     plan_next(set, members_changed);
     mongo_canary_look(set, primary);
+    mongo_rate_look(set, primary);
     watch->in_callback = true;
     if (changed && watch->options.on_change != NULL) {
         watch->options.on_change(watch->options.context, set->service);

@@ -312,7 +312,7 @@ def test_without_a_write_check(bare_group, replica_set):
     assert region_of_primary(replica_set) == WEST
 
 
-# The least that watching and promoting take (docs/mongodb.md).
+# The least that watching and promoting take (docs/mongodb.md); serverStatus is for a figure only.
 PRIVILEGES = [
     {"resource": {"cluster": True}, "actions": [
         "replSetGetStatus", "replSetGetConfig", "replSetConfigure", "replSetStateChange"]},

@@ -13,8 +13,9 @@ WRONG = "wrong-staple"
 KEY = "c2VjcmV0a2V5Zm9ydGVzdHM" * 3
 
 # The least that watching takes (docs/mongodb.md).
+ACTIONS = ["replSetGetStatus", "replSetGetConfig"]
 PRIVILEGES = [
-    {"resource": {"cluster": True}, "actions": ["replSetGetStatus", "replSetGetConfig"]},
+    {"resource": {"cluster": True}, "actions": ACTIONS},
     {"resource": {"db": "local", "collection": "oplog.rs"}, "actions": ["find"]},
     {"resource": {"db": "nocturnal", "collection": "noctua"}, "actions": ["update", "insert"]},
 ]
@@ -45,6 +46,11 @@ def member(group, which):
     shown = known(group)
     rows = [] if shown is None else shown["members"]
     return next((m for m in rows if m["host"] == which.host), {"state": None, "trouble": None})
+
+
+def rate(group):
+    """Writes a second; None: unknown."""
+    return (known(group) or {}).get("writes_per_s")
 
 
 def primary(node):
@@ -79,6 +85,18 @@ def test_a_set_is_followed(bare_group, tmp_path, version):
         assert f"{first.host} takes writes, in {EAST}" in table
         metrics = bare_group.nodes["n1"].get("/metrics")[1]
         assert 'noctua_mongo_members_answering{service="nocturnal"} 3' in metrics
+
+        def written_fast():
+            """The canaries make about three a second; this some hundreds."""
+            with first.client() as client:
+                for start in range(0, 100, 50):
+                    client.app.orders.insert_many([{"n": start + i} for i in range(50)])
+                client.app.orders.update_one({"n": 7}, {"$inc": {"count": 1}})
+                client.app.orders.delete_one({"n": 8})
+            return (rate(bare_group) or 0) > 20
+
+        noctua.wait_until(written_fast, 60, "writes are counted")
+        assert " writes/s\n" in bare_group.ctl("status", "nocturnal").stdout
 
         first.kill()
         noctua.wait_until(lambda: any(primary(n)[0] == 503 for n in bare_group.nodes.values()), 20,
@@ -174,6 +192,15 @@ def test_credentials(bare_group, tmp_path, version):
         noctua.wait_until(lambda: (known(bare_group) or {"write_trouble": ""})["write_trouble"] is
                           None, 20, "by each node")
         assert [m["trouble"] for m in known(bare_group)["members"]] == [None, None, None]
+        # The rate is told to who may ask, and is no trouble to who mayn't.
+        assert rate(bare_group) is None
+        counting = {"resource": {"cluster": True}, "actions": [*ACTIONS, "serverStatus"]}
+        for privileges in ([counting, *PRIVILEGES[1:]], PRIVILEGES):
+            first.command("updateRole", "noctuaWatch", privileges=privileges,
+                          login=replica_set.login)
+            told = privileges is not PRIVILEGES
+            noctua.wait_until(lambda: (rate(bare_group) is not None) == told, 120, "the rate")
+            assert [m["trouble"] for m in known(bare_group)["members"]] == [None, None, None]
         for node in bare_group.nodes.values():
             assert WRONG not in node.process.text() and PASSWORD not in node.process.text()
 

@@ -269,6 +269,7 @@ static void test_service_with_a_set(void **state) {
     expect_text("mongo.members.3.state", "UNKNOWN");
     expect_text("mongo.members.3.trouble", "timeout");
     expect_null("mongo.members.4.lag_ms");
+    assert_true(json_real_value(at("mongo.writes_per_s")) == 130.85);
     assert_true(json_is_true(at("mongo.members.0.writable")));
     assert_true(json_is_false(at("mongo.members.1.writable")));
     show(document_status, LEADER_PLACE);
@@ -295,6 +296,7 @@ static void test_service_without_a_config(void **state) {
     expect_null("mongo.primary");
     expect_null("mongo.members.0.id");
     expect_text("mongo.members.0.trouble", "auth");
+    expect_null("mongo.writes_per_s");
     show(document_status, LEADER_PLACE);
     expect_null("services.0.lag_ms");
 }
@@ -727,6 +729,8 @@ static void test_metrics(void **state) {
         strstr(out.data, "noctua_service_active{service=\"nocturnal\",region=\"us-west-2\"} 1\n"));
     assert_non_null(strstr(out.data, "noctua_mongo_members_answering{service=\"nocturnal\"} 5\n"));
     assert_non_null(strstr(out.data, "noctua_mongo_primary_known{service=\"nocturnal\"} 0\n"));
+    assert_non_null(
+        strstr(out.data, "noctua_mongo_writes_per_second{service=\"nocturnal\"} 130.850\n"));
     assert_non_null(strstr(out.data, "noctua_mongo_lag_seconds{service=\"nocturnal\",member=\"2\","
                                      "region=\"us-west-2\"} 0.000\n"));
     check_metrics(out.data);

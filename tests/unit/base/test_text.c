@@ -248,6 +248,31 @@ static void test_durations_are_written_as_they_are_read(void **state) {
     }
 }
 
+static void test_about(void **state) {
+    static const struct {
+        uint64_t number;
+        const char *text;
+    } rows[] = {
+        {0, "~0"},
+        {7, "~7"},
+        {999, "~999"},
+        {1000, "~1,000"},
+        {1004, "~1,000"},
+        {1005, "~1,010"},
+        {9995, "~10,000"},
+        {12299, "~12,300"},
+        {999499, "~999,000"},
+        {999500, "~1,000,000"},
+        {UINT64_C(1) << 53, "~9,010,000,000,000,000"},
+        {UINT64_MAX, "~18,400,000,000,000,000,000"},
+    };
+    char text[TEXT_ABOUT_SIZE];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        assert_string_equal(text_about(rows[i].number, text), rows[i].text);
+    }
+}
+
 static void test_distance(void **state) {
     char longest[65];
     (void)state;
@@ -300,6 +325,7 @@ int main(void) {
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_durations_are_written_as_they_are_read),
+        cmocka_unit_test(test_about),
         cmocka_unit_test(test_distance),
         cmocka_unit_test(test_hex),
     };

@@ -67,6 +67,7 @@ static void test_service_with_a_set(void **state) {
     shows(view_service,
           "{\"nodes\": [], \"regions\": [], \"mongo\": {\"name\": \"rs0\", \"read\": true,"
           " \"primary\": \"e1:27017\", \"primary_region\": \"east\", \"write_age_ms\": 400,"
+          " \"writes_per_s\": 130.85,"
           " \"members\": [{\"host\": \"e1:27017\", \"region\": \"east\", \"state\":"
           " \"PRIMARY\", \"writable\": true, \"lag_ms\": 0, \"age_ms\": 800, \"priority\": 2,"
           " \"votes\": true, \"trouble\": null}, {\"host\": \"w1:27017\", \"region\": null,"
@@ -74,7 +75,8 @@ static void test_service_with_a_set(void **state) {
           " \"age_ms\": null, \"priority\": 0.5, \"votes\": false, \"trouble\":"
           " \"timeout\"}]}}",
           "REGION  VERDICT  WORST CHECK\n"
-          "Replica set rs0: e1:27017 takes writes, in east; w:majority write 0.4s ago\n"
+          "Replica set rs0: e1:27017 takes writes, in east; w:majority write 0.4s ago; ~131"
+          " writes/s\n"
           "MEMBER    REGION  STATE            LAG  AGE   PRIORITY  VOTES  TROUBLE\n"
           "e1:27017  east    PRIMARY, writes  0ms  0.8s  2         1      -\n"
           "w1:27017  -       UNKNOWN, hidden  -    -     0.5       0      timeout\n");

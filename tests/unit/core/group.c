@@ -331,7 +331,8 @@ struct mongo_facts mongo_example(void) {
                                 .primary_age_ms = 500,
                                 .primary_term = 7,
                                 .write_age_ms = 1000,
-                                .write_took_ms = 3};
+                                .write_took_ms = 3,
+                                .write_rate_milli = 130850};
     for (uint32_t i = 0; i < facts.member_count; i++) {
         struct mongo_member *member = &facts.members[i];
         *member = (struct mongo_member){.id = i,

@@ -253,6 +253,49 @@ static void test_many_views(void **state) {
     assert_int_equal(scene.verdict.kind, MONGO_CASE_NOBODY);
 }
 
+/* Writes are counted of one primary: by whoever saw it last, or, of the same, whoever counted. */
+static void test_write_rates(void **state) {
+    static const struct {
+        uint32_t age_ms, primary, rate, result;
+        uint64_t term;
+    } rows[] = {
+        {400, E1, 7000, 7000, 7},                 /* saw it later */
+        {600, E1, 7000, 130850, 7},               /* earlier */
+        {400, E1, MONGO_RATE_UNKNOWN, 130850, 7}, /* later, and never counted */
+        {400, W1, MONGO_RATE_UNKNOWN, MONGO_RATE_UNKNOWN, 8},
+        {400, E1, MONGO_RATE_UNKNOWN, MONGO_RATE_UNKNOWN, 8},
+        {400, W1, 9000, 9000, 8},
+        {600, W1, 9000, 130850, 6},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct scene scene = scene_of(state);
+        look(&scene);
+        assert_int_equal(scene.view.facts.write_rate_milli, 130850);
+        struct mongo_facts *eu = &scene.group->reports[EU]->mongo[0];
+        eu->primary_age_ms = rows[i].age_ms;
+        eu->primary = rows[i].primary;
+        eu->primary_term = rows[i].term;
+        eu->write_rate_milli = rows[i].rate;
+        policy_view_set(scene.group->state, &scene.group->input, 0, &scene.view);
+        assert_int_equal(scene.view.facts.write_rate_milli, rows[i].result);
+        assert_int_equal(scene.view.facts.primary, rows[i].age_ms == 400 ? rows[i].primary : E1);
+    }
+    struct scene scene = scene_of(state);
+    scene.facts.write_rate_milli = MONGO_RATE_UNKNOWN;
+    look(&scene);
+    assert_int_equal(scene.view.facts.write_rate_milli, MONGO_RATE_UNKNOWN);
+    /* One that saw it earlier, or as late, and counted. */
+    scene.group->reports[EU]->mongo[0].write_rate_milli = 5000;
+    scene.group->reports[EU]->mongo[0].primary_age_ms = 900;
+    policy_view_set(scene.group->state, &scene.group->input, 0, &scene.view);
+    assert_int_equal(scene.view.facts.write_rate_milli, 5000);
+    for (uint32_t n = 0; n < 3; n++) {
+        scene.group->reports[n]->mongo[0].member_total = 0; /* nobody knows anything */
+    }
+    policy_view_set(scene.group->state, &scene.group->input, 0, &scene.view);
+    assert_int_equal(scene.view.facts.write_rate_milli, MONGO_RATE_UNKNOWN);
+}
+
 /* The newest config says who is a member: by term and version; a forced one has no term. */
 static void test_configs(void **state) {
     static const struct {
@@ -591,6 +634,7 @@ int main(void) {
         ADOPTED(test_a_stale_primary),
         ADOPTED(test_many_views),
         ADOPTED(test_configs),
+        ADOPTED(test_write_rates),
         ADOPTED(test_each_gate),
         ADOPTED(test_no_set_no_gates),
         ADOPTED(test_unknown_oplog_and_versions),

@@ -283,6 +283,32 @@ static void only_a_majority_counts_as_written(void **state) {
     assert_write(from_json("{}"), "write_error");
 }
 
+static void writes_are_counted(void **state) {
+    static const struct {
+        const char *json;
+        bool known;
+        uint64_t count;
+    } rows[] = {
+        {"{\"opcounters\": {\"insert\": 5, \"query\": 9, \"update\": 2.0, \"delete\":"
+         " {\"$numberLong\": \"4294967296\"}, \"command\": 70}}",
+         true, UINT64_C(4294967303)},
+        {"{\"opcounters\": {\"insert\": 0, \"update\": 0, \"delete\": 0}}", true, 0},
+        {"{\"opcounters\": {\"insert\": 5, \"update\": 2}}", false, 0},
+        {"{\"opcounters\": {\"insert\": 5, \"delete\": 2}}", false, 0},
+        {"{\"opcounters\": {\"update\": 5, \"delete\": 2}}", false, 0},
+        {"{\"opcounters\": {\"insert\": -5, \"update\": 2, \"delete\": 1}}", false, 0},
+        {"{\"ok\": 1}", false, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        uint64_t count = 77;
+        bson_t *reply = from_json(rows[i].json);
+        assert_int_equal(mongo_read_writes(reply, &count), rows[i].known);
+        assert_true(count == (rows[i].known ? rows[i].count : 77));
+        bson_destroy(reply);
+    }
+}
+
 int main(int count, char **arguments) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_a_member_is),
@@ -292,6 +318,7 @@ int main(int count, char **arguments) {
         cmocka_unit_test(what_makes_no_sense_is_unknown),
         cmocka_unit_test(the_limit_of_members_holds),
         cmocka_unit_test(only_a_majority_counts_as_written),
+        cmocka_unit_test(writes_are_counted),
     };
     if (count != 2) {
         return EXIT_FAILURE;

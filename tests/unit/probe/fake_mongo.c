@@ -193,6 +193,47 @@ static void take_write(const char *host, const bson_t *command, bson_t *reply) {
     }
 }
 
+static void fill_counts(bson_t *reply) {
+    bson_t counts;
+    if (fake.counting == FAKE_COUNTS) {
+        BSON_APPEND_DOCUMENT_BEGIN(reply, "opcounters", &counts);
+        BSON_APPEND_INT64(&counts, "insert", fake.writes);
+        BSON_APPEND_INT32(&counts, "query", 7);
+        BSON_APPEND_INT32(&counts, "update", 0);
+        BSON_APPEND_DOUBLE(&counts, "delete", 0);
+        bson_append_document_end(reply, &counts);
+    }
+    BSON_APPEND_DOUBLE(reply, "ok", 1);
+}
+
+static void wait(struct mongo_link *link, mongo_reply_cb callback, void *context) {
+    assert(waiting_count < WAITING_MAX);
+    waiting[waiting_count++] = (struct waiting){link, callback, context};
+}
+
+void fake_count_late(void) {
+    bson_t reply = BSON_INITIALIZER;
+    assert(waiting_count == 1);
+    waiting_count = 0;
+    fill_counts(&reply);
+    answer(waiting[0].callback, waiting[0].context, MONGO_RESULT_OK, 0, &reply);
+    bson_destroy(&reply);
+}
+
+static void answer_count(struct mongo_link *link, mongo_reply_cb callback, void *context,
+                         bson_t *reply) {
+    fake.count_count++;
+    (void)TEXT_COPY(fake.counted_at, link->target.host);
+    if (fake.counting == FAKE_COUNT_HANGS) {
+        wait(link, callback, context);
+    } else if (fake.counting == FAKE_COUNT_REFUSED) {
+        answer(callback, context, MONGO_RESULT_AUTH, 13, NULL);
+    } else {
+        fill_counts(reply);
+        answer(callback, context, MONGO_RESULT_OK, 0, reply);
+    }
+}
+
 void mongo_link_ask(struct mongo_link *link, const char *database, const bson_t *command,
                     enum mongo_manner manner, uint32_t timeout_ms, mongo_reply_cb callback,
                     void *context) {
@@ -206,8 +247,7 @@ void mongo_link_ask(struct mongo_link *link, const char *database, const bson_t 
     if (member == NULL || member->mode == FAKE_REFUSED || member->mode == FAKE_CUT_OFF) {
         answer(callback, context, MONGO_RESULT_REFUSED, 0, NULL);
     } else if (member->mode == FAKE_HUNG) {
-        assert(waiting_count < WAITING_MAX);
-        waiting[waiting_count++] = (struct waiting){link, callback, context};
+        wait(link, callback, context);
     } else if (member->mode == FAKE_AUTH) {
         answer(callback, context, MONGO_RESULT_AUTH, 0, NULL);
     } else if (is_hello && member->legacy) {
@@ -217,6 +257,8 @@ void mongo_link_ask(struct mongo_link *link, const char *database, const bson_t 
         answer(callback, context, MONGO_RESULT_OK, 0, &reply);
     } else if (member->mode == FAKE_NO_PRIVILEGE) {
         answer(callback, context, MONGO_RESULT_AUTH, 13, NULL);
+    } else if (bson_has_field(command, "serverStatus")) {
+        answer_count(link, callback, context, &reply);
     } else if (bson_has_field(command, "replSetGetStatus")) {
         fill_status(member, &reply);
         answer(callback, context, MONGO_RESULT_OK, 0, &reply);

@@ -426,6 +426,113 @@ static void the_canary(void **state) {
     assert_string_equal(facts_now().write_trouble, "no_primary");
 }
 
+/* Another ten seconds, in which the set took so many writes. */
+static uint32_t rate_after(int64_t writes) {
+    fake.writes += writes;
+    scene.now_ms += PROBE_MONGO_RATE_MS;
+    run_rounds(1);
+    return facts_now().write_rate_milli;
+}
+
+static void the_rate_of_writes(void **state) {
+    (void)state;
+    fake.writes = 500;
+    configure();
+    run_rounds(1);
+    assert_int_equal(fake.count_count, 1);
+    assert_string_equal(fake.counted_at, "db-1:27017");
+    assert_int_equal(facts_now().write_rate_milli, MONGO_RATE_UNKNOWN);
+    fake.writes = 900;
+    run_rounds(4);
+    assert_int_equal(fake.count_count, 1); /* not each round */
+    assert_int_equal(rate_after(905), 130500);
+    assert_int_equal(rate_after(0), 0);
+    assert_int_equal(rate_after(INT64_C(1) << 52), MONGO_RATE_UNKNOWN - 1);
+    assert_int_equal(rate_after(7), 700);
+    /* It dies: what it took is what may be lost. */
+    fake.members[0].mode = FAKE_REFUSED;
+    assert_int_equal(rate_after(0), 700);
+    assert_int_equal(fake.count_count, 5);
+    /* Another one counts for itself, from the start. */
+    fake.members[1].state = 1;
+    fake.members[1].writable = true;
+    fake.members[1].term = fake.members[2].term = 8;
+    fake.writes = 100000;
+    run_rounds(1);
+    assert_int_equal(facts_now().write_rate_milli, MONGO_RATE_UNKNOWN);
+    assert_string_equal(fake.counted_at, "db-2:27017");
+    assert_int_equal(rate_after(20), 2000);
+    /* Started anew within the term, or wrapped: counters that go back. */
+    assert_int_equal(rate_after(-90000), MONGO_RATE_UNKNOWN);
+    assert_int_equal(rate_after(30), 3000);
+    /* Elected again: who knows what was in between. */
+    fake.members[1].term = fake.members[2].term = 9;
+    assert_int_equal(rate_after(30), MONGO_RATE_UNKNOWN);
+    assert_int_equal(rate_after(30), 3000);
+}
+
+static void a_rate_that_is_not_told(void **state) {
+    (void)state;
+    configure();
+    run_rounds(1);
+    assert_int_equal(rate_after(30), 3000);
+    fake.counting = FAKE_COUNT_REFUSED; /* no privilege: no trouble, and asked seldom */
+    assert_int_equal(rate_after(30), MONGO_RATE_UNKNOWN);
+    uint32_t before = fake.count_count;
+    assert_int_equal(rate_after(30), MONGO_RATE_UNKNOWN);
+    assert_int_equal(fake.count_count, before);
+    assert_string_equal(facts_now().members[0].trouble, "");
+    assert_int_equal(scene.last[EAST].code, PROBE_OK);
+    scene.now_ms += PROBE_MONGO_RATE_OLD_MS;
+    fake.counting = FAKE_COUNT_MISSING;
+    assert_int_equal(rate_after(30), MONGO_RATE_UNKNOWN);
+    assert_int_equal(fake.count_count, before + 1);
+    scene.now_ms += PROBE_MONGO_RATE_OLD_MS;
+    fake.counting = FAKE_COUNTS;
+    assert_int_equal(rate_after(30), MONGO_RATE_UNKNOWN);
+    assert_int_equal(rate_after(30), 3000);
+}
+
+/* The round's results don't wait; and a rate that nobody refreshes is none after a while. */
+static void a_count_that_hangs(void **state) {
+    (void)state;
+    configure();
+    run_rounds(1);
+    assert_int_equal(rate_after(30), 3000);
+    fake.counting = FAKE_COUNT_HANGS;
+    assert_int_equal(rate_after(30), 3000);
+    assert_int_equal(fake_waiting(), 1);
+    uint32_t before = fake.count_count;
+    assert_int_equal(rate_after(30), 3000);
+    assert_int_equal(fake.count_count, before); /* one at a time */
+    assert_int_equal(scene.last[EAST].code, PROBE_OK);
+    fake_expire();
+    scene.now_ms += PROBE_MONGO_RATE_OLD_MS;
+    run_rounds(1);
+    assert_int_equal(facts_now().write_rate_milli, MONGO_RATE_UNKNOWN);
+    /* What comes from a primary that was is no longer wanted. */
+    assert_int_equal(fake_waiting(), 1);
+    fake.members[0].writable = false;
+    fake.members[0].state = 2;
+    fake.members[1].state = 1;
+    fake.members[1].writable = true;
+    for (uint32_t i = 0; i < 3; i++) {
+        fake.members[i].term = 8;
+    }
+    run_rounds(1);
+    fake.counting = FAKE_COUNTS;
+    fake.writes = 0;
+    fake_count_late();
+    fake.writes = 1000;
+    run_rounds(1);
+    assert_string_equal(fake.counted_at, "db-2:27017");
+    assert_int_equal(facts_now().write_rate_milli, MONGO_RATE_UNKNOWN);
+    assert_int_equal(rate_after(30), 3000);
+    fake.counting = FAKE_COUNT_HANGS; /* until the end, which takes it back */
+    (void)rate_after(0);
+    assert_int_equal(fake_waiting(), 1);
+}
+
 static void a_new_place_keeps_what_is_known(void **state) {
     (void)state;
     configure();
@@ -476,6 +583,9 @@ int main(void) {
         TEST(our_own_trouble_is_no_evidence),
         TEST(a_region_needs_one_that_could_be_elected),
         TEST(the_canary),
+        TEST(the_rate_of_writes),
+        TEST(a_rate_that_is_not_told),
+        TEST(a_count_that_hangs),
         TEST(a_new_place_keeps_what_is_known),
         TEST(an_end_in_the_middle_of_a_round),
     };

@@ -35,8 +35,9 @@ struct world {
     int primary_of_term[TERMS_MAX]; /* process + 1 */
     bool expected_down[MEMBERS_MAX];
     unsigned elections;
-    uint64_t trace; /* a hash of all that was said */
-    bool found;     /* the last find found something */
+    uint64_t trace;    /* a hash of all that was said */
+    bool found;        /* the last find found something */
+    int64_t counts[3]; /* of the last serverStatus: inserts, updates, deletes */
 };
 
 /* Told after each test: cmocka ends one by a long jump. */
@@ -68,6 +69,13 @@ static void on_reply(void *context, uint64_t connection, uint64_t request, const
     bson_iter_t first;
     world->found = bson_iter_init(&iter, document) &&
                    bson_iter_find_descendant(&iter, "cursor.firstBatch.0", &first);
+    static const char *const counters[] = {"opcounters.insert", "opcounters.update",
+                                           "opcounters.delete"};
+    for (size_t i = 0; i < 3 && bson_has_field(document, counters[i]); i++) {
+        assert_true(bson_iter_init(&iter, document) &&
+                    bson_iter_find_descendant(&iter, counters[i], &first));
+        world->counts[i] = bson_iter_as_int64(&first);
+    }
     bool good = bson_iter_init_find(&iter, document, "ok") && bson_iter_as_bool(&iter) &&
                 !bson_has_field(document, "writeErrors") &&
                 !bson_has_field(document, "writeConcernError");
@@ -434,6 +442,46 @@ static void test_a_read_of_a_majority_sees_no_lonely_write(void **state) {
     see_a_lonely_write(MONGO_RELEASE_4_4);
 }
 
+static void assert_counts(struct world *world, size_t process, int64_t inserts, int64_t updates,
+                          int64_t deletes) {
+    memset(world->counts, 0xff, sizeof world->counts);
+    ask(world, process, 2, "admin", BCON_NEW("serverStatus", BCON_INT32(1), "repl", BCON_INT32(0)));
+    run(world, 10);
+    assert_int_equal(world->counts[0], inserts);
+    assert_int_equal(world->counts[1], updates);
+    assert_int_equal(world->counts[2], deletes);
+}
+
+/* Statements of clients: nothing that comes by replication, and from the start of the process. */
+static void test_a_server_counts_writes(void **state) {
+    struct world *world = malloc(sizeof(*world));
+    (void)state;
+    assert_non_null(world);
+    begin(world, MONGO_RELEASE_4_4, 3, 5);
+    size_t primary = writable_process(world);
+    size_t other = (primary + 1) % 3;
+    assert_counts(world, primary, 0, 0, 0);
+    insert(world, primary, "a");
+    insert(world, primary, "a"); /* refused, and counted */
+    ask(world, primary, 2, "app",
+        BCON_NEW("update", BCON_UTF8("c"), "updates", "[", "{", "q", "{", "_id", BCON_UTF8("a"),
+                 "}", "u", "{", "$set", "{", "n", BCON_INT32(1), "}", "}", "}", "]"));
+    ask(world, primary, 2, "app",
+        BCON_NEW("delete", BCON_UTF8("c"), "deletes", "[", "{", "q", "{", "_id", BCON_UTF8("a"),
+                 "}", "limit", BCON_INT32(1), "}", "]"));
+    run(world, 1000);
+    assert_counts(world, primary, 2, 1, 1);
+    insert(world, other, "b"); /* no primary */
+    assert_counts(world, other, 0, 0, 0);
+    set_fate(world, primary, MONGO_KILL);
+    run(world, 1000);
+    set_fate(world, primary, MONGO_START);
+    run(world, 20000);
+    assert_counts(world, primary, 0, 0, 0);
+    mongo_set_destroy(world->set);
+    free(world);
+}
+
 static void test_w1_of_a_cut_off_primary_is_lost(void **state) {
     struct world *world = malloc(sizeof(*world));
     struct mongo_view view;
@@ -468,6 +516,7 @@ int main(void) {
         cmocka_unit_test(test_worlds_that_were_broken_once),
         cmocka_unit_test(test_a_seed_is_a_history),
         cmocka_unit_test(test_a_read_of_a_majority_sees_no_lonely_write),
+        cmocka_unit_test(test_a_server_counts_writes),
         cmocka_unit_test(test_w1_of_a_cut_off_primary_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -153,6 +153,7 @@ struct mongo_process { // NOLINT(clang-analyzer-optin.performance.Padding)
     bool standalone;
     bool closing; /* a clean shutdown is under way */
     uint64_t started_ms;
+    int64_t inserts, updates, deletes; /* that clients asked for */
     uint64_t timers[TIMER_COUNT];
     int self; /* in config; MONGO_NONE: removed */
     enum mongo_state state;

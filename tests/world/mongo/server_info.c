@@ -62,6 +62,11 @@ void mongo_command_server_status(struct mongo_call *call) {
         BSON_APPEND_INT32(&child, "rbid", process->rollback_id);
         bson_append_document_end(&reply, &child);
     }
+    BSON_APPEND_DOCUMENT_BEGIN(&reply, "opcounters", &child);
+    BSON_APPEND_INT64(&child, "insert", process->inserts);
+    BSON_APPEND_INT64(&child, "update", process->updates);
+    BSON_APPEND_INT64(&child, "delete", process->deletes);
+    bson_append_document_end(&reply, &child);
     BSON_APPEND_DOCUMENT_BEGIN(&reply, "storageEngine", &child);
     BSON_APPEND_UTF8(&child, "name", "wiredTiger");
     bson_append_document_end(&reply, &child);

@@ -149,6 +149,7 @@ static void set_on_started(struct mongo_process *process) {
     char id[25];
     process->life = LIFE_UP;
     process->started_ms = set->now_ms;
+    process->inserts = process->updates = process->deletes = 0;
     (void)snprintf(id, sizeof(id), "%08x%08x%08x", (unsigned)(mongo_wall_ms(set) / 1000),
                    (unsigned)process->index, (unsigned)process->incarnation);
     bson_oid_init_from_string(&process->process_id, id);

@@ -368,7 +368,8 @@ static void write_finish(struct write_job *job, const char *counts) {
     mongo_write_concern(call, &reply, job->optime);
 }
 
-static void write_run(struct mongo_call *call, const char *list,
+/* Each statement counts in `counter`, done or not, as in a server's opcounters. */
+static void write_run(struct mongo_call *call, const char *list, int64_t *counter,
                       bool (*run)(struct write_job *, unsigned, const bson_t *)) {
     struct write_job job = {.call = call};
     bson_iter_t iter;
@@ -397,6 +398,7 @@ static void write_run(struct mongo_call *call, const char *list,
             if (!mongo_document_of(&element, &statement)) {
                 continue;
             }
+            ++*counter;
             if (!run(&job, index++, &statement) && ordered) {
                 break;
             }
@@ -406,15 +408,15 @@ static void write_run(struct mongo_call *call, const char *list,
 }
 
 void mongo_command_insert(struct mongo_call *call) {
-    write_run(call, "documents", write_insert);
+    write_run(call, "documents", &call->process->inserts, write_insert);
 }
 
 void mongo_command_update(struct mongo_call *call) {
-    write_run(call, "updates", write_update);
+    write_run(call, "updates", &call->process->updates, write_update);
 }
 
 void mongo_command_delete(struct mongo_call *call) {
-    write_run(call, "deletes", write_delete);
+    write_run(call, "deletes", &call->process->deletes, write_delete);
 }
 
 void mongo_command_note(struct mongo_call *call) {

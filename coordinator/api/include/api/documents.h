@@ -2,48 +2,60 @@
  * the CLI renders its tables from these. Pure: facts in, a new reference to a JSON value out (the
  * caller's; NULL: no memory). Keys are stable: new ones may come, none changes its meaning.
  * Times are ISO 8601 UTC text where people read them (`*_at`), durations are milliseconds (`*_ms`).
- * A field without a value is null, never absent.
+ * A field without a value is null, never absent. */
+/* clang-format off
  *
- * status   {cluster, leader, node, term, applied_index, wall_at, stale, age_ms,
+ * status    {cluster, leader, node, term, applied_index, wall_at, stale, age_ms,
  *           nodes {seen, total}, automation "on"|"off"|"halted", spare_observers,
  *           services [{name, owner, active, epoch, mode, state, target, lag_ms,
  *           if_active_died, suspect_region, confirming_ms, confirm_ms}]}
  *           state, the first that holds of: moving not-adopted released half-moved vetoed paused
- * blocked confirming suspect maintenance ok. spare_observers: node regions that can be lost before
- * no verdict is possible any more; -1: none is possible now service  {name, owner, active, epoch,
- * mode, home, targets [], state, half_moved, nodes [{name, region}], regions [{name, role, active,
- * verdict, votes {down, up, degraded, unknown, need}, opinions [text by place in nodes; "silent"],
- * worst {check, code, failing_ms}}], suspect {region, since_at, confirming_ms, confirm_ms,
- * moves_to, moves_at, note, rejected, approved_by}, execution, overrides [], debts [], sentence}
+ *           blocked confirming suspect maintenance ok.
+ *           spare_observers: node regions that can be lost before no verdict is possible any more;
+ *           -1: none is possible now
+ * service   {name, owner, active, epoch, mode, home, targets [], state, half_moved,
+ *           nodes [{name, region}], regions [{name, role, active, verdict,
+ *           votes {down, up, degraded, unknown, need}, opinions [text by place in nodes; "silent"],
+ *           worst {check, code, failing_ms}}],
+ *           suspect {region, since_at, confirming_ms, confirm_ms, moves_to, moves_at, note,
+ *           rejected, approved_by}, execution, overrides [], debts [], sentence,
  *           mongo {name, read, primary, primary_region, config_version, config_term,
- *           config_committed, oplog_window_s, write_age_ms, write_took_ms, write_trouble,
- *           member_total, voters, voters_answering, majority, members [{id, host, region, state,
- *           writable, lag_ms, lag_age_ms, age_ms, priority, votes, hidden, arbiter, delay_s,
- *           sync_source, version, trouble, kept_out}]}, null without a set; read false: nobody has
- *           read its config, members are the seeds. kept_out: without a vote since a forced
- *           reconfiguration. choices [command or words]: while the set has lost its majority
+ *           config_committed, oplog_window_s, write_age_ms, write_took_ms, writes_per_s,
+ *           write_trouble, member_total, voters, voters_answering, majority,
+ *           members [{id, host, region, state, writable, lag_ms, lag_age_ms, age_ms, priority,
+ *           votes, hidden, arbiter, delay_s, sync_source, version, trouble, kept_out}],
+ *           left_out [host]}, null without a set; choices [command or words]}
+ *           read false: nobody has read its config, members are the seeds. kept_out: without a vote
+ *           since a forced reconfiguration; left_out: out of the set since one. choices: while the
+ *           set has lost its majority
  * execution {epoch, kind, phase, result, from, to, actor, reason, automatic, began_at, ended_at,
  *           took_ms, skipped [], declared_dead [host], steps [{index, name, kind, target, phase,
- * attempts, needs [], eid, detail, trouble, started_at, ended_at, took_ms}]} explain  {service,
- * state, headline, to, gates [{gate, value, limit, result, doc}], passing, failing [], evidence
- * [index], cited [{node, boot, sequence, down, first_index, last_index, suspect_age_ms}], choices
- * [command], execution, sent, plan (of the move asked for)} plan     {service, kind, from, to,
- * epoch {old, new}, plan, rto_ms, steps [{name, target, now, then, needs []}], gates [..], passing,
- * total, failing [], skipped [], choices [], forced {asked, left_out [{host, region}], lag_ms,
- * primary_age_ms, sentences [text]}, null unless members were declared dead} ready    {service,
- * from, to, ready, rows [{what, value, limit, result}]}; result: pass, FAIL, skipped or warning
- * moved    (the answer to a move) what `plan` has, and {index, repeated, execution}
- * findings {file, findings [{severity, line, column, message}], errors, warnings, left_out,
+ *           attempts, needs [], eid, detail, trouble, started_at, ended_at, took_ms}]}
+ * explain   {service, state, headline, to, gates [{gate, value, limit, result, doc}], passing,
+ *           failing [], evidence [index],
+ *           cited [{node, boot, sequence, down, first_index, last_index, suspect_age_ms}],
+ *           choices [command], execution, sent, plan (of the move asked for)}
+ * plan      {service, kind, from, to, epoch {old, new}, plan, rto_ms,
+ *           steps [{name, target, now, then, needs []}], gates [..], passing, total, failing [],
+ *           skipped [], choices [], forced {asked, left_out [{host, region}], lag_ms,
+ *           primary_age_ms, sentences [text]}}
+ *           forced: null unless members were declared dead
+ * ready     {service, from, to, ready, rows [{what, value, limit, result}]}
+ *           result: pass, FAIL, skipped or warning
+ * moved     (the answer to a move) what `plan` has, and {index, repeated, execution}
+ * findings  {file, findings [{severity, line, column, message}], errors, warnings, left_out,
  *           services {added [], removed [], changed []}}
- * history  {moves [{epoch, at, service, from, to, kind, by, took_ms, lost, result, reason}],
+ * history   {moves [{epoch, at, service, from, to, kind, by, took_ms, lost, result, reason}],
  *           events [event]}
- * event    {number, index, at, kind, service, region, to, subject, epoch, value, actor, detail,
+ * event     {number, index, at, kind, service, region, to, subject, epoch, value, actor, detail,
  *           text}
- * nodes    {nodes [{name, region, role, applied_index, behind_ms, control {reachable, total},
+ * nodes     {nodes [{name, region, role, applied_index, behind_ms, control {reachable, total},
  *           certificate_days, version, link}], quorum {need, total}, sentence}
- * version  {version, cluster, node, feature_level, incarnation}
- * spec     {index, at, by, reason, text}
- * revisions {revisions [{index, at, by, reason}]}, newest first */
+ * version   {version, cluster, node, feature_level, incarnation}
+ * spec      {index, at, by, reason, text}
+ * revisions {revisions [{index, at, by, reason}]}, newest first
+ *
+ * clang-format on */
 #ifndef API_DOCUMENTS_H
 #define API_DOCUMENTS_H
 

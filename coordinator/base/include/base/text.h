@@ -38,6 +38,10 @@ bool text_to_size_bytes(const char *text, uint64_t *ret_bytes);
 /* Shortest exact form: "30s", "1500ms", "2h". Returns text. */
 char *text_from_duration_ms(uint64_t ms, char text[TEXT_DURATION_SIZE]);
 
+#define TEXT_ABOUT_SIZE 32
+/* Three digits of it, in groups: "~53", "~12,300". Returns text. */
+char *text_about(uint64_t number, char text[TEXT_ABOUT_SIZE]);
+
 /* Edit distance (Levenshtein) of short words, for "did you mean"; words over 63 bytes: 255. */
 unsigned text_distance(const char *a, const char *b);
 

@@ -12,6 +12,7 @@
 #include "core/limits.h"
 
 #define MONGO_AGE_NEVER UINT32_MAX
+#define MONGO_RATE_UNKNOWN UINT32_MAX
 
 /* As the server's own word for it (replSetGetStatus, myState). */
 enum mongo_state {
@@ -78,6 +79,9 @@ struct mongo_facts {
     uint32_t write_age_ms; /* MONGO_AGE_NEVER: none yet, or none is configured */
     uint32_t write_took_ms;
     char write_trouble[MONGO_TROUBLE_SIZE]; /* of the last try; "": it went well */
+    /* Writes a second that `primary` took, x 1000: by its opcounters, some ten seconds apart. It
+     * stays when that one is gone; MONGO_RATE_UNKNOWN: not counted yet, or not allowed to. */
+    uint32_t write_rate_milli;
     struct mongo_member members[MONGO_MEMBER_MAX];
 };
 

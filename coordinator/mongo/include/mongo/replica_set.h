@@ -40,6 +40,7 @@ struct replica_set {
     uint32_t oplog_start_s; /* 0: not known */
     uint64_t write_ms;      /* the last canary that went well was sent; 0: never */
     uint32_t write_took_ms;
+    uint32_t write_rate_milli; /* of the last primary; MONGO_RATE_UNKNOWN */
     char write_trouble[MONGO_TROUBLE_SIZE];
 };
 
@@ -67,7 +68,8 @@ struct set_member *replica_set_find(struct replica_set *set, const char *host);
 /* The place of the writable primary; NONE_INDEX: none, or one seen before `since_ms`. */
 uint32_t replica_set_primary(const struct replica_set *set, uint64_t since_ms);
 
-/* Keeps it as the last one. `primary`: its place, of this round. */
+/* Keeps it as the last one. `primary`: its place, of this round. Of another one than before, or in
+ * another term, the rate of writes isn't known. */
 void replica_set_note_primary(struct replica_set *set, uint32_t primary);
 
 /* Whether a member is tagged with the region, whatever it may do. */

@@ -3,7 +3,8 @@
  * error; numbers are taken as int32, int64 or double, since servers differ. Texts are cut to what
  * is printable.
  *
- * Source: hello (isMaster), replSetGetStatus and replSetGetConfig of MongoDB 3.6 to 8.0. */
+ * Source: hello (isMaster), replSetGetStatus, replSetGetConfig and serverStatus of MongoDB 3.6 to
+ * 8.0. */
 #ifndef MONGO_REPLY_H
 #define MONGO_REPLY_H
 
@@ -80,6 +81,10 @@ bool mongo_read_write(const bson_t *reply, const char **ret_trouble);
 
 /* Seconds of the first entry that a `find` on the oplog gave; 0: none. */
 uint32_t mongo_read_oplog_start(const bson_t *reply);
+
+/* ... of serverStatus: how many inserts, updates and deletes clients have asked for since the
+ * server started. False: it doesn't say. */
+bool mongo_read_writes(const bson_t *reply, uint64_t *ret_count);
 
 /* mongo_link_look_up's answer. */
 struct mongo_seeds {

@@ -20,6 +20,10 @@
  * every interval, the others every PROBE_MONGO_CANARY_MS, so that whoever leads next has something
  * to say at once and nine nodes cost the set about one write a second.
  *
+ * The rate: every PROBE_MONGO_RATE_MS the writable primary is asked how many writes it took
+ * (serverStatus), on a link of its own that no round waits for. A user who may not ask isn't told,
+ * which is no trouble.
+ *
  * Members come from the newest config that was read; seeds only begin it, and are asked again while
  * no member answers. One thread: the loop's. */
 #ifndef PROBE_MONGO_H
@@ -38,7 +42,9 @@
 
 #define PROBE_MONGO_CANARY_MS 10000
 #define PROBE_MONGO_OPLOG_MS 60000
-#define PROBE_MONGO_CONFIG_MS 30000 /* read again after so long, whatever members say */
+#define PROBE_MONGO_RATE_MS 10000
+#define PROBE_MONGO_RATE_OLD_MS 60000 /* of a primary that is there, and doesn't say any more */
+#define PROBE_MONGO_CONFIG_MS 30000   /* read again after so long, whatever members say */
 
 struct mongo_client;
 
