@@ -129,16 +129,40 @@ static void member_state(const json_t *member, char text[CELL_SIZE]) {
     (void)snprintf(text, CELL_SIZE, "%s%s", field_text(member, "state"), more);
 }
 
+/* What a rollback took lies on that member's disk: told for as long as somebody may look for it. */
+#define ROLLBACK_TOLD_MS (UINT64_C(24) * 3600 * 1000)
+
+/* "rolled back 12m ago: ..."; "": it didn't, or long ago */
+static void rollback_words(const json_t *member, char *text, size_t size) {
+    char age[CELL_SIZE];
+    const json_t *rolled_back = json_object_get(member, "rollback_age_ms");
+    text[0] = '\0';
+    if (field_true(member, "silent_in_rollback")) {
+        (void)snprintf(text, size, "stopped answering while rolling back");
+    } else if (json_is_integer(rolled_back) &&
+               field_u64(member, "rollback_age_ms") <= ROLLBACK_TOLD_MS &&
+               !text_equal(field_text(member, "state"), "ROLLBACK")) {
+        (void)snprintf(text, size, "rolled back %s ago: see rollback/ below its data directory",
+                       cell_duration(rolled_back, age));
+    }
+}
+
+/* All that is wrong with it, and at the end what can be done. */
 static void member_trouble(const json_t *member, const char *service, char *text, size_t size) {
+    char rollback[128];
     const char *trouble = field_text(member, "trouble");
-    if (!field_true(member, "kept_out")) {
-        (void)snprintf(text, size, "%s", trouble);
-    } else if (trouble[0] != '\0') { /* that comes first */
-        (void)snprintf(text, size, "%s; no vote since a forced reconfiguration", trouble);
-    } else {
-        (void)snprintf(text, size,
-                       "no vote since a forced reconfiguration: noctuactl mongo readmit %s %s",
-                       service, field_text(member, "host"));
+    rollback_words(member, rollback, sizeof rollback);
+    bool both = trouble[0] != '\0' && rollback[0] != '\0';
+    int length = snprintf(text, size, "%s%s%s", trouble, both ? "; " : "", rollback);
+    if (length < 0 || (size_t)length >= size || !field_true(member, "kept_out")) {
+        return;
+    }
+    (void)snprintf(text + length, size - (size_t)length,
+                   "%sno vote since a forced reconfiguration", length > 0 ? "; " : "");
+    if (trouble[0] == '\0') { /* else that comes first */
+        size_t used = strlen(text);
+        (void)snprintf(text + used, size - used, ": noctuactl mongo readmit %s %s", service,
+                       field_text(member, "host"));
     }
 }
 
@@ -183,8 +207,8 @@ static void print_set(const json_t *set, const char *service, FILE *out) {
         char lag[CELL_SIZE];
         char priority[CELL_SIZE];
         char trouble[512];
-        member_trouble(member, service, trouble, sizeof trouble);
         member_state(member, state);
+        member_trouble(member, service, trouble, sizeof trouble);
         (void)snprintf(priority, sizeof priority, "%g",
                        json_number_value(json_object_get(member, "priority")));
         table_add(&table, (const char *const[]){

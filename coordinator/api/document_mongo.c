@@ -108,6 +108,9 @@ static json_t *member_row(const struct state *state, const struct mongo_view *vi
     document_set(row, "version", document_number(member->version));
     document_set(row, "trouble", document_text(member->trouble));
     document_set(row, "kept_out", document_bool(member->kept_out));
+    document_set(row, "rollback_age_ms", document_known(known_age(member->rollback_age_ms)));
+    document_set(row, "silent_in_rollback",
+                 document_bool(mongo_member_fell_silent_in_rollback(member)));
     return row;
 }
 

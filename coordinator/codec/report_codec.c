@@ -83,6 +83,7 @@ static const struct bind_row mongo_member_rows[] = {
     ROW_ANY(struct mongo_member, version),
     ROW_TEXT(struct mongo_member, trouble),
     ROW_BOOL(struct mongo_member, kept_out),
+    ROW_ANY(struct mongo_member, rollback_age_ms),
 };
 const struct bind_table mongo_member_table =
     BIND_TABLE(struct mongo_member, noctua__mongo_member__descriptor, mongo_member_rows);

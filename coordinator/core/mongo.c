@@ -8,6 +8,11 @@ const char *mongo_state_text(enum mongo_state state) {
     return (unsigned)state < MONGO_STATE_COUNT ? texts[state] : "?";
 }
 
+bool mongo_member_fell_silent_in_rollback(const struct mongo_member *member) {
+    return !member->answers && member->rollback_age_ms != MONGO_AGE_NEVER &&
+           member->rollback_age_ms <= member->age_ms;
+}
+
 static int compare(uint64_t a, uint64_t b) {
     return (a > b) - (a < b);
 }

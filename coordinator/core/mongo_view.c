@@ -59,6 +59,13 @@ static bool knows_better(const struct mongo_member *a, uint64_t a_late_ms,
     return age == MONGO_AGE_NEVER && older(a->optime_age_ms, a_late_ms) < b->optime_age_ms;
 }
 
+/* Of rollbacks whoever saw the last one. */
+static void take_rollback(struct mongo_member *to, const struct mongo_member *from,
+                          uint64_t late_ms) {
+    uint32_t age_ms = older(from->rollback_age_ms, late_ms);
+    to->rollback_age_ms = age_ms < to->rollback_age_ms ? age_ms : to->rollback_age_ms;
+}
+
 static void take_what_was_found(struct mongo_member *to, const struct mongo_member *from,
                                 uint64_t late_ms) {
     struct mongo_member configured = *to;
@@ -70,6 +77,7 @@ static void take_what_was_found(struct mongo_member *to, const struct mongo_memb
     to->arbiter = configured.arbiter;
     to->delay_s = configured.delay_s;
     to->kept_out = configured.kept_out;
+    to->rollback_age_ms = configured.rollback_age_ms;
     to->age_ms = older(from->age_ms, late_ms);
     to->optime_age_ms = older(from->optime_age_ms, late_ms);
 }
@@ -94,7 +102,11 @@ static void take_primary(struct mongo_facts *into, const struct mongo_facts *fro
 static void merge(struct mongo_facts *into, const struct mongo_facts *from, uint64_t late_ms) {
     for (uint32_t i = 0; i < into->member_count; i++) {
         const struct mongo_member *other = find_member(from, &into->members[i]);
-        if (other != NULL && knows_better(other, late_ms, &into->members[i])) {
+        if (other == NULL) {
+            continue;
+        }
+        take_rollback(&into->members[i], other, late_ms);
+        if (knows_better(other, late_ms, &into->members[i])) {
             take_what_was_found(&into->members[i], other, late_ms);
         }
     }
@@ -197,6 +209,8 @@ void policy_view_set(const struct state *state, const struct policy_input *input
     for (uint32_t i = 0; i < facts->member_count; i++) {
         facts->members[i].age_ms = older(facts->members[i].age_ms, newest_late_ms);
         facts->members[i].optime_age_ms = older(facts->members[i].optime_age_ms, newest_late_ms);
+        facts->members[i].rollback_age_ms =
+            older(facts->members[i].rollback_age_ms, newest_late_ms);
     }
     facts->primary_age_ms = older(facts->primary_age_ms, newest_late_ms);
     facts->write_age_ms = older(facts->write_age_ms, newest_late_ms);

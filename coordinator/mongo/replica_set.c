@@ -126,6 +126,9 @@ static void take_words(struct replica_set *set, const struct mongo_status *statu
             of->optime.wall_ms = wall_ms;
             of->optime_ms = heard_ms;
         }
+        if (word->state == MONGO_ROLLBACK && heard_ms > of->rollback_ms) {
+            of->rollback_ms = heard_ms;
+        }
         if (word->config_version != 0 && heard_ms >= of->config_ms) {
             of->config_version = word->config_version;
             of->config_term = word->config_term;
@@ -181,6 +184,7 @@ static void take_answer(struct replica_set *set, struct set_member *member,
         return;
     }
     member->state = answer->status.my_state;
+    member->rollback_ms = member->state == MONGO_ROLLBACK ? answer->asked_ms : member->rollback_ms;
     member->term = answer->status.term != 0 ? answer->status.term : hello->election_term;
     set_trouble(member, "");
 }
@@ -304,6 +308,7 @@ static void tell_member(const struct replica_set *set, const struct set_member *
     ret->sync_source = from->answers ? id_of_host(set, from->sync_source) : NONE_INDEX;
     ret->version = from->version;
     (void)TEXT_COPY(ret->trouble, from->trouble);
+    ret->rollback_age_ms = age(now_ms, from->rollback_ms);
 }
 
 static bool is_committed(const struct replica_set *set) {

@@ -172,6 +172,7 @@ static void tell_seeds(const struct watched_set *set, struct mongo_facts *ret) {
         member->sync_source = NONE_INDEX;
         member->age_ms = MONGO_AGE_NEVER;
         member->optime_age_ms = MONGO_AGE_NEVER;
+        member->rollback_age_ms = MONGO_AGE_NEVER;
         (void)TEXT_COPY(member->host, link->host);
         (void)TEXT_COPY(member->trouble, link->trouble);
     }

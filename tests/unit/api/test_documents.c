@@ -257,6 +257,8 @@ static void test_service_with_a_set(void **state) {
     replica_set.members[3].answers = false;
     replica_set.members[3].state = MONGO_UNKNOWN;
     (void)TEXT_COPY(replica_set.members[3].trouble, "timeout");
+    replica_set.members[3].rollback_age_ms = 500;
+    replica_set.members[1].rollback_age_ms = 720000;
     replica_set.members[4].optime.seconds = 0; /* unknown is infinite: no number */
     say_again();
     show_service(document_service, LEADER_PLACE);
@@ -270,6 +272,11 @@ static void test_service_with_a_set(void **state) {
     expect_text("mongo.members.3.trouble", "timeout");
     expect_null("mongo.members.4.lag_ms");
     assert_true(json_real_value(at("mongo.writes_per_s")) == 130.85);
+    expect_number("mongo.members.1.rollback_age_ms", 720000);
+    assert_true(json_is_false(at("mongo.members.1.silent_in_rollback")));
+    expect_null("mongo.members.2.rollback_age_ms");
+    expect_number("mongo.members.3.rollback_age_ms", 500);
+    assert_true(json_is_true(at("mongo.members.3.silent_in_rollback")));
     assert_true(json_is_true(at("mongo.members.0.writable")));
     assert_true(json_is_false(at("mongo.members.1.writable")));
     show(document_status, LEADER_PLACE);
@@ -288,6 +295,7 @@ static void test_service_without_a_config(void **state) {
     replica_set.members[0].id = replica_set.members[0].region = NONE_INDEX;
     replica_set.members[0].sync_source = NONE_INDEX;
     replica_set.members[0].age_ms = replica_set.members[0].optime_age_ms = MONGO_AGE_NEVER;
+    replica_set.members[0].rollback_age_ms = MONGO_AGE_NEVER;
     (void)TEXT_COPY(replica_set.members[0].host, "e1:27017");
     (void)TEXT_COPY(replica_set.members[0].trouble, "auth");
     say_again();

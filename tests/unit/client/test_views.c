@@ -117,6 +117,44 @@ static void test_service_with_a_minority(void **state) {
           "mongo readmit nocturnal x1:27017\n");
 }
 
+static void shows_trouble(const char *fields, const char *trouble) {
+    char json[1024];
+    char wanted[512];
+    (void)snprintf(json, sizeof json,
+                   "{\"nodes\": [], \"regions\": [], \"mongo\": {\"name\": \"rs0\", \"read\":"
+                   " true, \"primary\": null, \"members\": [{\"host\": \"e\", \"region\": \"r\","
+                   " \"lag_ms\": 0, \"age_ms\": 0, \"priority\": 1, \"votes\": true, %s}]}}",
+                   fields);
+    (void)snprintf(wanted, sizeof wanted,
+                   "REGION  VERDICT  WORST CHECK\n"
+                   "Replica set rs0: no primary takes writes\n"
+                   "MEMBER  REGION  STATE  LAG  AGE  PRIORITY  VOTES  TROUBLE\n"
+                   "e       r       S      0ms  0ms  1         1      %s\n",
+                   trouble);
+    shows(view_service, json, wanted);
+}
+
+static void test_rollbacks(void **state) {
+    (void)state;
+    shows_trouble("\"state\": \"S\", \"trouble\": null, \"rollback_age_ms\": null", "-");
+    shows_trouble("\"state\": \"S\", \"trouble\": null, \"rollback_age_ms\": 721000",
+                  "rolled back 12m01s ago: see rollback/ below its data directory");
+    shows_trouble("\"state\": \"S\", \"trouble\": \"timeout\", \"rollback_age_ms\": 721000",
+                  "timeout; rolled back 12m01s ago: see rollback/ below its data directory");
+    shows_trouble("\"state\": \"S\", \"trouble\": \"refused\", \"rollback_age_ms\": 2000,"
+                  " \"silent_in_rollback\": true",
+                  "refused; stopped answering while rolling back");
+    shows_trouble("\"state\": \"S\", \"trouble\": null, \"rollback_age_ms\": 86400001", "-");
+    shows(view_service,
+          "{\"nodes\": [], \"regions\": [], \"mongo\": {\"name\": \"rs0\", \"read\": true,"
+          " \"primary\": null, \"members\": [{\"host\": \"e\", \"state\": \"ROLLBACK\","
+          " \"rollback_age_ms\": 300}]}}",
+          "REGION  VERDICT  WORST CHECK\n"
+          "Replica set rs0: no primary takes writes\n"
+          "MEMBER  REGION  STATE     LAG  AGE  PRIORITY  VOTES  TROUBLE\n"
+          "e       -       ROLLBACK  -    -    0         0      -\n");
+}
+
 static void test_explain(void **state) {
     (void)state;
     shows(view_explain,
@@ -342,6 +380,7 @@ int main(void) {
         cmocka_unit_test(test_service),
         cmocka_unit_test(test_service_with_a_set),
         cmocka_unit_test(test_service_with_a_minority),
+        cmocka_unit_test(test_rollbacks),
         cmocka_unit_test(test_explain),
         cmocka_unit_test(test_plan),
         cmocka_unit_test(test_forced_plan),

@@ -346,6 +346,7 @@ struct mongo_facts mongo_example(void) {
                                         .term = 7,
                                         .optime = {7, 1000, 5, 1000400},
                                         .optime_age_ms = 500,
+                                        .rollback_age_ms = MONGO_AGE_NEVER,
                                         .config_version = 3,
                                         .config_term = 7,
                                         .sync_source = i == 0 ? NONE_INDEX : 0,

@@ -253,6 +253,50 @@ static void test_many_views(void **state) {
     assert_int_equal(scene.verdict.kind, MONGO_CASE_NOBODY);
 }
 
+/* Whoever saw it last; and what a member is like now is another matter. */
+static void test_rollbacks(void **state) {
+    struct scene scene = scene_of(state);
+    struct group *group = scene.group;
+    member(&scene, E2)->rollback_age_ms = 60000;
+    look(&scene);
+    assert_int_equal(scene.view.facts.members[E1].rollback_age_ms, MONGO_AGE_NEVER);
+    assert_int_equal(scene.view.facts.members[E2].rollback_age_ms, 60000);
+    struct mongo_member *eu = &group->reports[EU]->mongo[0].members[E2];
+    eu->rollback_age_ms = 4000;
+    eu->age_ms = 90000; /* the others have asked it later */
+    eu->answers = false;
+    policy_view_set(group->state, &group->input, 0, &scene.view);
+    assert_int_equal(scene.view.facts.members[E2].rollback_age_ms, 4000);
+    assert_int_equal(scene.view.facts.members[E2].age_ms, 500);
+    assert_false(mongo_member_fell_silent_in_rollback(&scene.view.facts.members[E2]));
+    group->input.now_ms = group->now_ms + 3000;
+    policy_view_set(group->state, &group->input, 0, &scene.view);
+    assert_int_equal(scene.view.facts.members[E2].rollback_age_ms, 7000);
+    group->input.now_ms = group->now_ms;
+    /* This one has asked it last, and wasn't there. */
+    eu->rollback_age_ms = MONGO_AGE_NEVER;
+    eu->age_ms = 100;
+    policy_view_set(group->state, &group->input, 0, &scene.view);
+    assert_int_equal(scene.view.facts.members[E2].age_ms, 100);
+    assert_int_equal(scene.view.facts.members[E2].rollback_age_ms, 60000);
+
+    static const struct {
+        bool answers, silent;
+        uint32_t rollback_age_ms, age_ms;
+    } rows[] = {{false, true, 500, 500},
+                {false, true, 300, 500},
+                {false, true, 300, MONGO_AGE_NEVER},
+                {false, false, 501, 500}, /* it has answered since */
+                {false, false, MONGO_AGE_NEVER, MONGO_AGE_NEVER},
+                {true, false, 500, 500}};
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct mongo_member one = {.answers = rows[i].answers,
+                                   .age_ms = rows[i].age_ms,
+                                   .rollback_age_ms = rows[i].rollback_age_ms};
+        assert_int_equal(mongo_member_fell_silent_in_rollback(&one), rows[i].silent);
+    }
+}
+
 /* Writes are counted of one primary: by whoever saw it last, or, of the same, whoever counted. */
 static void test_write_rates(void **state) {
     static const struct {
@@ -635,6 +679,7 @@ int main(void) {
         ADOPTED(test_many_views),
         ADOPTED(test_configs),
         ADOPTED(test_write_rates),
+        ADOPTED(test_rollbacks),
         ADOPTED(test_each_gate),
         ADOPTED(test_no_set_no_gates),
         ADOPTED(test_unknown_oplog_and_versions),

@@ -330,6 +330,50 @@ static void the_newer_word_holds(void **state) {
     assert_int_equal(facts.members[2].optime_age_ms, 1700);
 }
 
+static void a_rollback_is_remembered(void **state) {
+    (void)state;
+    configure();
+    run_rounds(1);
+    assert_int_equal(facts_now().members[1].rollback_age_ms, MONGO_AGE_NEVER);
+    fake.members[1].state = 9;
+    run_rounds(1);
+    assert_int_equal(facts_now().members[1].rollback_age_ms, 0);
+    scene.now_ms += 1000;
+    run_rounds(1);
+    assert_int_equal(facts_now().members[1].rollback_age_ms, 0); /* still */
+    fake.members[1].state = 2;
+    scene.now_ms += 700;
+    run_rounds(1);
+    struct mongo_facts facts = facts_now();
+    assert_int_equal(facts.members[1].rollback_age_ms, 700);
+    assert_false(mongo_member_fell_silent_in_rollback(&facts.members[1]));
+    fake.members[1].mode = FAKE_REFUSED; /* later, and well by then */
+    scene.now_ms += 300;
+    run_rounds(1);
+    facts = facts_now();
+    assert_int_equal(facts.members[1].rollback_age_ms, 1000);
+    assert_false(mongo_member_fell_silent_in_rollback(&facts.members[1]));
+    assert_int_equal(facts.members[0].rollback_age_ms, MONGO_AGE_NEVER);
+    /* Its fellows see it, and we don't; and then nobody does. */
+    fake.members[1].mode = FAKE_CUT_OFF;
+    fake.members[1].state = 9;
+    fake.heard_ms = 200;
+    scene.now_ms += 2000;
+    run_rounds(1);
+    assert_int_equal(facts_now().members[1].rollback_age_ms, 200);
+    fake.members[1].mode = FAKE_REFUSED;
+    scene.now_ms += 500;
+    run_rounds(1);
+    facts = facts_now();
+    assert_int_equal(facts.members[1].rollback_age_ms, 700);
+    assert_true(mongo_member_fell_silent_in_rollback(&facts.members[1]));
+    /* What was heard before that is no news. */
+    fake.members[1].mode = FAKE_CUT_OFF;
+    fake.heard_ms = 5000;
+    run_rounds(1);
+    assert_int_equal(facts_now().members[1].rollback_age_ms, 700);
+}
+
 static void without_privileges_hello_tells_something(void **state) {
     (void)state;
     configure();
@@ -579,6 +623,7 @@ int main(void) {
         TEST(a_stale_primary_counts_for_nothing),
         TEST(what_was_known_ages),
         TEST(the_newer_word_holds),
+        TEST(a_rollback_is_remembered),
         TEST(without_privileges_hello_tells_something),
         TEST(our_own_trouble_is_no_evidence),
         TEST(a_region_needs_one_that_could_be_elected),

@@ -23,7 +23,8 @@
  *           config_committed, oplog_window_s, write_age_ms, write_took_ms, writes_per_s,
  *           write_trouble, member_total, voters, voters_answering, majority,
  *           members [{id, host, region, state, writable, lag_ms, lag_age_ms, age_ms, priority,
- *           votes, hidden, arbiter, delay_s, sync_source, version, trouble, kept_out}],
+ *           votes, hidden, arbiter, delay_s, sync_source, version, trouble, kept_out,
+ *           rollback_age_ms, silent_in_rollback}],
  *           left_out [host]}, null without a set; choices [command or words]}
  *           read false: nobody has read its config, members are the seeds. kept_out: without a vote
  *           since a forced reconfiguration; left_out: out of the set since one. choices: while the

@@ -60,6 +60,8 @@ struct mongo_member {
     uint32_t sync_source;                 /* `_id`; NONE_INDEX: none, or not known */
     uint32_t version;                     /* major * 100 + minor; 0: not known */
     char trouble[MONGO_TROUBLE_SIZE]; /* why the last question failed: "timeout"; "": it didn't */
+    uint32_t rollback_age_ms;         /* since it, or another member, said that it is in ROLLBACK;
+                                         MONGO_AGE_NEVER: not while this node watches */
 };
 
 /* What one node knows of one set. */
@@ -136,6 +138,10 @@ struct mongo_verdict {
 
 const char *mongo_case_text(enum mongo_case kind);    /* "handover" */
 const char *mongo_state_text(enum mongo_state state); /* "SECONDARY", as the server writes it */
+
+/* It has not answered since it was seen in ROLLBACK: it may have ended in it, as servers do that
+ * can't undo what they have. */
+bool mongo_member_fell_silent_in_rollback(const struct mongo_member *member);
 
 /* -1, 0, 1. Unknown ones come first. */
 int mongo_optime_compare(const struct mongo_optime *a, const struct mongo_optime *b);

@@ -23,6 +23,7 @@ struct set_member {
     struct mongo_optime optime;
     uint64_t optime_ms; /* 0: never */
     uint64_t config_version, config_term, config_ms;
+    uint64_t rollback_ms; /* it was last in ROLLBACK; 0: never */
 };
 
 struct replica_set {
