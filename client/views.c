@@ -300,6 +300,10 @@ void view_explain(const json_t *document, FILE *out) {
     (void)fprintf(out, "%s%s%s\n", field_text(document, "headline"), why[0] == '\0' ? "" : ": ",
                   why);
     print_gates(json_object_get(document, "gates"), out);
+    const char *loss = field_text(json_object_get(document, "loss"), "text");
+    if (loss[0] != '\0') {
+        (void)fprintf(out, "Loss: %s.\n", loss);
+    }
     const char *sent = field_text(document, "sent");
     const json_t *evidence = json_object_get(document, "evidence");
     if (sent[0] != '\0') {
@@ -348,8 +352,10 @@ void view_plan(const json_t *document, FILE *out) {
     }
     table_print(&table, out);
     table_finish(&table);
-    (void)fprintf(out, "Gates: %" PRIu64 " of %" PRIu64 " pass.\n", field_u64(document, "passing"),
-                  field_u64(document, "total"));
+    const char *loss = field_text(json_object_get(document, "loss"), "text");
+    (void)fprintf(out, "Gates: %" PRIu64 " of %" PRIu64 " pass.%s%s%s\n",
+                  field_u64(document, "passing"), field_u64(document, "total"),
+                  loss[0] == '\0' ? "" : " Loss: ", loss, loss[0] == '\0' ? "" : ".");
     const json_t *gates = json_object_get(document, "gates");
     for (size_t i = 0; i < json_array_size(gates); i++) {
         const json_t *gate = json_array_get(gates, i);

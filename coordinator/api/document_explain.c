@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "document_forced.h"
+#include "document_mongo.h"
 #include "document_parts.h"
 
 #define EVIDENCE_MAX 16
@@ -13,6 +14,7 @@ struct story {
     uint32_t service;
     const struct move_preview *asked; /* a person's move, or NULL */
     struct move_preview automatic;    /* what policy would do now */
+    bool lags;                        /* ... if it were not for the target's lag */
     const struct event *last;         /* the newest one that says how it ended, or NULL */
     bool of_execution;                /* gates and citations are those of the execution */
     const struct move *would_have;    /* the gates are its: nothing came after it; or NULL */
@@ -55,6 +57,17 @@ static uint32_t failing_of(const struct gate_reading gates[GATE_COUNT]) {
     return failing;
 }
 
+/* Where only its lag holds a target back, that is what a person wants to hear of. */
+static void begin_automatic(struct story *story) {
+    uint32_t laggard = preview_laggard(story->facts, story->service);
+    story->lags = laggard != NONE_INDEX;
+    if (story->lags) {
+        preview_automatic_to(story->facts, story->service, laggard, &story->automatic);
+    } else {
+        preview_automatic(story->facts, story->service, &story->automatic);
+    }
+}
+
 static void begin_story(struct story *story, const struct api_facts *facts, uint32_t service,
                         const struct move_preview *asked) {
     const struct service *s = &facts->state->services[service];
@@ -62,7 +75,7 @@ static void begin_story(struct story *story, const struct api_facts *facts, uint
     story->facts = facts;
     story->service = service;
     story->asked = asked;
-    preview_automatic(facts, service, &story->automatic);
+    begin_automatic(story);
     story->last = last_ending(facts->state, s->name);
     bool ended_last = story->last != NULL && story->last->kind != EVENT_UNSUSPECT;
     story->of_execution =
@@ -302,7 +315,7 @@ static json_t *choices_of(const struct story *story) {
         choose(choices, "wait");
         choose(choices, "noctuactl veto %s --for 30m --reason \"...\"", s->name);
         if (state->spec.services[story->service].mode == MODE_ADVISE &&
-            story->automatic.to != NONE_INDEX) {
+            story->automatic.to != NONE_INDEX && !story->lags) {
             choose(choices, "noctuactl approve %s --to %s", s->name,
                    document_region_name(state, story->automatic.to));
             choose(choices, "noctuactl reject %s --reason \"...\"", s->name);
@@ -391,6 +404,13 @@ static json_t *sent_sentence(const struct story *story) {
                                            attempts == 1 ? " was" : "s were");
 }
 
+/* Of a move that can still be thought over: not of one that was, or would have been. */
+static json_t *loss_of(const struct story *story) {
+    const struct move_preview *move = story->asked != NULL ? story->asked : &story->automatic;
+    bool past = story->of_execution || story->would_have != NULL;
+    return past ? NULL : document_loss(story->facts, move);
+}
+
 json_t *document_explain(const struct api_facts *facts, uint32_t service,
                          const struct move_preview *preview) {
     const struct state *state = facts->state;
@@ -410,6 +430,7 @@ json_t *document_explain(const struct api_facts *facts, uint32_t service,
     document_set(object, "passing", document_number(passing));
     document_set(object, "total", document_number(total));
     document_set(object, "failing", document_gate_words(story.failing));
+    document_set(object, "loss", loss_of(&story));
     document_set(object, "evidence", evidence_of(&story));
     document_set(object, "cited", cited_of(&story));
     document_set(object, "choices", choices_of(&story));

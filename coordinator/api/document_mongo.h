@@ -17,6 +17,10 @@ json_t *document_set_of(const struct api_facts *facts, uint32_t service);
 /* Whether the set's config, which somebody has read, doesn't name a host. */
 bool document_is_left_out(const struct mongo_facts *facts, const char *host);
 
+/* {case, acked, lag_ms, age_ms, writes, text}: what the move may lose; NULL where it promotes
+ * nobody. */
+json_t *document_loss(const struct api_facts *facts, const struct move_preview *preview);
+
 /* Whether its voters outside of `lost` are no majority. */
 bool document_set_depends_on(const struct mongo_facts *facts, uint32_t lost);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "document_forced.h"
+#include "document_mongo.h"
 #include "document_parts.h"
 
 static void set_change(json_t *row, const struct api_facts *facts,
@@ -108,6 +109,7 @@ json_t *document_plan(const struct api_facts *facts, const struct move_preview *
     document_set(object, "passing", document_number(passing));
     document_set(object, "total", document_number(total));
     document_set(object, "failing", document_gate_words(preview->failing));
+    document_set(object, "loss", document_loss(facts, preview));
     document_set(object, "skipped", document_gate_words(preview->skipped_gates));
     document_set(object, "forced", document_forced(facts, preview));
     return object;

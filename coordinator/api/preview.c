@@ -30,6 +30,26 @@ static void hash_members(const struct move_preview *preview, struct buffer *text
     }
 }
 
+uint32_t preview_laggard(const struct api_facts *facts, uint32_t service) {
+    const struct spec_service *spec = &facts->state->spec.services[service];
+    struct policy_input nothing;
+    enum gate why_not[REGION_MAX];
+    uint32_t to =
+        policy_choose_target(facts->state, document_policy(facts, &nothing), service, why_not);
+    if (to != NONE_INDEX) {
+        return NONE_INDEX;
+    }
+    if (why_not[spec->home] == GATE_REPLICATION_LAG) {
+        return spec->home;
+    }
+    for (uint32_t i = 0; i < spec->target_count; i++) {
+        if (why_not[spec->targets[i]] == GATE_REPLICATION_LAG) {
+            return spec->targets[i];
+        }
+    }
+    return NONE_INDEX;
+}
+
 /* The canonical plan: every fact that a "yes" is about, one a line. The revision of the spec stands
  * for what records and zones are set to. */
 static void hash_plan(const struct api_facts *facts, struct move_preview *preview) {
@@ -151,8 +171,12 @@ enum core_error preview_move_of_set(const struct api_facts *facts, uint32_t serv
 }
 
 void preview_automatic(const struct api_facts *facts, uint32_t service, struct move_preview *ret) {
+    preview_automatic_to(facts, service, preview_choose_target(facts, service), ret);
+}
+
+void preview_automatic_to(const struct api_facts *facts, uint32_t service, uint32_t to,
+                          struct move_preview *ret) {
     struct policy_input nothing;
-    uint32_t to = preview_choose_target(facts, service);
     begin_preview(facts, service, to, EXECUTION_FAILOVER, ret);
     ret->automatic = true;
     ret->failing = policy_read_gates(facts->state, document_policy(facts, &nothing), service, to,

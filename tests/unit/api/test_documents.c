@@ -487,6 +487,139 @@ static void test_plan(void **state) {
     expect_number("total", 7);
 }
 
+/* Both members of the west are behind by so much, and were asked so long ago. */
+static void lag_west(uint64_t lag_ms, uint32_t age_ms) {
+    replica_set.members[0].optime.wall_ms = 100000000;
+    for (uint32_t i = 2; i <= 3; i++) {
+        replica_set.members[i].optime.count = 4;
+        replica_set.members[i].optime.wall_ms = replica_set.members[0].optime.wall_ms - lag_ms;
+        replica_set.members[i].optime_age_ms = age_ms;
+    }
+}
+
+static void lose_member(uint32_t place, uint32_t age_ms) {
+    struct mongo_member *member = &replica_set.members[place];
+    member->answers = member->writable = false;
+    member->state = MONGO_UNKNOWN;
+    member->age_ms = member->optime_age_ms = age_ms;
+    replica_set.primary_age_ms = place == replica_set.primary ? age_ms : replica_set.primary_age_ms;
+}
+
+/* What the plan of a move to the west says of losses; NULL: nothing. */
+static const char *loss_text(void) {
+    struct api_facts facts;
+    static struct move_preview move;
+    say_again();
+    (void)preview(WEST, 0, &move);
+    scene_facts(&group, LEADER_PLACE, &facts);
+    json_decref(document);
+    document = document_plan(&facts, &move);
+    const json_t *loss = at("loss");
+    return json_is_null(loss) ? NULL : json_string_value(json_object_get(loss, "text"));
+}
+
+static void test_losses(void **state) {
+    (void)state;
+    assert_null(loss_text()); /* there is no set */
+    add_replica_set();
+    assert_string_equal(loss_text(), "none acked w:majority; w:1 none known");
+    lag_west(399, 500);
+    assert_string_equal(loss_text(), "none acked w:majority; w:1 <=399ms, ~53 writes");
+    expect_text("loss.case", "handover");
+    expect_number("loss.lag_ms", 399);
+    expect_number("loss.age_ms", 500);
+    expect_number("loss.writes", 53);
+    assert_true(json_is_false(at("loss.acked")));
+    lag_west(1801, 10000); /* a bound is rounded up */
+    assert_string_equal(loss_text(), "none acked w:majority; w:1 <=1.9s (10s old), ~236 writes");
+    lag_west(94001, 9999);
+    assert_string_equal(loss_text(), "none acked w:majority; w:1 <=95s, ~12,300 writes");
+    lag_west(7200001, 500);
+    assert_string_equal(loss_text(), "none acked w:majority; w:1 <=2h1m, ~942,000 writes");
+    replica_set.write_rate_milli = 2;
+    lag_west(500, 500);
+    assert_string_equal(loss_text(), "none acked w:majority; w:1 <=500ms, ~1 write");
+    replica_set.write_rate_milli = MONGO_RATE_UNKNOWN;
+    assert_string_equal(loss_text(), "none acked w:majority; w:1 <=500ms");
+    expect_null("loss.writes");
+    replica_set.write_rate_milli = 130850;
+    /* The primary is gone, and the others elect. */
+    lag_west(94000, 500);
+    lose_member(0, 51000);
+    assert_string_equal(loss_text(), "none acked w:majority; w:1 ~94s (51s old), ~12,300 writes");
+    expect_text("loss.case", "election");
+    lag_west(0, 500);
+    assert_string_equal(loss_text(), "none acked w:majority; w:1 none known (51s old)");
+    replica_set.primary_age_ms = MONGO_AGE_NEVER;
+    assert_string_equal(loss_text(), "none acked w:majority; w:1 unknown");
+    replica_set.primary_age_ms = 51000;
+    /* No majority. */
+    lag_west(94000, 500);
+    lose_member(1, 51000);
+    lose_member(4, 51000);
+    assert_string_equal(loss_text(), "~94s (51s old), ~12,300 writes, acked w:majority or not");
+    expect_text("loss.case", "forced");
+    assert_true(json_is_true(at("loss.acked")));
+    /* Nobody to promote. */
+    lose_member(2, 51000);
+    lose_member(3, 51000);
+    assert_null(loss_text());
+}
+
+static void test_no_loss(void **state) {
+    (void)state;
+    add_replica_set();
+    replica_set.members[0].writable = false;
+    replica_set.members[0].state = MONGO_SECONDARY;
+    replica_set.members[2].writable = true;
+    replica_set.members[2].state = MONGO_PRIMARY;
+    assert_string_equal(loss_text(), "none, the primary is there already");
+    /* Nothing is promoted by taking note of where it is. */
+    struct api_facts facts;
+    static struct move_preview move;
+    scene_facts(&group, LEADER_PLACE, &facts);
+    assert_int_equal(preview_move(&facts, 0, EXECUTION_ADOPT, EAST, 0, &move), CORE_OK);
+    json_decref(document);
+    document = document_plan(&facts, &move);
+    expect_null("loss");
+}
+
+static void test_explain_tells_losses(void **state) {
+    struct api_facts facts;
+    static struct move_preview move;
+    (void)state;
+    show_service(explain_now, LEADER_PLACE);
+    expect_null("loss");
+    add_replica_set();
+    lag_west(94000, 500);
+    let_east_die(12000);
+    show_service(explain_now, LEADER_PLACE);
+    expect_text("loss.text", "none acked w:majority; w:1 <=94s, ~12,300 writes");
+    expect_text("to", "us-west-2");
+    expect_text("headline", "NOT MOVED: confirmed and replication_lag fail (22 of 24 gates pass)");
+    expect_text("choices.2", "noctuactl failover nocturnal --to us-west-2 --skip replication_lag "
+                             "--reason \"...\"");
+    set_mode(MODE_ADVISE);
+    show_service(explain_now, LEADER_PLACE); /* its approval would move nothing */
+    expect_text("choices.2", "noctuactl failover nocturnal --to us-west-2 --skip replication_lag "
+                             "--reason \"...\"");
+    set_mode(MODE_AUTO);
+    group.state->spec.services[0].home = WEST; /* wherever it stands in the spec */
+    show_service(explain_now, LEADER_PLACE);
+    expect_text("to", "us-west-2");
+    group.state->spec.services[0].home = EAST;
+    assert_int_equal(preview(WEST, 0, &move), CORE_OK);
+    assert_true(move.failing == GATE_BIT(GATE_REPLICATION_LAG));
+    scene_facts(&group, LEADER_PLACE, &facts);
+    json_decref(document);
+    document = document_explain(&facts, 0, &move);
+    expect_text("loss.text", "none acked w:majority; w:1 <=94s, ~12,300 writes");
+    lag_west(0, 500);
+    assert_true(group_run(&group, NODE_2 | NODE_3, east_down, 40, 1000, is_moving));
+    show_service(explain_now, LEADER_PLACE);
+    expect_null("loss"); /* decided */
+}
+
 /* The hash is of everything that a "yes" is about. */
 static void test_plan_hash(void **state) {
     (void)state;
@@ -816,6 +949,9 @@ int main(void) {
         CASE(test_explain_false_alarm),
         CASE(test_explain_lapsed),
         CASE(test_plan),
+        CASE(test_losses),
+        CASE(test_no_loss),
+        CASE(test_explain_tells_losses),
         CASE(test_plan_hash),
         CASE(test_history),
         CASE(test_every_event_has_words),

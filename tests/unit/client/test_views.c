@@ -160,11 +160,13 @@ static void test_explain(void **state) {
     shows(view_explain,
           "{\"headline\": \"NOT MOVED\", \"why\": \"cooldown fails\", \"gates\": [{\"gate\":"
           " \"cooldown\", \"value\": \"2m\", \"limit\": \"30m\", \"result\": \"FAIL\"}],"
+          " \"loss\": {\"text\": \"none acked w:majority; w:1 ~94s\"},"
           " \"sent\": \"Nothing was sent to any target.\", \"evidence\": [18211, 18213],"
           " \"choices\": [\"wait\", \"veto\"]}",
           "NOT MOVED: cooldown fails\n"
           "GATE      VALUE  LIMIT  RESULT\n"
           "cooldown  2m     30m    FAIL\n"
+          "Loss: none acked w:majority; w:1 ~94s.\n"
           "Nothing was sent to any target. Evidence: log 18211 18213.\n"
           "Choices:\n  wait\n  veto\n");
 }
@@ -177,14 +179,15 @@ static void test_plan(void **state) {
         " \"plan\": \"9f3c21\", \"rto_ms\": 900000, \"steps\": [{\"name\": \"switch\", \"target\":"
         " \"nocturnal\", \"now\": \"east\", \"then\": \"west\", \"needs\": []}, {\"name\":"
         " \"dns\", \"target\": \"Z1\", \"now\": \"east\", \"then\": \"west\", \"needs\":"
-        " [\"switch\", \"settle\"]}], \"passing\": 13, \"total\": 14, \"gates\": [{\"gate\":"
+        " [\"switch\", \"settle\"]}], \"loss\": {\"text\": \"none acked\"}, \"passing\": 13, "
+        "\"total\": 14, \"gates\": [{\"gate\":"
         " \"paused\", \"result\": \"pass\"}, {\"gate\": \"cooldown\", \"result\": \"FAIL\","
         " \"value\": \"2m\", \"limit\": \"30m\", \"doc\": \"too soon\"}]}",
         "us-east-1 -> us-west-2  epoch 7 -> 8  plan 9f3c21  RTO 15m00s\n"
         "STEP    TARGET     NOW -> THEN   NEEDS\n"
         "switch  nocturnal  east -> west  -\n"
         "dns     Z1         east -> west  switch settle\n"
-        "Gates: 13 of 14 pass.\n"
+        "Gates: 13 of 14 pass. Loss: none acked.\n"
         "  cooldown FAIL: 2m (limit 30m); too soon\n");
 }
 

@@ -253,6 +253,52 @@ static void test_many_views(void **state) {
     assert_int_equal(scene.verdict.kind, MONGO_CASE_NOBODY);
 }
 
+static void test_loss(void **state) {
+    struct scene scene = scene_of(state);
+    member(&scene, W1)->optime = (struct mongo_optime){7, 906, 1, 906400};
+    member(&scene, W1)->optime_age_ms = 700;
+    look(&scene);
+    struct mongo_loss loss = mongo_loss(&scene.view, W1);
+    assert_int_equal(loss.lag_ms, 94000);
+    assert_int_equal(loss.age_ms, 700);
+    assert_int_equal(loss.writes, 12300); /* 130.85 x 94 = 12299.9 */
+    loss = mongo_loss(&scene.view, E1);
+    assert_int_equal(loss.lag_ms, 0);
+    assert_int_equal(loss.age_ms, 500);
+    assert_int_equal(loss.writes, 0);
+    /* The primary is gone: its last known place counts, and its rate. */
+    gone(&scene, E1, 51000);
+    look(&scene);
+    loss = mongo_loss(&scene.view, W1);
+    assert_int_equal(loss.lag_ms, 94000);
+    assert_int_equal(loss.age_ms, 51000);
+    assert_int_equal(loss.writes, 12300);
+    /* What isn't known. */
+    scene.view.head_age_ms = MONGO_AGE_NEVER;
+    assert_true(mongo_loss(&scene.view, W1).age_ms == UINT64_MAX);
+    scene.view.facts.write_rate_milli = MONGO_RATE_UNKNOWN;
+    loss = mongo_loss(&scene.view, W1);
+    assert_int_equal(loss.lag_ms, 94000);
+    assert_true(loss.writes == UINT64_MAX);
+    scene.view.facts.write_rate_milli = 1;
+    scene.view.facts.members[W1].optime.seconds = 0;
+    loss = mongo_loss(&scene.view, W1);
+    assert_true(loss.lag_ms == UINT64_MAX && loss.writes == UINT64_MAX);
+    loss = mongo_loss(&scene.view, NONE_INDEX);
+    assert_true(loss.lag_ms == UINT64_MAX && loss.age_ms == UINT64_MAX);
+    assert_true(loss.writes == UINT64_MAX);
+    scene.view.facts.member_count = MONGO_MEMBER_MAX + 1;
+    assert_true(mongo_loss(&scene.view, MONGO_MEMBER_MAX).lag_ms == UINT64_MAX);
+    /* The most that a rate and a lag can come to. */
+    scene.view.facts.write_rate_milli = MONGO_RATE_UNKNOWN - 1;
+    scene.view.head = (struct mongo_optime){7, 9000000, 1, UINT64_C(1) << 40};
+    scene.view.facts.members[W1].optime =
+        (struct mongo_optime){7, 1, 1, (UINT64_C(1) << 40) - UINT32_MAX};
+    assert_true(mongo_loss(&scene.view, W1).writes == UINT64_C(18446744060825));
+    scene.view.facts.members[W1].optime.wall_ms--;
+    assert_true(mongo_loss(&scene.view, W1).writes == UINT64_MAX);
+}
+
 /* Whoever saw it last; and what a member is like now is another matter. */
 static void test_rollbacks(void **state) {
     struct scene scene = scene_of(state);
@@ -680,6 +726,7 @@ int main(void) {
         ADOPTED(test_configs),
         ADOPTED(test_write_rates),
         ADOPTED(test_rollbacks),
+        ADOPTED(test_loss),
         ADOPTED(test_each_gate),
         ADOPTED(test_no_set_no_gates),
         ADOPTED(test_unknown_oplog_and_versions),

@@ -35,12 +35,14 @@
  * explain   {service, state, headline, to, gates [{gate, value, limit, result, doc}], passing,
  *           failing [], evidence [index],
  *           cited [{node, boot, sequence, down, first_index, last_index, suspect_age_ms}],
- *           choices [command], execution, sent, plan (of the move asked for)}
+ *           choices [command], execution, sent, loss, plan (of the move asked for)}
  * plan      {service, kind, from, to, epoch {old, new}, plan, rto_ms,
  *           steps [{name, target, now, then, needs []}], gates [..], passing, total, failing [],
  *           skipped [], choices [], forced {asked, left_out [{host, region}], lag_ms,
- *           primary_age_ms, sentences [text]}}
- *           forced: null unless members were declared dead
+ *           primary_age_ms, sentences [text]}, loss}
+ *           forced: null unless members were declared dead.
+ *           loss {case, acked, lag_ms, age_ms, writes, text}: of the set's writes; null: nobody is
+ *           promoted. acked: also what a majority acknowledged
  * ready     {service, from, to, ready, rows [{what, value, limit, result}]}
  *           result: pass, FAIL, skipped or warning
  * moved     (the answer to a move) what `plan` has, and {index, repeated, execution}

@@ -40,6 +40,14 @@ enum core_error preview_move_of_set(const struct api_facts *facts, uint32_t serv
                                     enum execution_kind kind, uint32_t to, uint32_t skipped_gates,
                                     const struct mongo_view *view, struct move_preview *ret);
 
+/* The target that policy refuses for its lag alone, where it finds none; NONE_INDEX: there is none
+ * such. A person may want it all the same. */
+uint32_t preview_laggard(const struct api_facts *facts, uint32_t service);
+
+/* What policy would make of a move there, whether or not it would choose it. */
+void preview_automatic_to(const struct api_facts *facts, uint32_t service, uint32_t to,
+                          struct move_preview *ret);
+
 /* What policy would do for `service` now; `to` may be NONE_INDEX, then there is no plan. */
 void preview_automatic(const struct api_facts *facts, uint32_t service, struct move_preview *ret);
 

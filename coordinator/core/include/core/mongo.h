@@ -150,4 +150,15 @@ int mongo_optime_compare(const struct mongo_optime *a, const struct mongo_optime
  * 4.2 tell: then it is the most that it can be. */
 uint64_t mongo_lag_ms(const struct mongo_optime *head, const struct mongo_optime *optime);
 
+/* What is gone when a member becomes primary and the last known head never comes back. UINT64_MAX:
+ * unknown. Where a majority of the voters elects it, a majority acknowledged none of that. */
+struct mongo_loss {
+    uint64_t lag_ms; /* the member is behind the head; what came after the head nobody knows */
+    uint64_t age_ms; /* of that knowledge */
+    uint64_t writes; /* about so many, at the rate that the last primary took them */
+};
+
+/* `member`: its place in the view; any other: all is unknown. */
+struct mongo_loss mongo_loss(const struct mongo_view *view, uint32_t member);
+
 #endif
