@@ -258,6 +258,14 @@ def test_only_laggards_are_left(bare_group, replica_set, world, writer):
     world.region(EAST, "refuse")
     noctua.wait_until(lambda: bare_group.service()["state"] == "blocked", 60, "it says why not")
     assert "replication_lag" in bare_group.ask("explain", "nocturnal")["failing"]
+
+    def loss():
+        told = bare_group.ask("explain", "nocturnal")
+        return told["to"] == WEST and told["loss"]["writes"] and told["loss"]
+
+    told = noctua.wait_until(loss, 40, "what a move there would lose, in writes as well")
+    assert told["lag_ms"] > 4000 and told["writes"] > 0 and not told["acked"], told
+    assert "Loss: none acked w:majority; w:1 " in bare_group.ctl("explain", "nocturnal").stdout
     assert bare_group.service()["active"] == EAST and region_of_primary(replica_set) == EAST
     for member in laggards:
         member.lag(False)
