@@ -157,8 +157,8 @@ static void member_trouble(const json_t *member, const char *service, char *text
     if (length < 0 || (size_t)length >= size || !field_true(member, "kept_out")) {
         return;
     }
-    (void)snprintf(text + length, size - (size_t)length,
-                   "%sno vote since a forced reconfiguration", length > 0 ? "; " : "");
+    (void)snprintf(text + length, size - (size_t)length, "%sno vote since a forced reconfiguration",
+                   length > 0 ? "; " : "");
     if (trouble[0] == '\0') { /* else that comes first */
         size_t used = strlen(text);
         (void)snprintf(text + used, size - used, ": noctuactl mongo readmit %s %s", service,

@@ -13,6 +13,7 @@ void document_loss_line(const struct mongo_view *view, const struct mongo_verdic
     const struct mongo_facts *facts = &view->facts;
     char lag[DURATION_TEXT_SIZE];
     char ago[DURATION_TEXT_SIZE];
+    char about[TEXT_ABOUT_SIZE];
     if (verdict->kind != MONGO_CASE_FORCED) {
         buffer_append_text(line, "May be lost: nothing that a majority acknowledged");
         return; /* only who has all of that is elected */
@@ -22,8 +23,12 @@ void document_loss_line(const struct mongo_view *view, const struct mongo_verdic
     } else if (verdict->lag_ms == 0) {
         buffer_append_text(line, "May be lost: no write that is known of");
     } else {
+        struct mongo_loss loss = mongo_loss(view, verdict->member);
         buffer_append_format(line, "May be lost: the last %s of writes that are known of",
                              document_duration(verdict->lag_ms, lag));
+        if (loss.writes != UINT64_MAX) {
+            buffer_append_format(line, " (%s)", text_about(loss.writes, about));
+        }
     }
     if (view->primary != NONE_INDEX) {
         buffer_append_format(line, "; and what %s takes until then",
@@ -108,8 +113,6 @@ static json_t *sentences_of(const struct api_facts *facts, const struct move_pre
                              set->members[preview->pinned].host);
         end_sentence(sentences, &text);
     }
-    document_loss_line(view, verdict, &text);
-    end_sentence(sentences, &text);
     bool one = document_members_by_region(facts->state, set, view->dead, ", ", &text) == 1;
     buffer_append_format(&text,
                          " %s declared dead by you: if %s still takes writes, there will be two "
