@@ -60,7 +60,7 @@ static void fill_target(const struct noctuad *node, const struct spec_check *che
 
 /* Fed by the watcher of the replica set. Its URL is there to tell checks apart. */
 static void fill_set_target(const struct state *state, uint32_t service, uint32_t region,
-                            struct probe_target *ret) {
+                            uint32_t active, struct probe_target *ret) {
     const struct spec_mongo *mongo = &state->spec.services[service].mongo;
     memset(ret, 0, sizeof *ret);
     ret->service = service;
@@ -74,6 +74,8 @@ static void fill_set_target(const struct state *state, uint32_t service, uint32_
     ret->fall = mongo->fall;
     ret->rise = mongo->rise;
     ret->critical = true;
+    /* While the primary is handed over, the region that is left has none to show. */
+    ret->excused = region == active ? PROBE_OK : PROBE_NO_PRIMARY;
 }
 
 /* A check that says nothing about a standby is probed where the service is active only. */
@@ -97,7 +99,7 @@ static uint32_t fill_targets(const struct noctuad *node, const struct state *sta
             }
             if (is_probed(service, r) && probe_mongo_has_members(node->sets, s, r)) {
                 if (targets != NULL) {
-                    fill_set_target(state, s, r, &targets[count]);
+                    fill_set_target(state, s, r, active, &targets[count]);
                 }
                 count++;
             }

@@ -21,6 +21,12 @@ static void count_fail(struct probe_debounce *debounce, const struct probe_resul
     if (debounce->fail_run == 0) {
         debounce->failing_since_ms = result->start_ms;
     }
+    if (debounce->fail_run == 0 && debounce->state != PROBE_DOWN) {
+        debounce->state_before = debounce->state;
+        debounce->shared_code = result->code;
+    } else if (debounce->shared_code != result->code) {
+        debounce->shared_code = PROBE_OK;
+    }
     debounce->start_indexes[debounce->fail_run % PROBE_RUN_MAX] = result->start_index;
     debounce->last_fail_code = result->code;
     debounce->fail_count++;
@@ -74,6 +80,23 @@ bool probe_debounce_feed(struct probe_debounce *debounce, const struct probe_res
     }
     debounce->state = state;
     debounce->changed_at_ms = result->finish_ms;
+    return true;
+}
+
+bool probe_debounce_excuse(struct probe_debounce *debounce, enum probe_result_code code) {
+    assert(probe_result_kind(code) == PROBE_KIND_FAIL);
+    bool is_down = debounce->state == PROBE_DOWN;
+    if (debounce->shared_code != code || (!is_down && debounce->fail_run == 0)) {
+        return false;
+    }
+    debounce->fail_run = 0;
+    debounce->failing_since_ms = 0;
+    debounce->shared_code = PROBE_OK;
+    if (!is_down) {
+        return false;
+    }
+    debounce->state = debounce->state_before;
+    debounce->changed_at_ms = debounce->last.finish_ms;
     return true;
 }
 

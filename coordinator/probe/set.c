@@ -191,6 +191,10 @@ static void take_over(struct probe_engine *engine, struct build *build) {
             check->group = g;
             check->target.service = group->service;
             check->target.region = group->region;
+            check->target.excused = build->sorted[i]->excused;
+            if (check->target.excused != PROBE_OK) {
+                (void)probe_debounce_excuse(&check->debounce, check->target.excused);
+            }
             if (!check->started) {
                 probe_check_start(check);
             }

@@ -12,6 +12,7 @@ import pytest
 
 EAST, WEST, EU = noctua.REGIONS
 FIVE = [EAST, EAST, WEST, WEST, EU]
+DOWN = 3  # of an opinion
 
 
 class Writer:
@@ -129,12 +130,31 @@ def test_handover_and_back(moving, replica_set, writer):
     assert region_of_primary(replica_set) == WEST
     assert min(priorities(replica_set)[2:4]) > max(priorities(replica_set)[:2])
     writer.wait_for_more()
+    moving.wait_for_health()  # each node's word that it is well again goes through the log
     moving.ctl("switchover", "nocturnal", "--to", EAST, "--yes", "--wait", "60")
     assert moving.wait_for_end()["result"] == "done"
     assert region_of_primary(replica_set) == EAST
     writer.wait_for_more()
     writer.end()
     assert writer.lost() == []
+
+
+def test_region_that_is_left_is_up(bare_group, tmp_path):
+    """While the primary is handed over there is none: nothing against the region once it is left."""
+    with mongod.running(tmp_path / "set", "world-3.6", FIVE) as replica_set:
+        # To rise by its rounds alone would take ten seconds.
+        bare_group.apply_spec(extra=section(replica_set, "      fall: 2\n      rise: 20\n"))
+        noctua.wait_until(lambda: knows_all(bare_group), 40, "the set is known")
+        bare_group.adopt()
+        bare_group.wait_for_health(40)
+        bare_group.ctl("switchover", "nocturnal", "--to", WEST, "--yes", "--wait", "60")
+        assert bare_group.wait_for_end()["result"] == "done"
+        bare_group.wait_for_health(5)
+        said = [e["value"] for e in bare_group.events("opinion") if e["region"] == EAST]
+        assert DOWN in said  # else nothing was tested
+        bare_group.ctl("switchover", "nocturnal", "--to", EAST, "--yes", "--wait", "60")
+        assert bare_group.wait_for_end()["result"] == "done"
+        assert region_of_primary(replica_set) == EAST
 
 
 def test_region_dies(moving, replica_set, writer, world):

@@ -174,6 +174,10 @@ enum error_code probe_engine_configure(struct probe_engine *engine,
     engine->count = (uint32_t)count;
     engine->configuration++;
     for (uint32_t i = 0; i < engine->count; i++) {
+        enum probe_result_code excused = targets[i].excused;
+        if (excused != PROBE_OK && probe_debounce_excuse(&checks[i].debounce, excused)) {
+            form_opinion(engine, targets[i].service, targets[i].region);
+        }
         if (targets[i].type == PROBE_TYPE_FED) {
             continue;
         }

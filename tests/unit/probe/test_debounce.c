@@ -38,6 +38,10 @@ static enum probe_result_code code_of(char letter) {
         return PROBE_TIMEOUT;
     case 'i':
         return PROBE_INTERNAL;
+    case 'p':
+        return PROBE_NO_PRIMARY;
+    case 'n':
+        return PROBE_NO_MEMBER;
     default:
         return PROBE_STALLED;
     }
@@ -86,6 +90,70 @@ static void test_runs(void **state) {
                      runs[r].states);
         }
     }
+}
+
+/* As above, with p for no_primary and n for no_member; ! excuses no_primary. */
+static const struct {
+    const char *name;
+    uint32_t rise, fall;
+    const char *results, *states;
+} excuses[] = {
+    {"down is up again", 2, 3, "++ppp!", "?uuudu"},
+    {"and falls by a whole run", 2, 3, "++ppp!pp-", "?uuuduuud"},
+    {"a run that isn't whole begins anew", 2, 3, "++pp!pp-", "?uuuuuud"},
+    {"what was unknown is unknown again", 2, 3, "+ppp!+", "???d??"},
+    {"and its first good results count on", 2, 3, "ppp+!+", "??dd?u"},
+    {"half risen is up again", 2, 3, "++ppp+!", "?uuuddu"},
+    {"another failure in the run stays", 2, 3, "++pnp!", "?uuudd"},
+    {"as does one at its beginning", 2, 3, "++npp!", "?uuudd"},
+    {"and one after a good result", 2, 3, "++ppp+n!", "?uuudddd"},
+    {"or before one", 2, 3, "++nnn+p!", "?uuudddd"},
+    {"only the last fall counts", 2, 3, "++nnn++ppp!", "?uuudduuudu"},
+    {"void results are no failures", 2, 3, "++p0pp!", "?uuuudu"},
+    {"nothing to excuse", 2, 3, "!++!nnn!", "??uuuudd"},
+    {"unknown by void results stays so", 1, 1, "+p0000000000!", "udddddddddd??"},
+};
+
+static void test_excused(void **state) {
+    (void)state;
+    for (size_t r = 0; r < ARRAY_LENGTH(excuses); r++) {
+        struct probe_debounce debounce = make(excuses[r].rise, excuses[r].fall);
+        char states[64] = "";
+        char before = '?';
+        for (size_t i = 0; excuses[r].results[i] != '\0'; i++) {
+            char letter = excuses[r].results[i];
+            bool changed = letter == '!' ? probe_debounce_excuse(&debounce, PROBE_NO_PRIMARY)
+                                         : feed(&debounce, code_of(letter), i + 1);
+            states[i] = "?ud"[debounce.state];
+            if (changed != (states[i] != before)) {
+                fail_msg("%s: change not told at %zu", excuses[r].name, i);
+            }
+            before = states[i];
+        }
+        if (strcmp(states, excuses[r].states) != 0) {
+            fail_msg("%s: %s gave %s, not %s", excuses[r].name, excuses[r].results, states,
+                     excuses[r].states);
+        }
+    }
+}
+
+static void test_excused_is_no_evidence(void **state) {
+    (void)state;
+    struct probe_debounce debounce = make(1, 2);
+    uint64_t first = 0;
+    uint64_t last = 0;
+    (void)feed(&debounce, PROBE_OK, 1);
+    (void)feed(&debounce, PROBE_NO_PRIMARY, 2);
+    (void)feed(&debounce, PROBE_NO_PRIMARY, 3);
+    assert_true(probe_debounce_evidence(&debounce, &first, &last));
+    assert_true(probe_debounce_excuse(&debounce, PROBE_NO_PRIMARY));
+    assert_false(probe_debounce_evidence(&debounce, &first, &last));
+    assert_int_equal(debounce.failing_since_ms, 0);
+    assert_int_equal(debounce.fail_count, 2);
+    (void)feed(&debounce, PROBE_REFUSED, 4);
+    (void)feed(&debounce, PROBE_REFUSED, 5);
+    assert_true(probe_debounce_evidence(&debounce, &first, &last));
+    assert_int_equal(first, 4);
 }
 
 static void test_evidence_slides(void **state) {
@@ -316,6 +384,8 @@ static void test_control_rule(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_excused),
+        cmocka_unit_test(test_excused_is_no_evidence),
         cmocka_unit_test(test_evidence_slides),
         cmocka_unit_test(test_evidence_needs_a_whole_run),
         cmocka_unit_test(test_evidence_of_the_longest_run),

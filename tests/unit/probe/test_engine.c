@@ -607,6 +607,33 @@ static void test_fed(void **state) {
     scene_close(&scene);
 }
 
+/* The region that is left needs no primary any more: what it failed by is taken back at once. */
+static void test_excused(void **state) {
+    (void)state;
+    scene_open(&scene);
+    scene_open_engine(&scene);
+    struct probe_target target = scene_target(PROBE_TYPE_FED, "mongo", "anything at all");
+    target.fall = 2;
+    scene_configure(&scene, &target, 1);
+    uint64_t now_ms = clock_boottime_ms(&scene.clock);
+    feed("mongo", PROBE_OK, 3, now_ms);
+    feed("mongo", PROBE_NO_PRIMARY, 4, now_ms);
+    feed("mongo", PROBE_NO_PRIMARY, 5, now_ms);
+    scene_configure(&scene, &target, 1);
+    assert_int_equal(opinion_of(0, 0).value, OPINION_DOWN);
+    unsigned told = scene.change_count;
+    target.excused = PROBE_NO_PRIMARY;
+    scene_configure(&scene, &target, 1);
+    assert_int_equal(opinion_of(0, 0).value, OPINION_UP);
+    assert_int_equal(scene.change_count, told + 1);
+    feed("mongo", PROBE_NO_MEMBER, 6, now_ms);
+    feed("mongo", PROBE_NO_MEMBER, 7, now_ms);
+    assert_int_equal(opinion_of(0, 0).value, OPINION_DOWN);
+    scene_configure(&scene, &target, 1);
+    assert_int_equal(opinion_of(0, 0).value, OPINION_DOWN);
+    scene_close(&scene);
+}
+
 static void on_none_closed(void *context) {
     (*(int *)context)++;
 }
@@ -635,6 +662,7 @@ int main(void) {
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_unusable),
         cmocka_unit_test(test_fed),
+        cmocka_unit_test(test_excused),
         cmocka_unit_test(test_each),
         cmocka_unit_test(test_destroy_in_flight),
         cmocka_unit_test(test_destroy_nothing),

@@ -8,7 +8,11 @@
  *
  * Evidence: DESIGN, "Deciding". A down opinion cites the log index that was applied when the first
  * of the last `fall` probes started, and when the last one did. It is of one check, and of bad
- * results in a row: after a good one there is none until `fall` bad ones have followed. */
+ * results in a row: after a good one there is none until `fall` bad ones have followed.
+ *
+ * What a check asks of a region may depend on whether the service is active there. Once it isn't
+ * any more, failures that only say what the active one lacked are excused: the state is again what
+ * it was before them. */
 #ifndef PROBE_DEBOUNCE_H
 #define PROBE_DEBOUNCE_H
 
@@ -43,6 +47,10 @@ struct probe_debounce {
     struct probe_result last;                  /* with its code as counted; see has_result */
     bool has_result;
     enum probe_result_code last_fail_code; /* OK: none yet */
+    /* The failures since the check was last well (neither down nor in a run of them): the state
+     * before the first, and the code that they share. OK: none, or they differ. */
+    enum probe_state state_before;
+    enum probe_result_code shared_code;
 };
 
 /* The rule's limits are the caller's to check (probe_engine does). */
@@ -51,6 +59,10 @@ void probe_debounce_init(struct probe_debounce *debounce, const struct probe_rul
 /* Counts one result; a result that took longer than timeout + slack is counted, and kept in `last`,
  * as stalled whatever it says. True when the state changed. */
 bool probe_debounce_feed(struct probe_debounce *debounce, const struct probe_result *result);
+
+/* Takes the failures back, a down state included, where all since the check was last well have this
+ * code. True when the state changed. */
+bool probe_debounce_excuse(struct probe_debounce *debounce, enum probe_result_code code);
 
 /* False, with the results untouched: not down, or not by the last `fall` results that count. */
 bool probe_debounce_evidence(const struct probe_debounce *debounce, uint64_t *ret_first_index,

@@ -72,6 +72,7 @@ struct probe_target {
     char ca_file[PROBE_FILE_SIZE]; /* https; "": the machine's own authorities */
     char cert_file[PROBE_FILE_SIZE], key_file[PROBE_FILE_SIZE]; /* https; both or none */
     char server_name[DNS_NAME_SIZE]; /* https: SNI and the name to verify; "": the URL's host */
+    enum probe_result_code excused;  /* failures that count no more (debounce.h); OK: none */
 };
 
 struct probe_check_view {
@@ -111,12 +112,12 @@ enum error_code probe_engine_create(uv_loop_t *loop, const struct clock *clock,
                                     const struct probe_engine_options *options,
                                     struct probe_engine **ret_engine, struct error *error);
 
-/* Replaces the set of targets (copied). One that is the same as before, but for its keys, keeps
- * state and schedule. May call on_change. A target that can't be probed (its URL, a number out of
- * range) is logged and kept, unknown for ever; the others are none the worse. ERROR_INVALID (a
- * check is there twice), ERROR_LIMIT, ERROR_NO_MEMORY: nothing has changed, the old set goes on
- * under its old keys; an owner whose keys have changed empties it. Not to be called from a
- * callback. */
+/* Replaces the set of targets (copied). One that is the same as before, but for its keys and what
+ * is excused, keeps state and schedule. May call on_change. A target that can't be probed (its URL,
+ * a number out of range) is logged and kept, unknown for ever; the others are none the worse.
+ * ERROR_INVALID (a check is there twice), ERROR_LIMIT, ERROR_NO_MEMORY: nothing has changed, the
+ * old set goes on under its old keys; an owner whose keys have changed empties it. Not to be called
+ * from a callback. */
 enum error_code probe_engine_configure(struct probe_engine *engine,
                                        const struct probe_target *targets, size_t count,
                                        struct error *error);
