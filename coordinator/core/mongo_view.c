@@ -121,6 +121,27 @@ static void merge(struct mongo_facts *into, const struct mongo_facts *from, uint
     into->oplog_window_s = into->oplog_window_s == 0 ? from->oplog_window_s : into->oplog_window_s;
 }
 
+/* A node whose next report is overdue vouches for no member that another has found silent
+ * meanwhile: with a region its node dies, too, and what that said last is of better days. */
+static void doubt_overdue(const struct state *state, const struct policy_input *input,
+                          uint32_t service, struct mongo_facts *facts) {
+    for (uint32_t i = 0; i < facts->member_count; i++) {
+        uint64_t least_ms[2] = {REPORT_EXPIRE_MS, REPORT_EXPIRE_MS}; /* silent, answers */
+        uint64_t late_ms = 0;
+        for (uint32_t n = 0; n < state->node_count; n++) {
+            const struct mongo_facts *from = facts_of(state, input, service, n, &late_ms);
+            const struct mongo_member *found =
+                from == NULL ? NULL : find_member(from, &facts->members[i]);
+            if (found != NULL && late_ms < least_ms[found->answers]) {
+                least_ms[found->answers] = late_ms;
+            }
+        }
+        if (least_ms[true] > least_ms[false] + REPORT_INTERVAL_MS + REPORT_INTERVAL_MS / 2) {
+            facts->members[i].answers = false;
+        }
+    }
+}
+
 static bool is_fresh(const struct mongo_member *member, uint64_t fresh_ms) {
     return member->answers && member->age_ms <= fresh_ms;
 }
@@ -220,6 +241,7 @@ void policy_view_set(const struct state *state, const struct policy_input *input
             merge(facts, other, late_ms);
         }
     }
+    doubt_overdue(state, input, service, facts);
     struct mongo_facts together = *facts;
     mongo_view_of(&together, mongo_fresh_ms(&state->spec.services[service].mongo), ret);
 }

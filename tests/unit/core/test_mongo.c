@@ -384,6 +384,33 @@ static void test_write_rates(void **state) {
     }
     policy_view_set(scene.group->state, &scene.group->input, 0, &scene.view);
     assert_int_equal(scene.view.facts.write_rate_milli, MONGO_RATE_UNKNOWN);
+/* A region's node goes with it: what it said last of the members that went as well. */
+static void test_overdue(void **state) {
+    struct scene scene = scene_of(state);
+    struct group *group = scene.group;
+    look(&scene);
+    for (uint32_t n = WEST; n <= EU; n++) {
+        struct mongo_member *primary = &group->reports[n]->mongo[0].members[E1];
+        primary->answers = primary->writable = false;
+        primary->state = MONGO_UNKNOWN;
+        primary->age_ms = 2500;
+    }
+    group->input.received_ms[EAST] = group->now_ms - 1500;
+    policy_view_set(group->state, &group->input, 0, &scene.view);
+    assert_true(scene.view.facts.members[E1].answers);
+    assert_int_equal(scene.view.primary, E1);
+    group->input.received_ms[EAST]--;
+    policy_view_set(group->state, &group->input, 0, &scene.view);
+    assert_false(scene.view.facts.members[E1].answers);
+    assert_int_equal(scene.view.primary, NONE_INDEX);
+    mongo_judge(&group->state->spec.services[0].mongo, &scene.view, WEST, &scene.verdict);
+    assert_int_equal(scene.verdict.silent, 1);
+    /* Members that nobody found silent, and one that another still reaches, answer. */
+    assert_true(scene.view.facts.members[E2].answers);
+    group->reports[EU]->mongo[0].members[E1].answers = true;
+    group->reports[EU]->mongo[0].members[E1].age_ms = 100;
+    policy_view_set(group->state, &group->input, 0, &scene.view);
+    assert_true(scene.view.facts.members[E1].answers);
 }
 
 /* The newest config says who is a member: by term and version; a forced one has no term. */
@@ -723,6 +750,7 @@ int main(void) {
         ADOPTED(test_age),
         ADOPTED(test_a_stale_primary),
         ADOPTED(test_many_views),
+        ADOPTED(test_overdue),
         ADOPTED(test_configs),
         ADOPTED(test_write_rates),
         ADOPTED(test_rollbacks),
