@@ -40,6 +40,7 @@ struct mongo_op {
     /* PROMOTE: whom the set would prefer, and who shall be it */
     char rivals[MONGO_MEMBER_MAX][MONGO_HOST_SIZE], candidate[MONGO_HOST_SIZE];
     uint32_t rival_count, frozen_count;
+    bool is_promoted; /* it is there: what follows is the write */
 };
 
 struct mongo_driver {

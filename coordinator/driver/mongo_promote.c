@@ -151,6 +151,7 @@ static void ask_freeze(struct mongo_op *op, const char *host, int32_t seconds,
     bson_destroy(&command);
 }
 
+static void write_once(struct mongo_op *op);
 static void freeze_rivals(struct mongo_op *op);
 
 /* One that refuses (a primary does) or is silent takes nothing over for now either. */
@@ -163,8 +164,12 @@ static void on_frozen(void *context, const struct mongo_reply *reply) {
 static void freeze_rivals(struct mongo_op *op) {
     if (op->frozen_count < op->rival_count) {
         ask_freeze(op, op->rivals[op->frozen_count++], FREEZE_S, on_frozen);
-    } else {
+    } else if (!op->is_promoted) {
         ask_freeze(op, op->candidate, 0, on_unfrozen);
+    } else if (op->target.set.write_check[0] == '\0') {
+        mongo_op_answer_sent(op, DRIVER_REPLY_ACCEPTED, false, "the primary writes by itself");
+    } else {
+        write_once(op);
     }
 }
 
@@ -183,14 +188,18 @@ static void find_rivals(struct mongo_op *op, const struct mongo_view *view,
     (void)TEXT_COPY(op->candidate, candidate->host);
 }
 
-static void promote(struct mongo_op *op) {
+static void view_scan(const struct mongo_op *op, struct mongo_view *ret) {
     struct mongo_facts facts;
+    uint64_t now_ms = clock_boottime_ms(op->driver->options.clock);
+    replica_set_facts(&op->scan.set, now_ms, &facts);
+    mongo_view_of(&facts, now_ms - op->scan.start_ms, ret);
+}
+
+static void promote(struct mongo_op *op) {
     struct mongo_view view;
     struct mongo_verdict verdict;
     struct error error;
-    uint64_t now_ms = clock_boottime_ms(op->driver->options.clock);
-    replica_set_facts(&op->scan.set, now_ms, &facts);
-    mongo_view_of(&facts, now_ms - op->scan.start_ms, &view);
+    view_scan(op, &view);
     mongo_judge(&op->target.set, &view, op->target.to, &verdict);
     if (verdict.kind == MONGO_CASE_THERE) {
         mongo_op_answer_sent(op, DRIVER_REPLY_ACCEPTED, false, "it is primary already");
@@ -220,7 +229,7 @@ static void on_write_reply(void *context, const struct mongo_reply *reply) {
     mongo_op_on_command_reply(context, reply);
 }
 
-static void write_once(struct mongo_op *op, const struct scan_member *primary) {
+static void write_once(struct mongo_op *op) {
     char database[DNS_NAME_SIZE];
     char id[NAME_SIZE + EID_SIZE];
     const char *collection;
@@ -229,7 +238,7 @@ static void write_once(struct mongo_op *op, const struct scan_member *primary) {
     bson_t update;
     bson_t inner;
     bson_t set;
-    if (!mongo_op_open_sender(op, primary->host)) {
+    if (!mongo_op_open_sender(op, op->candidate)) {
         (void)error_set(&error, ERROR_NO_MEMORY, "out of memory");
         mongo_op_answer_error(op, &error);
         return;
@@ -259,6 +268,19 @@ static void write_once(struct mongo_op *op, const struct scan_member *primary) {
     bson_destroy(&command);
 }
 
+/* Also where the set has elected the primary by itself, and nobody else had to: the write may take
+ * long, while members hang, and so may `prefer`. */
+static void write_through(struct mongo_op *op, const struct scan_member *primary) {
+    struct mongo_view view;
+    view_scan(op, &view);
+    op->is_promoted = true;
+    (void)TEXT_COPY(op->candidate, primary->host);
+    if (view.primary != NONE_INDEX) {
+        find_rivals(op, &view, &view.facts.members[view.primary]);
+    }
+    freeze_rivals(op);
+}
+
 void mongo_op_act(struct mongo_op *op) {
     char words[256];
     const struct scan_member *primary;
@@ -268,9 +290,7 @@ void mongo_op_act(struct mongo_op *op) {
     }
     if (!primary_is_there(op, &primary, words, sizeof words)) {
         promote(op); /* somebody has taken it back in between */
-    } else if (op->target.set.write_check[0] == '\0') {
-        mongo_op_answer_sent(op, DRIVER_REPLY_ACCEPTED, false, "the primary writes by itself");
     } else {
-        write_once(op, primary);
+        write_through(op, primary);
     }
 }
