@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "base/text.h"
+#include "mongo/set.h"
 
 enum option_key {
     OPTION_DIRECTORY = 0x100,
@@ -127,7 +128,8 @@ static error_t options_parse_number(int key, char *text, struct argp_state *stat
         options->mongo_seed = options_number(state, text, 0, UINT64_MAX);
         return 0;
     case OPTION_MONGO_PORT:
-        options->mongo_port = (uint16_t)options_number(state, text, 1, UINT16_MAX - 16);
+        options->mongo_port =
+            (uint16_t)options_number(state, text, 1, UINT16_MAX - MONGO_PROCESSES_MAX);
         return 0;
     case OPTION_CONTROL_PORT:
         options->control_port = (uint16_t)options_number(state, text, 1, UINT16_MAX);

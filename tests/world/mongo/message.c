@@ -219,7 +219,7 @@ void mongo_messages_drop_requests(struct mongo_process *process) {
         message_bounce(process->set, message);
         message = next;
     }
-    for (size_t i = 0; i < MONGO_PROCESSES_MAX; i++) {
+    for (size_t i = 0; i < process->set->process_count; i++) {
         mongo_message_free(process->tails[i]);
         process->tails[i] = NULL;
     }

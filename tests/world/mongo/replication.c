@@ -208,7 +208,7 @@ void mongo_replication_receive_fetch(struct mongo_process *process, struct mongo
 static void replication_wake_tails(struct mongo_process *process, uint64_t waited_ms) {
     uint64_t now_ms = process->set->now_ms;
     uint64_t next_ms = 0;
-    for (size_t i = 0; i < MONGO_PROCESSES_MAX; i++) {
+    for (size_t i = 0; i < process->set->process_count; i++) {
         struct mongo_message *fetch = process->tails[i];
         if (fetch == NULL) {
             continue;

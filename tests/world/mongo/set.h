@@ -21,7 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MONGO_PROCESSES_MAX 16
+#define MONGO_PROCESSES_MAX 50 /* as many as a set can have members */
 #define MONGO_NEVER_MS UINT64_MAX
 
 struct mongo_set;
