@@ -64,7 +64,7 @@ test-mongo: ## moves with replica sets, all of them: on the test world's and on 
 	@deploy/bootstrap/configure debug
 	@$(NINJA) -C build/debug
 	@NOCTUA_MONGO=all NOCTUA_BUILD=$(CURDIR)/build/debug PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest \
-	    tests/integration/test_mongo_*.py tests/integration/test_world_mongo.py -v --tb=short --durations=10 -p no:cacheprovider
+	    tests/integration/test_mongo_*.py tests/integration/test_world_mongo.py -n 2 -v --tb=short --durations=10 -p no:cacheprovider
 
 test-fast: ## format and unit tests only
 	@tests/run format unit

@@ -110,6 +110,19 @@ def region_of_primary(replica_set, besides=()):
     return None if primary is None else replica_set.regions[replica_set.members.index(primary)]
 
 
+def step_up_by_hand(member):
+    """Refused while it hasn't caught up, or has no votes: then once more, as a person would."""
+    def is_elected():
+        try:
+            member.command("replSetStepUp")
+            return True
+        except pymongo.errors.OperationFailure as error:
+            assert error.code == 125, error
+            return False
+
+    noctua.wait_until(is_elected, 30, f"{member.host} steps up")
+
+
 def tags(replica_set):
     config = replica_set.primary().command("replSetGetConfig")["config"]
     return [m["tags"].get("noctua") for m in config["members"]]
@@ -367,7 +380,7 @@ def test_somebody_else_promotes(tmp_path, world, version):
     """In the middle of a move, between `promote` and `write`, the primary goes elsewhere by hand."""
     def step_up(replica_set):
         """Another one, in a region that has nothing to do with it."""
-        replica_set.members[4].command("replSetStepUp")
+        step_up_by_hand(replica_set.members[4])
 
     def step_down(replica_set):
         """The new one, for a minute; the set chooses who follows."""
@@ -414,7 +427,7 @@ def test_primary_goes_to_and_fro(bare_group, replica_set, writer):
     bare_group.wait_for_health()
     epoch = bare_group.service()["epoch"]
     for number in (2, 4, 3):
-        replica_set.members[number].command("replSetStepUp")
+        step_up_by_hand(replica_set.members[number])
         for where in (replica_set.regions[number], EAST):
             noctua.wait_until(
                 lambda w=where: (bare_group.detail()["mongo"] or {}).get("primary_region") == w,
@@ -435,7 +448,7 @@ def test_primary_moves_by_itself(moving, replica_set, writer):
         node.process.signal(signal.SIGHUP)
     noctua.wait_until(lambda: knows_all(moving), 40, "the set is known")
     epoch = moving.service()["epoch"]
-    replica_set.members[2].command("replSetStepUp")
+    step_up_by_hand(replica_set.members[2])
     told = 'noctua_alarm{alarm="primary_elsewhere"} 1'
     paged, seen = [], []
 
