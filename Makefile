@@ -25,7 +25,7 @@ demo: ## three regions on loopback, one dies, the service and its replica set mo
 	@$(NINJA) -C build/release
 	@tests/demo/run
 
-bench: ## durable writes and failover of the log, etcd beside it; some minutes
+bench: ## durable writes and failover of the log, etcd beside it; real replica sets' moves; half an hour
 	@deploy/bootstrap/install bench
 	@deploy/bootstrap/configure release
 	@$(NINJA) -C build/release
