@@ -46,6 +46,21 @@ static void ask(struct scan_member *member, const char *command, mongo_reply_cb 
     bson_destroy(&question);
 }
 
+static void on_status(void *context, const struct mongo_reply *reply) {
+    struct scan_member *member = context;
+    if (reply->result == MONGO_RESULT_CANCELLED) {
+        return;
+    }
+    member->answer.status_result = reply->result;
+    member->answer.status_code = reply->server_code;
+    if (reply->result == MONGO_RESULT_OK) {
+        mongo_read_status(reply->document, &member->answer.status);
+        member->status = bson_copy(reply->document);
+    }
+    finish_member(member);
+}
+
+/* The status comes after the config: its term must not be from before the member had that. */
 static void on_config(void *context, const struct mongo_reply *reply) {
     struct scan_member *member = context;
     bson_iter_t iter;
@@ -61,21 +76,7 @@ static void on_config(void *context, const struct mongo_reply *reply) {
         member->config = bson_new_from_data(bytes, size_bytes);
         member->answer.has_config = member->config != NULL;
     }
-    finish_member(member);
-}
-
-static void on_status(void *context, const struct mongo_reply *reply) {
-    struct scan_member *member = context;
-    if (reply->result == MONGO_RESULT_CANCELLED) {
-        return;
-    }
-    member->answer.status_result = reply->result;
-    member->answer.status_code = reply->server_code;
-    if (reply->result == MONGO_RESULT_OK) {
-        mongo_read_status(reply->document, &member->answer.status);
-        member->status = bson_copy(reply->document);
-    }
-    ask(member, "replSetGetConfig", on_config);
+    ask(member, "replSetGetStatus", on_status);
 }
 
 static void take_hello(struct scan_member *member, const struct mongo_reply *reply) {
@@ -85,7 +86,7 @@ static void take_hello(struct scan_member *member, const struct mongo_reply *rep
         return;
     }
     mongo_read_hello(reply->document, &member->answer.hello);
-    ask(member, "replSetGetStatus", on_status);
+    ask(member, "replSetGetConfig", on_config);
 }
 
 static void on_legacy_hello(void *context, const struct mongo_reply *reply) {
@@ -234,26 +235,44 @@ static bool has_config(const struct scan_member *member, const struct mongo_conf
            text_equal(member->answer.config.set_name, config->set_name);
 }
 
+/* From 4.4 on a primary takes its config over into its own term, and the higher term wins, whatever
+ * the versions are. So a config is safe from being lost only where its term is still the newest: a
+ * member that knows of a newer one may have voted for a primary without that config, and got it
+ * afterwards. (Schultz et al. 2021, "Design and Analysis of a Logless Dynamic Reconfiguration
+ * Protocol": a quorum in the config and in its term.) Without a term versions alone decide. */
+static bool is_of_its_term(const struct scan_member *member) {
+    const struct set_answer *answer = &member->answer;
+    bool told = answer->status_result == MONGO_RESULT_OK && answer->status.term != 0;
+    return answer->config.term == 0 || (told && answer->status.term <= answer->config.term);
+}
+
+struct holders {
+    uint32_t have, safe; /* voters; of these, those to whom its term is the newest */
+};
+
 /* Voters of the newest config that have just this one. Before 4.4 two of one version can stand side
  * by side: a primary may have taken one that was lost everywhere else. */
-static uint32_t count_voters(const struct mongo_scan *scan, const bson_t *config) {
+static struct holders count_voters(const struct mongo_scan *scan, const bson_t *config) {
     const struct mongo_config *newest = &scan->set.config;
-    uint32_t count = 0;
+    struct holders holders = {0};
     for (uint32_t i = 0; i < newest->member_count; i++) {
         const struct scan_member *member = scan_find(scan, newest->members[i].host);
-        count += newest->members[i].votes && has_config(member, newest) &&
-                 bson_equal(member->config, config);
+        if (newest->members[i].votes && has_config(member, newest) &&
+            bson_equal(member->config, config)) {
+            holders.have++;
+            holders.safe += is_of_its_term(member);
+        }
     }
-    return count;
+    return holders;
 }
 
 /* The one that most of its voters have; NULL: no member tells any. */
-static const bson_t *find_config(const struct mongo_scan *scan, uint32_t *ret_have,
+static const bson_t *find_config(const struct mongo_scan *scan, struct holders *ret_most,
                                  uint32_t *ret_voters, struct error *error) {
     const struct mongo_config *newest = &scan->set.config;
     const bson_t *found = NULL;
     *ret_voters = 0;
-    *ret_have = 0;
+    *ret_most = (struct holders){0};
     if (!scan->set.is_known) {
         (void)error_set(error, ERROR_UNAVAILABLE, "no member tells the set's config (%s)",
                         scan->trouble[0] == '\0' ? "not of this set" : scan->trouble);
@@ -261,10 +280,13 @@ static const bson_t *find_config(const struct mongo_scan *scan, uint32_t *ret_ha
     }
     for (uint32_t i = 0; i < newest->member_count; i++) {
         const struct scan_member *member = scan_find(scan, newest->members[i].host);
-        uint32_t same = has_config(member, newest) ? count_voters(scan, member->config) : 0;
+        struct holders same = {0};
+        if (has_config(member, newest)) {
+            same = count_voters(scan, member->config);
+        }
         *ret_voters += newest->members[i].votes;
-        found = same > *ret_have ? member->config : found;
-        *ret_have = same > *ret_have ? same : *ret_have;
+        found = same.have > ret_most->have ? member->config : found;
+        *ret_most = same.have > ret_most->have ? same : *ret_most;
     }
     if (found == NULL) {
         (void)error_set(error, ERROR_UNAVAILABLE, "no voter tells config %llu (%.100s)",
@@ -274,14 +296,22 @@ static const bson_t *find_config(const struct mongo_scan *scan, uint32_t *ret_ha
 }
 
 const bson_t *scan_config(const struct mongo_scan *scan, struct error *error) {
+    const struct mongo_config *newest = &scan->set.config;
+    struct holders most;
     uint32_t voters;
-    uint32_t have;
-    const bson_t *found = find_config(scan, &have, &voters, error);
-    if (found != NULL && have <= voters / 2) {
+    const bson_t *found = find_config(scan, &most, &voters, error);
+    if (found != NULL && most.have <= voters / 2) {
         (void)error_set(error, ERROR_UNAVAILABLE,
                         "config %llu was read from %u of %u voters: a majority is needed (%.100s)",
-                        (unsigned long long)scan->set.config.version, have, voters,
+                        (unsigned long long)newest->version, most.have, voters,
                         scan->trouble[0] == '\0' ? "not all have it yet" : scan->trouble);
+        return NULL;
+    }
+    if (found != NULL && most.safe <= voters / 2) {
+        (void)error_set(error, ERROR_UNAVAILABLE,
+                        "config %llu of term %llu can still be lost: members know of a newer term, "
+                        "whose primary hasn't taken it over",
+                        (unsigned long long)newest->version, (unsigned long long)newest->term);
         return NULL;
     }
     return found;
@@ -289,10 +319,10 @@ const bson_t *scan_config(const struct mongo_scan *scan, struct error *error) {
 
 const bson_t *scan_newest_config(const struct mongo_scan *scan, bool *ret_committed,
                                  struct error *error) {
+    struct holders most;
     uint32_t voters;
-    uint32_t have;
-    const bson_t *found = find_config(scan, &have, &voters, error);
-    *ret_committed = found != NULL && have > voters / 2;
+    const bson_t *found = find_config(scan, &most, &voters, error);
+    *ret_committed = found != NULL && most.safe > voters / 2;
     return found;
 }
 

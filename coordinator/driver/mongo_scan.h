@@ -1,5 +1,5 @@
-/* One look at a whole replica set: every member is asked what it is, how it stands and which config
- * it has, all at the same time; members that only the newest config names are asked next.
+/* One look at a whole replica set: every member is asked what it is, which config it has and how it
+ * stands, all at the same time; members that only the newest config names are asked next.
  *
  * On the loop; the callback comes once, never from inside scan_begin, and not after scan_end. */
 #ifndef DRIVER_MONGO_SCAN_H
@@ -43,7 +43,8 @@ void scan_begin(struct mongo_scan *scan, uv_loop_t *loop, const struct clock *cl
 /* Frees what it holds; questions under way come to nothing. */
 void scan_end(struct mongo_scan *scan);
 
-/* The config that a majority of its voters has, none being newer anywhere; NULL, with why not. */
+/* The config that a majority of its voters has, none being newer anywhere, and (from 4.4 on)
+ * without having heard of a newer term than its own; NULL, with why not. */
 const bson_t *scan_config(const struct mongo_scan *scan, struct error *error);
 /* The newest config that any member has; NULL: none, with why not. committed: a majority of its
  * voters has it. */

@@ -1,0 +1,224 @@
+/* Which config a replica set can't lose any more: mongo/client.h played in memory. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/text.h"
+#include "mongo_scan.h"
+
+#define VOTERS 3
+#define NO_TERM 0
+
+struct played {
+    int64_t term; /* of the member */
+    int64_t version, config_term;
+    bool silent, tells_no_status;
+    /* Between two questions it votes in that term, and then takes that version. */
+    int64_t votes_in, takes;
+};
+
+struct mongo_client {
+    struct played members[VOTERS];
+};
+
+struct mongo_link {
+    struct mongo_client *client;
+    char host[MONGO_HOST_SIZE];
+};
+
+static struct mongo_client played;
+
+struct mongo_link *mongo_link_create(struct mongo_client *client,
+                                     const struct mongo_target *target) {
+    struct mongo_link *link = calloc(1, sizeof *link);
+    assert_non_null(link);
+    link->client = client;
+    (void)TEXT_COPY(link->host, target->host);
+    return link;
+}
+
+void mongo_link_destroy(struct mongo_link *link) {
+    free(link);
+}
+
+static void answer(mongo_reply_cb callback, void *context, enum mongo_result result, int32_t code,
+                   const bson_t *document) {
+    const struct mongo_reply reply = {
+        .result = result, .server_code = code, .document = document, .detail = ""};
+    callback(context, &reply);
+}
+
+void mongo_link_look_up(struct mongo_link *link, uint32_t timeout_ms, mongo_reply_cb callback,
+                        void *context) {
+    bson_t *seeds = BCON_NEW("hosts", "[", BCON_UTF8("m0:1"), BCON_UTF8("m1:1"), BCON_UTF8("m2:1"),
+                             "]", "setName", BCON_UTF8("rs0"));
+    (void)link;
+    (void)timeout_ms;
+    answer(callback, context, MONGO_RESULT_OK, 0, seeds);
+    bson_destroy(seeds);
+}
+
+static bson_t *config_of(const struct played *member) {
+    bson_t *reply = bson_new();
+    bson_t config;
+    bson_t members;
+    BSON_APPEND_DOCUMENT_BEGIN(reply, "config", &config);
+    BSON_APPEND_UTF8(&config, "_id", "rs0");
+    BSON_APPEND_INT64(&config, "version", member->version);
+    if (member->config_term != NO_TERM) {
+        BSON_APPEND_INT64(&config, "term", member->config_term);
+    }
+    BSON_APPEND_ARRAY_BEGIN(&config, "members", &members);
+    for (int32_t i = 0; i < VOTERS; i++) {
+        bson_t child;
+        char text[16];
+        (void)snprintf(text, sizeof text, "%d", i);
+        BSON_APPEND_DOCUMENT_BEGIN(&members, text, &child);
+        BSON_APPEND_INT32(&child, "_id", i);
+        (void)snprintf(text, sizeof text, "m%d:1", i);
+        BSON_APPEND_UTF8(&child, "host", text);
+        bson_append_document_end(&members, &child);
+    }
+    bson_append_array_end(&config, &members);
+    bson_append_document_end(reply, &config);
+    return reply;
+}
+
+static bson_t *reply_of(struct played *member, const bson_t *command) {
+    bson_t *reply = bson_has_field(command, "hello")
+                        ? BCON_NEW("setName", BCON_UTF8("rs0"), "secondary", BCON_BOOL(true))
+                    : bson_has_field(command, "replSetGetStatus")
+                        ? BCON_NEW("set", BCON_UTF8("rs0"), "myState", BCON_INT32(2), "term",
+                                   BCON_INT64(member->term))
+                        : config_of(member);
+    if (member->votes_in != 0 && !bson_has_field(command, "hello")) {
+        member->term = member->votes_in;
+        member->version = member->takes;
+        member->votes_in = 0;
+    }
+    return reply;
+}
+
+void mongo_link_ask(struct mongo_link *link, const char *database, const bson_t *command,
+                    enum mongo_manner manner, uint32_t timeout_ms, mongo_reply_cb callback,
+                    void *context) {
+    struct played *member = &link->client->members[link->host[1] - '0'];
+    (void)database;
+    (void)manner;
+    (void)timeout_ms;
+    if (member->silent) {
+        answer(callback, context, MONGO_RESULT_TIMEOUT, 0, NULL);
+    } else if (member->tells_no_status && bson_has_field(command, "replSetGetStatus")) {
+        answer(callback, context, MONGO_RESULT_SERVER, 13, NULL);
+    } else {
+        bson_t *reply = reply_of(member, command);
+        answer(callback, context, MONGO_RESULT_OK, 0, reply);
+        bson_destroy(reply);
+    }
+}
+
+static void on_done(void *context) {
+    *(bool *)context = true;
+}
+
+/* The version that the set can't lose; 0: none, and why. */
+static int64_t found(struct error *ret_why) {
+    struct mongo_scan scan = {0};
+    struct driver_target target = {.set = {.timeout_ms = 1000}};
+    bool is_done = false;
+    bson_iter_t iter;
+    scan_begin(&scan, NULL, &clock_system, &played, &target, "", on_done, &is_done);
+    assert_true(is_done);
+    const bson_t *config = scan_config(&scan, ret_why);
+    int64_t version = config != NULL && bson_iter_init_find(&iter, config, "version")
+                          ? bson_iter_as_int64(&iter)
+                          : 0;
+    scan_end(&scan);
+    return version;
+}
+
+static void play(int64_t term, int64_t version, int64_t config_term) {
+    for (uint32_t i = 0; i < VOTERS; i++) {
+        played.members[i] =
+            (struct played){.term = term, .version = version, .config_term = config_term};
+    }
+}
+
+static void test_a_majority_has_it(void **state) {
+    struct error why;
+    (void)state;
+    play(2, 3, 2);
+    played.members[2].silent = true;
+    assert_int_equal(found(&why), 3);
+    played.members[1].version = 2; /* so far the primary alone has it */
+    assert_int_equal(found(&why), 0);
+}
+
+/* m2 was elected with version 2 in term 3, by m1, which got version 3 of term 2 from m0 later: it
+ * is on a majority, and loses against m2's config as soon as that one is heard of. */
+static void test_a_config_of_an_older_term_can_be_lost(void **state) {
+    struct error why;
+    (void)state;
+    play(2, 3, 2);
+    played.members[1].term = 3;
+    played.members[2].silent = true;
+    assert_int_equal(found(&why), 0);
+    assert_non_null(strstr(why.message, "term"));
+    play(3, 3, 2); /* nobody could take office: the next primary takes it over, or another */
+    assert_int_equal(found(&why), 0);
+    play(3, 3, 3);
+    assert_int_equal(found(&why), 3);
+}
+
+/* What a member knew before it told its config says nothing about that config. */
+static void test_the_term_is_asked_after_the_config(void **state) {
+    struct error why;
+    (void)state;
+    play(2, 3, 2);
+    played.members[1] =
+        (struct played){.term = 2, .version = 2, .config_term = 2, .votes_in = 3, .takes = 3};
+    played.members[2].silent = true;
+    assert_int_equal(found(&why), 0);
+    play(2, 3, 2);
+    played.members[1].votes_in = 3; /* it had this config when it voted */
+    played.members[1].takes = 3;
+    played.members[2].silent = true;
+    assert_int_equal(found(&why), 0);
+}
+
+static void test_a_term_that_is_not_told_counts_for_none(void **state) {
+    struct error why;
+    (void)state;
+    play(2, 3, 2);
+    played.members[1].tells_no_status = true;
+    played.members[2].silent = true;
+    assert_int_equal(found(&why), 0);
+}
+
+/* Before 4.4, and after a forced reconfiguration: versions alone decide. */
+static void test_a_config_without_a_term_is_of_any(void **state) {
+    struct error why;
+    (void)state;
+    play(7, 3, NO_TERM);
+    played.members[0].term = 9;
+    assert_int_equal(found(&why), 3);
+    played.members[0].tells_no_status = true;
+    played.members[1].tells_no_status = true;
+    assert_int_equal(found(&why), 3);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_majority_has_it),
+        cmocka_unit_test(test_a_config_of_an_older_term_can_be_lost),
+        cmocka_unit_test(test_the_term_is_asked_after_the_config),
+        cmocka_unit_test(test_a_term_that_is_not_told_counts_for_none),
+        cmocka_unit_test(test_a_config_without_a_term_is_of_any),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
