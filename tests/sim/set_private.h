@@ -47,6 +47,7 @@ struct set_member {
     /* as it was last seen */
     int64_t config_version, config_term;
     bson_t *config;
+    bool in_its_term; /* it took the config while it knew of no newer term */
     uint64_t applied;
 };
 

@@ -50,12 +50,14 @@ static int64_t number_of(const bson_t *document, const char *key) {
     return bson_iter_init_find(&iter, document, key) ? bson_iter_as_int64(&iter) : -1;
 }
 
-/* A majority has it: all members vote in these worlds. */
+/* A majority has it, and had it before any newer term: all members vote in these worlds. Where
+ * configs are ordered by (term, version), who took it later may have voted for a primary without
+ * it, whose config wins with its term. */
 static bool is_committed(const struct sim_set *set, const bson_t *config) {
     uint32_t have = 0;
     for (uint32_t i = 0; i < set->member_count; i++) {
-        const bson_t *theirs = set->members[i].config;
-        have += theirs != NULL && bson_equal(config, theirs);
+        const struct set_member *member = &set->members[i];
+        have += member->config != NULL && member->in_its_term && bson_equal(config, member->config);
     }
     return have * 2 > set->member_count;
 }
@@ -92,6 +94,7 @@ static void see_config(struct sim_set *set, uint32_t place, const struct mongo_v
     member->config = mongo_set_config(set->core, place);
     member->config_version = view->config_version;
     member->config_term = view->config_term;
+    member->in_its_term = view->config_term < 0 || view->term <= view->config_term;
     set_read_fence(member->config, fence);
     judge_set_accepted(set->sim, fence);
     if (view->writable) {
