@@ -570,7 +570,8 @@ static void lead_where_the_record_says(struct sim *sim, uint32_t service) {
 }
 
 /* Whoever has let go of `prefer`, or has taken it back by hand in the middle of the move, must see
- * to it that the set doesn't go back by itself: nothing of the move does. */
+ * to it that the set doesn't go back by itself: nothing of the move does. Likewise where it was
+ * refused, as on a set without a fence: the move shows the step and why, and goes on. */
 static bool is_without_preference(struct sim *sim, const struct execution *execution) {
     if (execution_is_open(execution) && execution_kind_moves(execution->kind) &&
         set_touched_us(sim->set) >= judge_opened_us(sim, 0)) {
@@ -578,7 +579,8 @@ static bool is_without_preference(struct sim *sim, const struct execution *execu
     }
     for (uint32_t i = 0; i < execution->step_count; i++) {
         const struct step *step = &execution->steps[i];
-        if (step->kind == STEP_PREFER && step->phase == STEP_RELEASED) {
+        if (step->kind == STEP_PREFER &&
+            (step->phase == STEP_RELEASED || step->phase == STEP_REFUSED)) {
             return execution_is_open(execution);
         }
     }
