@@ -106,8 +106,9 @@ void mongo_op_look(struct mongo_op *op) {
         mongo_op_answer_look(op, there, words);
         return;
     }
-    if (op->target.set.write_check[0] == '\0') {
-        bool commits = commits_in_its_term(primary);
+    /* Also beside a write: an earlier primary may have taken that one. */
+    bool commits = commits_in_its_term(primary);
+    if (!commits || op->target.set.write_check[0] == '\0') {
         mongo_op_answer_look(op, commits,
                              commits ? "a majority follows the new primary"
                                      : "no majority follows the new primary yet");

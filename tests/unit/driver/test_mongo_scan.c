@@ -1,4 +1,5 @@
-/* Which config a replica set can't lose any more: mongo/client.h played in memory. */
+/* What a look at a replica set proves: which config it can't lose any more, and that a majority
+ * follows its primary. mongo/client.h is played in memory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/text.h"
+#include "driver/mongo.h"
 #include "mongo_scan.h"
 
 #define VOTERS 3
@@ -17,13 +19,15 @@
 struct played {
     int64_t term; /* of the member */
     int64_t version, config_term;
-    bool silent, tells_no_status;
+    bool silent, tells_no_status, is_primary;
+    int64_t committed_term; /* of the newest entry that it knows a majority to have */
     /* Between two questions it votes in that term, and then takes that version. */
     int64_t votes_in, takes;
 };
 
 struct mongo_client {
     struct played members[VOTERS];
+    const char *written; /* eid of the document that a majority has; NULL: none */
 };
 
 struct mongo_link {
@@ -82,6 +86,10 @@ static bson_t *config_of(const struct played *member) {
         BSON_APPEND_INT32(&child, "_id", i);
         (void)snprintf(text, sizeof text, "m%d:1", i);
         BSON_APPEND_UTF8(&child, "host", text);
+        bson_t tags;
+        BSON_APPEND_DOCUMENT_BEGIN(&child, "tags", &tags);
+        BSON_APPEND_UTF8(&tags, "region", i == 0 ? "west" : "east");
+        bson_append_document_end(&child, &tags);
         bson_append_document_end(&members, &child);
     }
     bson_append_array_end(&config, &members);
@@ -89,13 +97,28 @@ static bson_t *config_of(const struct played *member) {
     return reply;
 }
 
+static bson_t *hello_of(const struct played *member) {
+    return BCON_NEW("setName", BCON_UTF8("rs0"), "isWritablePrimary", BCON_BOOL(member->is_primary),
+                    "secondary", BCON_BOOL(!member->is_primary));
+}
+
+static bson_t *status_of(const struct played *member) {
+    return BCON_NEW("set", BCON_UTF8("rs0"), "myState", BCON_INT32(member->is_primary ? 1 : 2),
+                    "term", BCON_INT64(member->term), "optimes", "{", "lastCommittedOpTime", "{",
+                    "t", BCON_INT64(member->committed_term), "}", "}");
+}
+
+static bson_t *documents(void) {
+    return played.written == NULL ? BCON_NEW("cursor", "{", "firstBatch", "[", "]", "}")
+                                  : BCON_NEW("cursor", "{", "firstBatch", "[", "{", "eid",
+                                             BCON_UTF8(played.written), "}", "]", "}");
+}
+
 static bson_t *reply_of(struct played *member, const bson_t *command) {
-    bson_t *reply = bson_has_field(command, "hello")
-                        ? BCON_NEW("setName", BCON_UTF8("rs0"), "secondary", BCON_BOOL(true))
-                    : bson_has_field(command, "replSetGetStatus")
-                        ? BCON_NEW("set", BCON_UTF8("rs0"), "myState", BCON_INT32(2), "term",
-                                   BCON_INT64(member->term))
-                        : config_of(member);
+    bson_t *reply = bson_has_field(command, "hello")              ? hello_of(member)
+                    : bson_has_field(command, "replSetGetStatus") ? status_of(member)
+                    : bson_has_field(command, "find")             ? documents()
+                                                                  : config_of(member);
     if (member->votes_in != 0 && !bson_has_field(command, "hello")) {
         member->term = member->votes_in;
         member->version = member->takes;
@@ -212,6 +235,59 @@ static void test_a_config_without_a_term_is_of_any(void **state) {
     assert_int_equal(found(&why), 3);
 }
 
+/* --- a majority follows the primary --- */
+
+static void on_look(void *context, const struct error *error, const struct driver_seen *seen) {
+    assert_null(error);
+    *(struct driver_seen *)context = *seen;
+}
+
+static bool is_written(const char *write_check, const char *eid) {
+    uv_loop_t loop;
+    struct driver *driver;
+    struct error error;
+    struct driver_seen seen = {0};
+    struct driver_target target = {
+        .set = {.timeout_ms = 1000}, .regions = {"west", "east"}, .region_count = 2, .to = 0};
+    assert_int_equal(uv_loop_init(&loop), 0);
+    const struct mongo_driver_options options = {
+        .loop = &loop, .clock = &clock_system, .client = &played, .cluster = "prod", .secrets = ""};
+    (void)TEXT_COPY(target.set.region_tag, "region");
+    (void)TEXT_COPY(target.set.write_check, write_check);
+    assert_int_equal(mongo_driver_create(&options, &driver, &error), ERROR_OK);
+    driver_look(driver, &target, DRIVER_WRITTEN, eid, on_look, &seen);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    driver_close(driver, NULL, NULL);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    return seen.holds;
+}
+
+static void test_a_majority_follows_the_primary(void **state) {
+    (void)state;
+    play(3, 3, 3);
+    played.members[0].is_primary = true;
+    played.members[0].committed_term = 2;
+    assert_false(is_written("", "svc/5.1/0"));
+    played.members[0].committed_term = 3;
+    assert_true(is_written("", "svc/5.1/0"));
+}
+
+/* The write of an earlier primary there: a majority has it, and may not follow this one yet. */
+static void test_a_write_of_an_earlier_term_is_not_enough(void **state) {
+    (void)state;
+    play(3, 3, 3);
+    played.members[0].is_primary = true;
+    played.members[0].committed_term = 2;
+    played.written = "svc/5.1/0";
+    assert_false(is_written("db.noctua", "svc/5.1/0"));
+    played.members[0].committed_term = 3;
+    assert_true(is_written("db.noctua", "svc/5.1/0"));
+    assert_false(is_written("db.noctua", "svc/6.1/0")); /* another move's */
+    played.written = NULL;
+    assert_false(is_written("db.noctua", "svc/5.1/0"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_majority_has_it),
@@ -219,6 +295,8 @@ int main(void) {
         cmocka_unit_test(test_the_term_is_asked_after_the_config),
         cmocka_unit_test(test_a_term_that_is_not_told_counts_for_none),
         cmocka_unit_test(test_a_config_without_a_term_is_of_any),
+        cmocka_unit_test(test_a_majority_follows_the_primary),
+        cmocka_unit_test(test_a_write_of_an_earlier_term_is_not_enough),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
