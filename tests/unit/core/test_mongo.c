@@ -384,6 +384,8 @@ static void test_write_rates(void **state) {
     }
     policy_view_set(scene.group->state, &scene.group->input, 0, &scene.view);
     assert_int_equal(scene.view.facts.write_rate_milli, MONGO_RATE_UNKNOWN);
+}
+
 /* A region's node goes with it: what it said last of the members that went as well. */
 static void test_overdue(void **state) {
     struct scene scene = scene_of(state);
