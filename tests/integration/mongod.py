@@ -68,6 +68,7 @@ def program(version):
 class Member:
     def __init__(self, mongod, directory, port, arguments, connection):
         directory.mkdir(parents=True)
+        self.directory = directory
         self.connection = connection
         self.port = port
         self.host = f"127.0.0.1:{port}"
@@ -112,8 +113,10 @@ class Member:
                 client.admin.command("fsyncUnlock")
 
     def end(self):
+        """Its log is kept, its data isn't: 300 MB of journal each."""
         if self.process.popen is not None:
             self.process.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 class WorldMember(Member):
