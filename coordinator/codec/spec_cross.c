@@ -185,6 +185,29 @@ static void check_intervals(const struct spec_reader *reader, uint32_t service) 
     }
 }
 
+static void check_rpo(const struct spec_reader *reader, uint32_t service) {
+    const struct spec_service *s = &reader->spec->services[service];
+    char lag[TEXT_DURATION_SIZE];
+    if (s->database_rpo_ms != 0 && s->mongo.max_lag_ms > s->database_rpo_ms) {
+        find_warning(reader->findings, reader->services[service].rpo,
+                     "rpo: max_lag is %s, so a move that passes the gate may lose more",
+                     text_from_duration_ms(s->mongo.max_lag_ms, lag));
+    }
+}
+
+/* Writes don't wait for DNS. */
+static void check_database_rto(const struct spec_reader *reader, uint32_t service,
+                               uint64_t notice_ms) {
+    const struct spec_service *s = &reader->spec->services[service];
+    uint64_t sum_ms = notice_ms + s->policy.confirm_ms;
+    char sum[TEXT_DURATION_SIZE];
+    if (s->database_rto_ms != 0 && sum_ms > s->database_rto_ms) {
+        find_warning(reader->findings, reader->services[service].database_rto,
+                     "rto: a promotion begins after %s at least, by checks and confirm",
+                     text_from_duration_ms(sum_ms, sum));
+    }
+}
+
 /* From the first failed probe to the last resolver that has the new answer. */
 static void check_critical_path(const struct spec_reader *reader, uint32_t service) {
     const struct spec_service *s = &reader->spec->services[service];
@@ -205,6 +228,8 @@ static void check_critical_path(const struct spec_reader *reader, uint32_t servi
         ttl_ms = ms > ttl_ms ? ms : ttl_ms; /* an alias to a load balancer has 60 s */
     }
     uint64_t sum_ms = notice_ms + s->policy.confirm_ms + ttl_ms;
+    check_rpo(reader, service);
+    check_database_rto(reader, service, notice_ms);
     if (s->rto_ms == 0 || sum_ms <= s->rto_ms) {
         return;
     }

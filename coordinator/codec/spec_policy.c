@@ -122,10 +122,20 @@ void read_policy(const struct service_reader *s, const struct yaml_node *node) {
 static const struct value_row objective_rows[] = {
     {"api.rto", VALUE_DURATION, VALUE_AT(struct spec_service, rto_ms), .low = 1000,
      .high = 30 * DAY_MS, .doc = "how long an outage of a region may take"},
-    {"database", VALUE_LATER, .doc = "take it out"},
+    {"database.rto", VALUE_DURATION, VALUE_AT(struct spec_service, database_rto_ms), .low = 1000,
+     .high = 30 * DAY_MS, .doc = "the same, of its replica set"},
+    {"database.rpo", VALUE_DURATION, VALUE_AT(struct spec_service, database_rpo_ms), .low = 1000,
+     .high = 30 * DAY_MS,
+     .doc = "how much of what was written may be lost; `max_lag` is held to it"},
 };
 const struct value_table spec_objective_keys = {objective_rows, ARRAY_LENGTH(objective_rows),
                                                 "objectives"};
+
+static const struct yaml_node *find_within(const struct yaml_node *node, const char *outer,
+                                           const char *inner) {
+    const struct yaml_node *mapping = yaml_find(node, outer);
+    return mapping != NULL && mapping->kind == YAML_MAPPING ? yaml_find(mapping, inner) : NULL;
+}
 
 void read_objectives(const struct service_reader *s, const struct yaml_node *node) {
     if (node == NULL ||
@@ -133,8 +143,14 @@ void read_objectives(const struct service_reader *s, const struct yaml_node *nod
         node->kind != YAML_MAPPING) {
         return;
     }
-    const struct yaml_node *api = yaml_find(node, "api");
-    s->places->rto = api != NULL && api->kind == YAML_MAPPING ? yaml_find(api, "rto") : NULL;
+    s->places->rto = find_within(node, "api", "rto");
+    s->places->database_rto = find_within(node, "database", "rto");
+    s->places->rpo = find_within(node, "database", "rpo");
+    const struct yaml_node *database = yaml_find(node, "database");
+    if (database != NULL && !yaml_is_null(database) && !s->service->mongo.used) {
+        find_error_at_key(s->reader->findings, database,
+                          "database: the service has no replica set (`mongo`) to be held to it");
+    }
 }
 
 static bool has_value(const struct yaml_node *mapping, const char *key, const char *text) {

@@ -21,7 +21,7 @@ struct service_places {
     const struct yaml_node *zones[ZONE_MAX];
     const struct yaml_node *fences[ZONE_MAX]; /* where it is given; else the zone */
     const struct yaml_node *records[RECORD_MAX];
-    const struct yaml_node *confirm, *rto; /* NULL: not given */
+    const struct yaml_node *confirm, *rto, *database_rto, *rpo; /* NULL: not given */
     bool has_home;
     bool mongo_x509;
 };

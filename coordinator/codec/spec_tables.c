@@ -114,6 +114,8 @@ static const struct bind_row spec_service_rows[] = {
     ROW_MESSAGE(struct spec_service, policy, spec_policy_table),
     ROW_TIME(struct spec_service, rto_ms),
     ROW_MESSAGE(struct spec_service, mongo, spec_mongo_table),
+    ROW_TIME(struct spec_service, database_rto_ms),
+    ROW_TIME(struct spec_service, database_rpo_ms),
 };
 const struct bind_table spec_service_table =
     BIND_TABLE(struct spec_service, noctua__spec_service__descriptor, spec_service_rows);

@@ -82,7 +82,8 @@ bool spec_service_is_unchanged(const struct spec *a, uint32_t ai, const struct s
                  x->target_count == y->target_count && x->check_count == y->check_count &&
                  x->zone_count == y->zone_count && x->record_count == y->record_count &&
                  policy_is_equal(&x->policy, &y->policy) && x->rto_ms == y->rto_ms &&
-                 mongo_is_equal(&x->mongo, &y->mongo);
+                 x->database_rto_ms == y->database_rto_ms &&
+                 x->database_rpo_ms == y->database_rpo_ms && mongo_is_equal(&x->mongo, &y->mongo);
     for (uint32_t i = 0; equal && i < x->target_count; i++) {
         equal = x->targets[i] == y->targets[i];
     }

@@ -23,9 +23,12 @@ SHORT = {
         "test_region_dies[world-4.4]", "test_region_dies[3.6]",
         "test_majority_lost_is_for_a_person[world-4.4]", "test_only_laggards_are_left[world-3.6]",
         "test_least_privileges[4.4]", "test_region_that_is_left_is_up",
-        "test_double_failure[world-3.6]", "test_double_failure[world-4.4]",
-        "test_somebody_else_promotes[world-3.6]", "test_somebody_else_promotes[world-4.4]",
-        "test_primary_goes_to_and_fro[world-3.6]", "test_primary_goes_to_and_fro[world-4.4]",
+        "test_double_failure[world-4.4]", "test_somebody_else_promotes[world-3.6]",
+        "test_primary_goes_to_and_fro[world-4.4]",
+    },
+    "test_mongo_forced.py": {
+        "test_forced_and_back[4.4]", "test_a_declaration_is_checked[world-3.6]",
+        "test_leader_killed_at[world-4.4-before-send]", "test_leader_killed_at[world-3.6-after-send]",
     },
     "test_mongo_boundaries.py": {
         "test_leader_killed_at[4.4-after-attempt-prefer]",

@@ -1,6 +1,7 @@
 /* Each mistake and each doubt is told once, where it is, in words that say what to do. */
 #include "spec_scene.h"
 
+#define SET "    mongo: {uri: 'mongodb://a/?replicaSet=r', write_check: n.c}\n"
 #define SECOND_SERVICE(rest)                                                                       \
     "  other:\n    home: us-east-1\n    checks: {x: {url: 'http://$region:1'}}\n" rest
 
@@ -43,7 +44,7 @@ static void each_mistake_is_told_once(void **state) {
         {"    owner: platform\n", "    capacity: {app: {}}\n", 8, 5, "'capacity' is not in this"},
         {"    owner: platform\n", "    check: {}\n", 8, 5, "did you mean 'checks'?"},
         {"      api: {rto: 15m}\n", "      database: {rto: 30m}\n", 35, 7,
-         "'database' is not in this version"},
+         "database: the service has no replica set"},
         {"rto: 15m", "rto: 15", 35, 18, "rto: 15 has no unit; write 15s, or ms, m, h, d"},
         {"      switch: {}\n", "      promote: {mongo: promote}\n", 37, 7,
          "plan: step 'promote', as it stands here, is not in this version"},
@@ -240,6 +241,10 @@ static void each_doubt_is_told_once(void **state) {
         {"expect: 200", "interval: 5s\n        fall: 13", 16, 15, "fall x interval is 65s"},
         {"confirm: 30s", "confirm: 5s", 28, 16,
          "confirm: 5s is under 10s; a 43 s partition would have moved you"},
+        {"    objectives:\n", SET "    objectives:\n      database: {rpo: 5s}\n", 36, 23,
+         "rpo: max_lag is 10s, so a move that passes the gate may lose more"},
+        {"    objectives:\n", SET "    objectives:\n      database: {rto: 36s}\n", 36, 23,
+         "rto: a promotion begins after 37s at least, by checks and confirm"},
         {"rto: 15m", "rto: 60s", 35, 18,
          "rto: a move takes 97s at least: 7s until the checks notice, 30s confirm, 1m TTL"},
         {ALIAS, "          cname: {us-east-1: a.b, us-west-2: b.b}\n          ttl: 5m\n", 25, 16,

@@ -111,6 +111,11 @@ static void a_replica_set_is_a_critical_check(void **state) {
     assert_int_equal(parse(text), ERROR_OK);
     print_findings();
     assert_int_equal(findings.count, 0);
+    (void)snprintf(text, sizeof text, "%s%s%s", head, set,
+                   "    objectives: {database: {rto: 30m, rpo: 1h}}\n");
+    assert_int_equal(parse(text), ERROR_OK);
+    assert_int_equal(spec->services[0].database_rto_ms, 1800000);
+    assert_int_equal(spec->services[0].database_rpo_ms, 3600000);
     assert_int_equal(parse(head), ERROR_INVALID);
     assert_non_null(strstr(findings.items[0].message, "a service needs `checks`"));
     (void)snprintf(text, sizeof text, "%s%s%s", head, set,

@@ -440,6 +440,10 @@ static void test_each_field_is_compared(void **state) {
     assert_int_equal(count_felt(a, b, s, offsetof(struct spec_service, checks)), head);
     assert_int_equal(count_felt(a, b, &s->policy, sizeof s->policy), sizeof s->policy - 4);
     assert_int_equal(count_felt(a, b, &s->rto_ms, sizeof s->rto_ms), sizeof s->rto_ms);
+    assert_int_equal(count_felt(a, b, &s->database_rto_ms, sizeof s->database_rto_ms),
+                     sizeof s->database_rto_ms);
+    assert_int_equal(count_felt(a, b, &s->database_rpo_ms, sizeof s->database_rpo_ms),
+                     sizeof s->database_rpo_ms);
     struct spec_mongo *mongo = &s->mongo;
     size_t texts = sizeof mongo->uri + sizeof mongo->credentials + sizeof mongo->region_tag +
                    sizeof mongo->write_check;

@@ -111,7 +111,8 @@ struct spec_service {
     uint32_t record_count;
     struct spec_mongo mongo;
     struct spec_policy policy;
-    uint64_t rto_ms; /* 0: none */
+    uint64_t rto_ms;                           /* 0: none */
+    uint64_t database_rto_ms, database_rpo_ms; /* likewise; of its replica set */
 };
 
 struct spec {
