@@ -183,40 +183,22 @@ static bool same_blob(const struct driver_blob *a, const struct driver_blob *b) 
     return a->size_bytes == b->size_bytes && memcmp(a->bytes, b->bytes, a->size_bytes) == 0;
 }
 
-/* What the target doesn't compare is compared here. */
-bool mongo_op_is_as_expected(const struct mongo_op *op, const struct driver_reading *reading) {
+/* The target refuses only another version; what it doesn't compare is compared here. */
+static bool is_as_expected(const struct mongo_op *op, const struct driver_reading *reading) {
     return reading->fence_present == op->expects_fence &&
            text_equal(reading->fence, op->fence_before) &&
            (!op->has_states || same_blob(&reading->state, op->before));
 }
 
-static void after_scan_to_send(struct mongo_op *op) {
-    struct driver_reading reading;
-    struct error error;
-    uint32_t region;
-    bson_t config;
-    if (read_config(op, &reading, &error) != ERROR_OK) {
-        mongo_op_answer_error(op, &error);
-        return;
-    }
-    const struct scan_member *primary = scan_primary(&op->scan, &region);
-    if (primary == NULL) {
-        (void)error_set(&error, ERROR_UNAVAILABLE, "the set has no primary to change its config");
-        mongo_op_answer_error(op, &error);
-        return;
-    }
-    if (reading.against[0] != '\0' || !mongo_op_is_as_expected(op, &reading)) {
-        mongo_op_answer_sent(op, DRIVER_REPLY_REFUSED, false,
-                             reading.against[0] != '\0'
-                                 ? reading.against
-                                 : "fence or config are not as they were: nothing was sent");
-        return;
-    }
-    const struct driver_blob *state = op->has_states ? op->after : &reading.state;
+/* To the primary; a forced one to whom the step has pinned. */
+static void send_config(struct mongo_op *op, const struct driver_blob *state, const char *host) {
     const char *fence = op->writes_fence ? op->fence_after : NULL;
+    bool forces = op->target.change == DRIVER_SET_FORCE;
+    struct error error;
+    bson_t config;
     op->version = mongo_config_version(state) + 1;
     if (mongo_config_join(state, fence, &config, &error) != ERROR_OK ||
-        !mongo_op_open_sender(op, primary->host)) {
+        !mongo_op_open_sender(op, host)) {
         bson_destroy(&config);
         (void)error_set(&error, ERROR_NO_MEMORY, "the config can't be written");
         mongo_op_answer_error(op, &error);
@@ -224,9 +206,35 @@ static void after_scan_to_send(struct mongo_op *op) {
     }
     bson_t command = BSON_INITIALIZER;
     BSON_APPEND_DOCUMENT(&command, "replSetReconfig", &config);
+    if (forces) {
+        BSON_APPEND_BOOL(&command, "force", true);
+    }
     mongo_op_send_once(op, "admin", &command, RECONFIG_TIMEOUT_MS, mongo_op_on_command_reply);
     bson_destroy(&command);
     bson_destroy(&config);
+}
+
+static void after_scan_to_send(struct mongo_op *op) {
+    struct driver_reading reading;
+    struct error error;
+    uint32_t region;
+    bool forces = op->target.change == DRIVER_SET_FORCE;
+    const struct scan_member *primary = scan_primary(&op->scan, &region);
+    enum error_code code = (forces ? mongo_op_read_survivors : read_config)(op, &reading, &error);
+    if (code == ERROR_OK && primary == NULL && !forces) {
+        code = error_set(&error, ERROR_UNAVAILABLE, "the set has no primary to change its config");
+    }
+    if (code != ERROR_OK) {
+        mongo_op_answer_error(op, &error);
+    } else if (reading.against[0] != '\0') {
+        mongo_op_answer_sent(op, DRIVER_REPLY_REFUSED, false, reading.against);
+    } else if (!is_as_expected(op, &reading)) {
+        mongo_op_answer_sent(op, DRIVER_REPLY_REFUSED, false,
+                             "fence or config are not as they were: nothing was sent");
+    } else {
+        send_config(op, op->has_states ? op->after : &reading.state,
+                    forces ? op->target.pinned : primary->host);
+    }
 }
 
 /* --- the beginning of an operation --- */
@@ -238,11 +246,7 @@ static void on_scanned(void *context) {
         after_scan_to_read(op);
         break;
     case OP_SEND:
-        if (op->target.change == DRIVER_SET_FORCE) {
-            mongo_op_force(op);
-        } else {
-            after_scan_to_send(op);
-        }
+        after_scan_to_send(op);
         break;
     case OP_LOOK:
         mongo_op_look(op);

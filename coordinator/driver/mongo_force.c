@@ -1,14 +1,11 @@
-/* A forced reconfiguration: the majority is lost, and a person said with whom. Nothing at the set
- * refuses it, so everything is looked at first, and it is sent once. */
+/* What must be so for a forced reconfiguration: the majority is lost, and a person said with whom.
+ * Nothing at the set refuses it, so everything is looked at right before. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "mongo_op.h"
-
-/* The transcripts have 31 s for a stopped member; those that are named answered just before. */
-#define FORCE_TIMEOUT_MS 60000
 
 static bool is_left_out(const struct mongo_op *op, const char *host) {
     for (uint32_t i = 0; i < op->target.host_count; i++) {
@@ -68,34 +65,4 @@ enum error_code mongo_op_read_survivors(const struct mongo_op *op, struct driver
                    primary == NULL ? "none" : primary->host);
     find_against(op, ret->against, sizeof ret->against);
     return mongo_config_split(config, ret, error);
-}
-
-void mongo_op_force(struct mongo_op *op) {
-    struct driver_reading reading;
-    struct error error;
-    bson_t config;
-    if (mongo_op_read_survivors(op, &reading, &error) != ERROR_OK) {
-        mongo_op_answer_error(op, &error);
-        return;
-    }
-    if (reading.against[0] != '\0' || !mongo_op_is_as_expected(op, &reading)) {
-        mongo_op_answer_sent(op, DRIVER_REPLY_NOT_SENT, false,
-                             reading.against[0] != '\0'
-                                 ? reading.against
-                                 : "fence or config are not as they were: nothing was sent");
-        return;
-    }
-    if (mongo_config_join(op->after, op->fence_after, &config, &error) != ERROR_OK ||
-        !mongo_op_open_sender(op, op->target.pinned)) {
-        bson_destroy(&config);
-        (void)error_set(&error, ERROR_NO_MEMORY, "the config can't be written");
-        mongo_op_answer_error(op, &error);
-        return;
-    }
-    bson_t command = BSON_INITIALIZER;
-    BSON_APPEND_DOCUMENT(&command, "replSetReconfig", &config);
-    BSON_APPEND_BOOL(&command, "force", true);
-    mongo_op_send_once(op, "admin", &command, FORCE_TIMEOUT_MS, mongo_op_on_command_reply);
-    bson_destroy(&command);
-    bson_destroy(&config);
 }

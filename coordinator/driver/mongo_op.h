@@ -1,5 +1,6 @@
 /* The inside of the driver of replica sets: mongo.c keeps the operations, and reads and changes the
- * config; mongo_force.c forces one; mongo_promote.c looks at who is primary, promotes, and writes.
+ * config; mongo_force.c looks before one is forced; mongo_promote.c looks at who is primary,
+ * promotes, and writes.
  */
 #ifndef DRIVER_MONGO_OP_H
 #define DRIVER_MONGO_OP_H
@@ -69,14 +70,9 @@ void mongo_op_send_once(struct mongo_op *op, const char *database, const bson_t 
 /* Answers what the reply to something that was sent once says. */
 void mongo_op_on_command_reply(void *context, const struct mongo_reply *reply);
 
-/* Whether the set is as a change expects it. The target refuses only another version. */
-bool mongo_op_is_as_expected(const struct mongo_op *op, const struct driver_reading *reading);
-
-/* mongo_force.c: the newest config that any member has, and what stands against forcing another.
- * Then, after a scan of its own, sends it. */
+/* mongo_force.c: the newest config that any member has, and what stands against forcing another. */
 enum error_code mongo_op_read_survivors(const struct mongo_op *op, struct driver_reading *ret,
                                         struct error *error);
-void mongo_op_force(struct mongo_op *op);
 bool mongo_op_answers(const struct mongo_op *op, const char *host); /* said hello in this scan */
 
 /* mongo_promote.c: after the scan */
