@@ -189,7 +189,7 @@ void faults_at_suspicion(struct sim *sim) {
 }
 
 /* Until the latest of the times that its faults ask for. */
-static void take_region_down(struct sim *sim, uint32_t region, uint64_t until_us) {
+void world_take_region_down(struct sim *sim, uint32_t region, uint64_t until_us) {
     if (until_us > sim->region_down_until_us[region]) {
         sim->region_down_until_us[region] = until_us;
     }
@@ -210,12 +210,12 @@ static void kill_region(struct sim *sim) {
     if (sim->set != NULL && chance_below(&sim->set_chance, 2) == 0) {
         until_us += chance_below(&sim->set_chance, 60 * SIM_SECOND); /* a set takes its time */
     }
-    take_region_down(sim, region, until_us);
+    world_take_region_down(sim, region, until_us);
 }
 
 static void flap_region(struct sim *sim) {
     uint32_t region = (uint32_t)chance_below(&sim->chance, 2);
-    take_region_down(sim, region, later_us(sim, 500, 6000));
+    world_take_region_down(sim, region, later_us(sim, 500, 6000));
 }
 
 static void hide_region(struct sim *sim) {
@@ -363,6 +363,7 @@ void faults_begin(struct sim *sim) {
     sim->faults_on = true;
     if (sim->set != NULL) {
         set_faults_begin(sim->set);
+        recovery_begin(sim);
     }
     for (size_t i = 0; i < sizeof happenings / sizeof happenings[0]; i++) {
         uint64_t every_us = sim->every_us[happenings[i].fault];

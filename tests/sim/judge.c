@@ -358,8 +358,10 @@ static void judge_steps(struct sim *sim, const struct state *state, uint32_t s) 
         if (step->kind == STEP_SETTLE && step->phase == STEP_CLOSING) {
             judged_add_eid(&judged->closed, step->debt_eid);
         }
+        judge_set_step(sim, state, s, i);
         if (step->kind == STEP_DNS || step->kind == STEP_ADOPT || step->kind == STEP_UNMARK ||
-            step->kind == STEP_PREFER) {
+            step->kind == STEP_PREFER || step->kind == STEP_FORCE || step->kind == STEP_KEEP ||
+            step->kind == STEP_READMIT) {
             eid_format(eid, state->services[s].name, state->incarnation, execution->epoch, i);
             judge_step(sim, step, eid);
         }
@@ -417,6 +419,9 @@ static void judge_service(struct sim *sim, const struct state *state, uint32_t s
     }
     kept->opened_us = moves_on ? sim->now_us : kept->opened_us;
     kept->opened_epoch = service->execution.epoch;
+    if (moves_on) {
+        judge_set_opened(sim, state, s);
+    }
     kept->last_epoch = service->epoch;
     judge_window(sim, service, kept);
     judge_decision(sim, state, s);

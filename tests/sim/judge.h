@@ -49,6 +49,9 @@ uint64_t judge_question_us(struct sim *sim, struct chance *chance); /* one way *
 /* How often such a fault comes in this world; 0: never. */
 uint64_t judge_every_us(const struct sim *sim, enum sim_fault fault);
 bool judge_is_up(const struct sim *sim, uint32_t region);
+uint32_t judge_place(const struct sim_node *node);
+/* Of what people do about a lost majority. */
+uint64_t judge_draw(struct sim *sim, uint64_t below);
 /* The node's packets get to that region, and back. */
 bool judge_reaches(struct sim *sim, const struct sim_node *node, uint32_t region);
 /* A member has a config with this fence ("": without any): invariant 11. */
@@ -56,6 +59,14 @@ void judge_set_accepted(struct sim *sim, const char *text);
 /* A majority has a config with another fence than the last: 11 to 14. `edited`: somebody has
  * written it. */
 void judge_set_fence(struct sim *sim, const char *before, const char *after, bool edited);
+/* A member has carried out a forced config with this fence; the places in `out` were left out by
+ * it. A forced config is the word of a person about just those, and is carried out once. */
+void judge_set_forced(struct sim *sim, const char *fence, const char *const *out,
+                      uint32_t out_count);
+/* One more member votes by the config of this fence. */
+void judge_set_voter(struct sim *sim, const char *fence, const char *host);
+/* Members came into the config of this fence without a vote. */
+void judge_set_kept(struct sim *sim, const char *fence, const char *host);
 _Noreturn void judge_set_broken(struct sim *sim, const char *invariant, const char *words);
 
 #endif

@@ -16,6 +16,7 @@
 #define MOVE_END_KEPT_MAX 64
 #define EFFECT_MAX 4096
 #define CHANGE_KEPT_MAX 64
+#define SET_STEP_MAX 1024
 
 struct eids {
     char (*eids)[EID_SIZE];
@@ -79,6 +80,15 @@ struct judged_service {
     uint32_t active_count, active_room;
 };
 
+/* A step that changes who is in the replica set, once it has an ATTEMPT. */
+struct set_step {
+    char eid[EID_SIZE];
+    enum step_kind kind;
+    bool automatic, carried_out;
+    uint32_t host_count;
+    char hosts[MONGO_MEMBER_MAX][MONGO_HOST_SIZE]; /* that a person has named */
+};
+
 struct judged {
     uint64_t *hashes; /* of the state after each command, by index; 0: not seen yet */
     uint64_t hash_room;
@@ -101,6 +111,8 @@ struct judged {
     uint32_t effect_count;
     struct chain chains[WORLD_TARGET_MAX][SERVICE_MAX];
     uint64_t decisions;
+    struct set_step set_steps[SET_STEP_MAX];
+    uint32_t set_step_count;
 };
 
 bool judged_has_eid(const struct eids *set, const char *eid);
@@ -114,6 +126,10 @@ void judge_chain_ends(struct sim *sim, uint32_t place, const char *service);
 /* judge_set.c */
 void judge_set_decision(struct sim *sim, const struct state *state, uint32_t service);
 void judge_set_switch(struct sim *sim, const struct state *state, uint32_t service);
+/* A move has just been opened. */
+void judge_set_opened(struct sim *sim, const struct state *state, uint32_t service);
+/* After each command: a step that may be one of the set's members. */
+void judge_set_step(struct sim *sim, const struct state *state, uint32_t service, uint32_t step);
 /* False, and why: something is missing, or the primary isn't where the service is. */
 bool judge_set_is_well(struct sim *sim, const struct service *service, struct error *why);
 

@@ -1,6 +1,7 @@
 /* What the replica set has done, against what the log says (DESIGN, invariants 2, 6, 11 to 15 and
  * 22). Judged from the members themselves: set_watch.c. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -67,6 +68,125 @@ void judge_set_decision(struct sim *sim, const struct state *state, uint32_t s) 
     if (lag_us > spec->max_lag_ms * SIM_MS + LAG_SLACK_US) {
         sim_broken(sim, "no promotion beyond the lag limit (6)", "%s lagged by %.1f s", host,
                    (double)lag_us / 1e6);
+    }
+}
+
+static bool is_named(const struct set_step *step, const char *host) {
+    for (uint32_t i = 0; i < step->host_count; i++) {
+        if (text_equal(step->hosts[i], host)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct set_step *find_set_step(struct sim *sim, const char *text, enum step_kind kind) {
+    struct judged *judged = sim->judged;
+    struct fence fence;
+    char eid[EID_SIZE];
+    if (!fence_parse(text, WORLD_CLUSTER, &fence)) {
+        return NULL;
+    }
+    eid_format(eid, fence.service, fence.incarnation, fence.epoch, fence.step);
+    for (uint32_t i = judged->set_step_count; i-- > 0;) {
+        if (text_equal(judged->set_steps[i].eid, eid)) {
+            return judged->set_steps[i].kind == kind ? &judged->set_steps[i] : NULL;
+        }
+    }
+    return NULL;
+}
+
+void judge_set_step(struct sim *sim, const struct state *state, uint32_t s, uint32_t i) {
+    struct judged *judged = sim->judged;
+    const struct execution *execution = &state->services[s].execution;
+    const struct mongo_view *view = &execution->mongo;
+    const struct step *step = &execution->steps[i];
+    char eid[EID_SIZE];
+    bool counts = step->kind == STEP_FORCE || step->kind == STEP_KEEP || step->kind == STEP_READMIT;
+    if (!counts || step->attempts == 0) {
+        return;
+    }
+    eid_format(eid, state->services[s].name, state->incarnation, execution->epoch, i);
+    for (uint32_t k = judged->set_step_count; k-- > 0;) {
+        if (text_equal(judged->set_steps[k].eid, eid)) {
+            return;
+        }
+    }
+    if (judged->set_step_count == SET_STEP_MAX) {
+        abort();
+    }
+    struct set_step *kept = &judged->set_steps[judged->set_step_count++];
+    uint32_t named = step->kind == STEP_FORCE ? view->dead : view->readmit;
+    (void)TEXT_COPY(kept->eid, eid);
+    kept->kind = step->kind;
+    kept->automatic = execution->automatic;
+    for (uint32_t k = 0; k < view->facts.member_count; k++) {
+        if ((named >> k & 1) != 0) {
+            (void)TEXT_COPY(kept->hosts[kept->host_count], view->facts.members[k].host);
+            kept->host_count++;
+        }
+    }
+}
+
+/* A config is forced by the word of a person alone, about all those that are silent; a vote is
+ * given back to one who was there, and close. */
+void judge_set_opened(struct sim *sim, const struct state *state, uint32_t s) {
+    const struct execution *execution = &state->services[s].execution;
+    const struct spec_mongo *spec = &state->spec.services[s].mongo;
+    const struct mongo_view *view = &execution->mongo;
+    uint64_t back_us = spec->max_lag_age_ms * SIM_MS + DECIDING_US;
+    uint64_t since_us = sim->now_us > back_us ? sim->now_us - back_us : 0;
+    for (uint32_t i = 0; i < execution->step_count; i++) {
+        bool forces = execution->steps[i].kind == STEP_FORCE;
+        bool readmits = execution->steps[i].kind == STEP_READMIT;
+        for (uint32_t k = 0; k < view->facts.member_count && (forces || readmits); k++) {
+            const struct mongo_member *member = &view->facts.members[k];
+            bool dead = (view->dead >> k & 1) != 0;
+            if (forces && (execution->automatic || dead == member->answers)) {
+                sim_broken(sim, "nothing is forced but by a person's word", "%s %s", member->host,
+                           dead ? "answered" : "was silent, and not declared dead");
+            }
+            if (!readmits || (view->readmit >> k & 1) == 0) {
+                continue;
+            }
+            uint64_t lag_us = set_least_lag_us(sim->set, member->host, since_us);
+            if (lag_us > spec->max_lag_ms * SIM_MS + LAG_SLACK_US ||
+                !set_was_secondary(sim->set, member->host, since_us)) {
+                sim_broken(sim, "no vote before it has caught up", "%s lagged by %.1f s",
+                           member->host, (double)lag_us / 1e6);
+            }
+        }
+    }
+}
+
+void judge_set_forced(struct sim *sim, const char *fence, const char *const *out,
+                      uint32_t out_count) {
+    struct set_step *step = find_set_step(sim, fence, STEP_FORCE);
+    if (step == NULL || step->automatic) {
+        sim_broken(sim, "nothing is forced but by a person's word", "'%s'", fence);
+    }
+    if (step->carried_out) {
+        sim_broken(sim, "forced at most once", "%s", fence);
+    }
+    step->carried_out = true;
+    for (uint32_t i = 0; i < out_count; i++) {
+        if (!is_named(step, out[i])) {
+            sim_broken(sim, "nothing is forced but by a person's word",
+                       "%s leaves %s out, which wasn't declared dead", fence, out[i]);
+        }
+    }
+}
+
+void judge_set_voter(struct sim *sim, const char *fence, const char *host) {
+    const struct set_step *step = find_set_step(sim, fence, STEP_READMIT);
+    if (step == NULL || !is_named(step, host)) {
+        sim_broken(sim, "a vote is given by name", "%s votes again by %s", host, fence);
+    }
+}
+
+void judge_set_kept(struct sim *sim, const char *fence, const char *host) {
+    if (find_set_step(sim, fence, STEP_KEEP) == NULL) {
+        sim_broken(sim, "kept by its step", "%s came by %s", host, fence);
     }
 }
 

@@ -213,6 +213,11 @@ static void ask(const struct act *act, struct command *command, struct spec *spe
     }
 }
 
+void people_propose(struct sim_node *node, struct command *command) {
+    const struct act act = {.sim = node->sim, .node = node};
+    ask(&act, command, NULL);
+}
+
 static struct command *new_command(enum command_kind kind) {
     struct command *command = calloc(1, sizeof *command);
     if (command == NULL) {
@@ -427,6 +432,10 @@ static void act_as(struct sim *sim, enum wish wish, uint32_t service, bool tidie
     }
 }
 
+void people_cancel(struct sim *sim) {
+    act_as(sim, WISH_CANCEL, 0, false);
+}
+
 /* Of each that thinks that it leads. */
 static void read_everywhere(struct sim *sim) {
     for (uint32_t i = 0; i < sim->node_count; i++) {
@@ -597,7 +606,11 @@ static void lead_back(struct sim *sim, const struct service *service) {
         service->adopted && !service->half_moved && !execution_is_open(&service->execution);
     bool asked = !sim->faults_on || chance_below(&sim->set_chance, 8) == 0;
     if (at_rest && !moved && asked && set_primary_region(sim->set) != service->active) {
-        set_lead_to(sim->set, service->active);
+        if (set_has_voter(sim->set, service->active)) {
+            set_lead_to(sim->set, service->active);
+        } else { /* a forced config has left that region out, and its move was given up */
+            act_as(sim, WISH_FAILOVER, 0, true);
+        }
     }
     if (asked && is_without_preference(sim, &service->execution) &&
         set_primary_region(sim->set) != service->execution.to) {

@@ -21,16 +21,56 @@ void set_view_member(const struct sim_set *set, uint32_t member, struct mongo_vi
     mongo_set_view(set->core, member, ret_view);
 }
 
+uint32_t set_place(const struct sim_set *set, const char *host) {
+    uint32_t i = 0;
+    while (i < set->member_count && !text_equal(set->members[i].host, host)) {
+        i++;
+    }
+    return i < set->member_count ? i : SET_NONE;
+}
+
+static uint32_t members_of(const struct sim_set *set, const bson_t *config, bool voters) {
+    uint32_t places = 0;
+    bson_iter_t iter;
+    bson_iter_t members;
+    if (config == NULL || !bson_iter_init_find(&iter, config, "members") ||
+        !bson_iter_recurse(&iter, &members)) {
+        return 0;
+    }
+    while (bson_iter_next(&members)) {
+        bson_iter_t field;
+        bool votes = !voters || !bson_iter_recurse(&members, &field) ||
+                     !bson_iter_find(&field, "votes") || bson_iter_as_int64(&field) != 0;
+        uint32_t place = bson_iter_recurse(&members, &field) && bson_iter_find(&field, "host")
+                             ? set_place(set, bson_iter_utf8(&field, NULL))
+                             : SET_NONE;
+        places |= votes && place != SET_NONE ? UINT32_C(1) << place : 0;
+    }
+    return places;
+}
+
+uint32_t set_voters(const struct sim_set *set, const bson_t *config) {
+    return members_of(set, config, true);
+}
+
+uint32_t set_named(const struct sim_set *set, const bson_t *config) {
+    return members_of(set, config, false);
+}
+
 bool set_is_primary(const struct sim_set *set, uint32_t member) {
     struct mongo_view view;
     struct mongo_view other;
+    uint32_t voters = set_voters(set, set->members[member].config);
+    uint32_t count = 0;
     uint32_t follow = 0;
     set_view_member(set, member, &view);
     for (uint32_t i = 0; i < set->member_count; i++) {
+        bool votes = (voters >> i & 1) != 0;
         set_view_member(set, i, &other);
-        follow += other.term <= view.term;
+        count += votes;
+        follow += votes && other.term <= view.term;
     }
-    return view.up && view.writable && follow * 2 > set->member_count;
+    return view.up && view.writable && follow * 2 > count;
 }
 
 /* --- time: one event in the queue --- */
@@ -111,9 +151,15 @@ static struct asked *new_asked(struct sim_set *set, uint32_t member, const char 
 /* In the node. */
 static void on_answer(void *context) {
     struct asked *asked = context;
+    set_note_heard(asked->set, asked);
     sim_crash_point();
     asked->function(asked->context, asked->id, asked->outcome, asked->answer);
     free_asked(asked);
+}
+
+static bool reaches(const struct sim_set *set, const struct sim_node *node, uint32_t member) {
+    return !set->members[member].cut_away &&
+           judge_reaches(set->sim, node, set->members[member].region);
 }
 
 /* The answer is at the member; it goes its way. */
@@ -128,7 +174,7 @@ static void on_answered(void *context) {
         set_on_written(set, asked);
     }
     bool comes = node != NULL && judge_life(node) == asked->life && !asked->loses_answer &&
-                 judge_reaches(set->sim, node, set->members[asked->member].region);
+                 reaches(set, node, asked->member);
     if (!comes) {
         free_asked(asked);
         return;
@@ -175,7 +221,8 @@ static void on_hang_up(void *context, uint64_t connection) {
 /* A member that ends by itself has rolled back what a majority had. */
 static void on_listening(void *context, size_t process, bool listens) {
     struct sim_set *set = context;
-    if (!listens && !set->members[process].expected_down && set->last_connection > 0) {
+    if (!listens && !set->members[process].expected_down && set->last_connection > 0 &&
+        !set_may_abort(set, (uint32_t)process)) {
         judge_set_broken(set->sim, "nothing is lost that a majority had (2)",
                          set->members[process].host);
     }
@@ -214,8 +261,10 @@ struct asked *set_command(struct sim_set *set, uint32_t member, const char *data
 static void arrive(struct asked *asked) {
     struct sim_set *set = asked->set;
     asked->arrived = true;
-    uint32_t region = set->members[asked->member].region;
-    if (asked->node != NULL && !judge_reaches(set->sim, asked->node, region)) {
+    const struct set_member *member = &set->members[asked->member];
+    /* Whoever waits for a forced config in vain restarts its member: the connection is gone. */
+    bool gone = asked->forces && asked->stray && member->died_us >= asked->asked_us;
+    if (gone || (asked->node != NULL && !reaches(set, asked->node, asked->member))) {
         set->stray_count -= asked->stray;
         unlink_asked(asked);
         free_asked(asked);
@@ -256,17 +305,11 @@ void set_at_moment(struct sim_set *set) {
     }
 }
 
-static uint32_t find_member(const struct sim_set *set, const char *host) {
-    uint32_t i = 0;
-    while (i < set->member_count && !text_equal(set->members[i].host, host)) {
-        i++;
-    }
-    return i;
-}
-
 static struct asked *send_one(struct sim_set *set, uint32_t member,
                               const struct set_question *question, uint64_t after_us) {
     struct asked *asked = new_asked(set, member, question->database, bson_copy(question->command));
+    asked->asked_us = set_now_us(set);
+    asked->forces = set_command_forces(question->command);
     arrive_at(asked, set_now_us(set) + after_us);
     return asked;
 }
@@ -278,12 +321,19 @@ static void send_stray(struct sim_set *set, uint32_t member, const struct set_qu
 
 bool set_ask(struct sim_set *set, struct sim_node *node, const struct set_question *question,
              set_answer_function function, void *context) {
-    uint32_t member = find_member(set, question->host);
-    bool known = member < set->member_count;
-    if (known && !judge_reaches(set->sim, node, set->members[member].region)) {
+    uint32_t member = set_place(set, question->host);
+    bool known = member != SET_NONE;
+    bool forces = set_command_forces(question->command);
+    if (forces) {
+        set_judge_sending(set, node, question);
+    }
+    if (known && !reaches(set, node, member)) {
         return false;
     }
     enum judge_request fate = judge_question_fate(set->sim, &set->chance, question->once);
+    if (forces && fate == REQUEST_TWICE) {
+        fate = REQUEST_FINE; /* nothing refuses it a second time, and TCP doesn't repeat it */
+    }
     if (fate == REQUEST_LATE || fate == REQUEST_TWICE) {
         send_stray(set, member, question);
     }
@@ -300,6 +350,7 @@ bool set_ask(struct sim_set *set, struct sim_node *node, const struct set_questi
         sim_at(set->sim, set_now_us(set) + after_us, on_answered, asked);
     }
     asked->node = node;
+    set_note_asked(set, node, asked);
     asked->life = judge_life(node);
     asked->id = question->id;
     asked->function = function;
@@ -414,6 +465,7 @@ struct sim_set *set_create(struct sim *sim, const struct sim_set_options *option
     set->sim = sim;
     set->regions = options->regions;
     set->due_us = UINT64_MAX;
+    set->lost_since_us = UINT64_MAX;
     chance_seed(&set->chance, options->seed);
     chance_seed(&set->core_chance, chance_next(&set->chance));
     draw_members(set);

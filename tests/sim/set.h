@@ -5,6 +5,7 @@
  *
  *   set.c          the members, time, the connections
  *   set_faults.c   what befalls the members
+ *   set_forced.c   a lost majority: who is left out, what is lost, who comes back
  *   set_people.c   those who reconfigure and step up by hand, and the service's own writer
  *   set_watch.c    what members have and do, told to the judge
  */
@@ -71,6 +72,22 @@ void set_region_falls(struct sim_set *set, uint32_t region, uint64_t until_us);
 /* No question is on its way that nobody waits for. */
 bool set_is_quiet(const struct sim_set *set);
 
+/* --- a lost majority (set_forced.c) --- */
+
+/* The majority of the voters neither runs nor is reached. */
+bool set_majority_is_lost(const struct sim_set *set);
+/* It will stay dead, or cut off, until it is let in. */
+void set_fence(struct sim_set *set, const char *host);
+bool set_is_fenced(const struct sim_set *set, const char *host);
+uint32_t set_fenced_count(const struct sim_set *set);
+/* One after the other, each when the last one knows of the forced config; or all at once. Returns
+ * false while it must wait. */
+bool set_let_in(struct sim_set *set, bool all);
+/* Of the last config that a majority has. */
+bool set_has_voter(const struct sim_set *set, uint32_t region);
+/* What was sent to it, and is late, will never come. */
+void set_restart(struct sim_set *set, const char *host);
+
 /* --- people --- */
 
 /* Somebody wants the primary in that region. */
@@ -88,6 +105,8 @@ bool set_has_written_since(const struct sim_set *set, uint32_t region, uint64_t 
 bool set_has_acknowledged(const struct sim_set *set, uint32_t region, const char *eid);
 /* The least lag of the member at any instant since then. */
 uint64_t set_least_lag_us(const struct sim_set *set, const char *host, uint64_t since_us);
+/* It has been a SECONDARY at some instant since then. */
+bool set_was_secondary(const struct sim_set *set, const char *host, uint64_t since_us);
 /* Called every half second. */
 void set_look(struct sim_set *set);
 /* NULL, or what is missing: a write that was acknowledged. */

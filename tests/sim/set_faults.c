@@ -69,7 +69,13 @@ static void on_mend(void *context) {
 }
 
 static void mend_at(struct sim_set *set, uint64_t until_us) {
-    sim_at(set->sim, until_us, on_mend, set);
+    if (until_us != UINT64_MAX) { /* until somebody lets it in */
+        sim_at(set->sim, until_us, on_mend, set);
+    }
+}
+
+void set_mend(struct sim_set *set) {
+    mend(set);
 }
 
 static void extend(uint64_t *until_us, uint64_t to_us) {
@@ -81,10 +87,15 @@ static void extend(uint64_t *until_us, uint64_t to_us) {
 static void kill_one(struct sim_set *set, struct set_member *member, uint64_t until_us) {
     sim_say(set->sim, member->host, "dies: kill -9");
     member->expected_down = true;
+    member->died_us = set_now_us(set);
     member->hung_until_us = 0;
     extend(&member->killed_until_us, until_us);
     mongo_set_fate(set->core, place_of(set, member), MONGO_KILL);
     mend_at(set, member->killed_until_us);
+}
+
+void set_kill(struct sim_set *set, uint32_t member, uint64_t until_us) {
+    kill_one(set, &set->members[member], until_us);
 }
 
 static void hang_one(struct sim_set *set, struct set_member *member, uint64_t until_us) {
@@ -271,9 +282,10 @@ void set_heal(struct sim_set *set) {
         uint64_t *ends_us[] = {&member->killed_until_us, &member->hung_until_us,
                                &member->lag_until_us};
         for (size_t k = 0; k < sizeof ends_us / sizeof ends_us[0]; k++) {
-            *ends_us[k] = *ends_us[k] == 0 ? 0 : set_now_us(set);
+            bool stays = *ends_us[k] == 0 || *ends_us[k] == UINT64_MAX;
+            *ends_us[k] = stays ? *ends_us[k] : set_now_us(set);
         }
-        member->cut_off_until_us = 0;
+        member->cut_off_until_us = member->cut_off_until_us == UINT64_MAX ? UINT64_MAX : 0;
         memset(member->cut_until_us, 0, sizeof member->cut_until_us);
     }
     mend(set);

@@ -26,7 +26,7 @@ static uint32_t find_writable(struct sim_set *set) {
     for (uint32_t i = 0; i < set->member_count; i++) {
         struct mongo_view view;
         set_view_member(set, i, &view);
-        bool there = judge_is_up(set->sim, set->members[i].region);
+        bool there = judge_is_up(set->sim, set->members[i].region) && !set->members[i].cut_away;
         if (view.up && view.writable && there && chance_below(&set->chance, ++count) == 0) {
             found = i;
         }
@@ -68,7 +68,17 @@ void set_on_written(struct sim_set *set, const struct asked *asked) {
     if (!is_good(asked->answer)) {
         return;
     }
-    set->writes[asked->number].acknowledged = true;
+    struct set_write *write = &set->writes[asked->number];
+    const struct set_member *member = &set->members[asked->member];
+    write->acknowledged = true;
+    if (member->unaware) { /* a forced config has left it out */
+        if (!member->mistaken) {
+            judge_set_broken(set->sim, "one region acknowledges majority writes (2)", member->host);
+        }
+        write->lost = true;
+        sim_count(set->sim, SIM_WRITE_LOST);
+        return;
+    }
     set_view_member(set, asked->member, &view);
     /* A write that began after a majority had acknowledged one of a later term can't get one. */
     if (asked->sent_term < set->acked_term && asked->sent_us > set->acked_us &&
@@ -112,13 +122,15 @@ static void append_members(const struct sim_set *set, const bson_t *config, uint
     bson_iter_t iter;
     bson_iter_t members;
     bson_t list;
-    uint32_t place = 0;
     BSON_APPEND_ARRAY_BEGIN(to, "members", &list);
     if (bson_iter_init_find(&iter, config, "members") && bson_iter_recurse(&iter, &members)) {
         while (bson_iter_next(&members)) {
             bson_iter_t fields;
             bson_t member;
-            bool chosen = set->members[place++].region == region;
+            (void)bson_iter_recurse(&members, &fields);
+            (void)bson_iter_find(&fields, "host");
+            uint32_t place = set_place(set, bson_iter_utf8(&fields, NULL));
+            bool chosen = place != SET_NONE && set->members[place].region == region;
             BSON_APPEND_DOCUMENT_BEGIN(&list, bson_iter_key(&members), &member);
             (void)bson_iter_recurse(&members, &fields);
             while (bson_iter_next(&fields)) {

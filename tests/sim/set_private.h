@@ -13,6 +13,7 @@
 #define SET_FENCE_SIZE 300
 #define SET_EID_MAX 256
 #define SET_NONE UINT32_MAX
+#define SET_ANSWERS_KEPT 6
 
 /* A connection with one question on it. */
 struct asked {
@@ -28,9 +29,11 @@ struct asked {
     set_answer_function function;
     void *context;
     bool arrived, loses_answer, stray; /* stray: it comes late, or a second time */
+    uint64_t asked_us;
+    bool forces;
     /* Of a client's: */
     bool writes;
-    uint32_t number;
+    uint32_t number; /* of a node's: of its questions to this member */
     uint64_t sent_us;
     int64_t sent_term;
     /* What came back. */
@@ -41,6 +44,13 @@ struct asked {
 struct set_member {
     char host[SET_HOST_SIZE];
     uint32_t region;
+    /* A lost majority, set_forced.c: */
+    bool fenced;      /* a person sees to it that it stays dead, or cut off */
+    bool unaware;     /* a forced config has left it out, and it doesn't know yet */
+    bool mistaken;    /* ... while nobody had fenced it */
+    bool was_out;     /* left out, and has had no vote since */
+    bool cut_away;    /* fenced so that nobody reaches it */
+    uint64_t died_us; /* last */
     uint64_t killed_until_us, hung_until_us, cut_off_until_us, lag_until_us; /* 0: it isn't */
     bool expected_down;
     uint64_t cut_until_us[SET_MEMBER_MAX]; /* its packets to others */
@@ -53,6 +63,8 @@ struct set_member {
 
 struct set_write {
     bool acknowledged;
+    bool lost; /* no survivor of a forced config had it, or those acknowledged it that were wrongly
+                  declared dead */
 };
 
 struct sim_set {
@@ -82,6 +94,17 @@ struct sim_set {
     int64_t edited_version; /* of the config that somebody last asked for, and its fence */
     char edited_fence[SET_FENCE_SIZE];
 
+    /* a lost majority */
+    uint64_t lost_since_us; /* UINT64_MAX: it isn't */
+    bool loss_counted;
+    uint32_t forced_count;
+    int64_t forced_version; /* of the last; 0: none was */
+    struct set_answers {
+        uint64_t asked_us[SET_ANSWERS_KEPT];
+        bool answered[SET_ANSWERS_KEPT];
+        uint32_t count;
+    } answers[SIM_NODE_MAX][SET_MEMBER_MAX]; /* to a node's last questions */
+
     /* what was seen */
     char fence[SET_FENCE_SIZE];       /* of the last committed config */
     bson_t *committed;                /* NULL: none yet */
@@ -91,6 +114,7 @@ struct sim_set {
     uint64_t head;
     struct set_sample {
         uint64_t at_us, lag_us[SET_MEMBER_MAX];
+        bool secondary[SET_MEMBER_MAX];
     } samples[SET_SAMPLE_MAX]; /* a ring */
     uint64_t sample_count;
     uint64_t written_us[SET_REGION_COUNT]; /* last had an entry of its own term on a majority */
@@ -111,11 +135,35 @@ void set_follow(struct sim_set *set);
 struct asked *set_command(struct sim_set *set, uint32_t member, const char *database,
                           bson_t *command);
 void set_view_member(const struct sim_set *set, uint32_t member, struct mongo_view *ret_view);
-/* A majority of members runs and knows of no higher term. */
+/* Of the config that it has: SET_MEMBER_MAX bits of places. */
+uint32_t set_voters(const struct sim_set *set, const bson_t *config);
+uint32_t set_named(const struct sim_set *set, const bson_t *config);
+uint32_t set_place(const struct sim_set *set, const char *host); /* SET_NONE: no such member */
+/* A majority of the voters of its config knows of no higher term. */
 bool set_is_primary(const struct sim_set *set, uint32_t member);
 
 /* set_faults.c: the primary has just taken a config, which nobody else has yet. */
 void set_at_config(struct sim_set *set, uint32_t member);
+
+void set_kill(struct sim_set *set, uint32_t member, uint64_t until_us);
+void set_mend(struct sim_set *set);
+
+/* set_forced.c */
+/* A member has taken a config, and nobody had it before; `before`: its last one. */
+void set_see_new_config(struct sim_set *set, uint32_t place, const bson_t *before);
+/* The last committed one, and what takes its place. */
+void set_see_voters(struct sim_set *set, const bson_t *before, const bson_t *after);
+/* It has a config at least as new as the last forced one. */
+void set_see_aware(struct sim_set *set, uint32_t place);
+void set_look_for_majority(struct sim_set *set);
+/* A node sends a forced config now. */
+void set_judge_sending(struct sim_set *set, const struct sim_node *node,
+                       const struct set_question *question);
+bool set_command_forces(const bson_t *command);
+void set_note_asked(struct sim_set *set, const struct sim_node *node, struct asked *asked);
+void set_note_heard(struct sim_set *set, const struct asked *asked);
+/* A member has ended by itself. True: as it must, for what it has nobody else has any more. */
+bool set_may_abort(struct sim_set *set, uint32_t place);
 
 /* set_people.c */
 void set_writer_begin(struct sim_set *set);

@@ -7,6 +7,8 @@
 
 #include "base/text.h"
 
+#define STATE_SECONDARY 2
+
 /* --- configs --- */
 
 /* The tag `noctua` of every member that carries it: the same everywhere, or "?". */
@@ -42,7 +44,8 @@ void set_read_fence(const bson_t *config, char fence[SET_FENCE_SIZE]) {
 
 /* Order of two configs as the servers have it. */
 static bool is_newer(const struct set_member *a, int64_t version, int64_t term) {
-    return a->config_term != term ? a->config_term > term : a->config_version > version;
+    bool terms = a->config_term != -1 && term != -1 && a->config_term != term; /* -1: forced */
+    return terms ? a->config_term > term : a->config_version > version;
 }
 
 static int64_t number_of(const bson_t *document, const char *key) {
@@ -50,16 +53,33 @@ static int64_t number_of(const bson_t *document, const char *key) {
     return bson_iter_init_find(&iter, document, key) ? bson_iter_as_int64(&iter) : -1;
 }
 
-/* A majority has it, and had it before any newer term: all members vote in these worlds. Where
- * configs are ordered by (term, version), who took it later may have voted for a primary without
- * it, whose config wins with its term. */
+/* A majority of its voters has it, and had it before any newer term. Where configs are ordered by
+ * (term, version), who took it later may have voted for a primary without it, whose config wins
+ * with its term. */
 static bool is_committed(const struct sim_set *set, const bson_t *config) {
+    uint32_t voters = set_voters(set, config);
+    uint32_t count = 0;
     uint32_t have = 0;
     for (uint32_t i = 0; i < set->member_count; i++) {
         const struct set_member *member = &set->members[i];
-        have += member->config != NULL && member->in_its_term && bson_equal(config, member->config);
+        bool votes = (voters >> i & 1) != 0;
+        count += votes;
+        have += votes && member->config != NULL && member->in_its_term &&
+                bson_equal(config, member->config);
     }
-    return have * 2 > set->member_count;
+    return have * 2 > count;
+}
+
+static bool is_new(const struct sim_set *set, uint32_t place) {
+    const struct set_member *member = &set->members[place];
+    for (uint32_t i = 0; i < set->member_count; i++) {
+        const struct set_member *other = &set->members[i];
+        if (i != place && other->config_version == member->config_version &&
+            other->config_term == member->config_term) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static void commit(struct sim_set *set, const struct set_member *member) {
@@ -71,6 +91,7 @@ static void commit(struct sim_set *set, const struct set_member *member) {
     bool edited = member->config_version == set->edited_version &&
                   text_equal(fence, set->edited_fence); /* ours have another */
     set->touched_us = edited ? set_now_us(set) : set->touched_us;
+    set_see_voters(set, set->committed, member->config);
     if (!text_equal(fence, set->fence)) {
         judge_set_fence(set->sim, set->fence, fence, edited);
         (void)TEXT_COPY(set->fence, fence);
@@ -88,16 +109,22 @@ static void see_config(struct sim_set *set, uint32_t place, const struct mongo_v
         view->config_term == member->config_term) {
         return;
     }
-    if (member->config != NULL) {
-        bson_destroy(member->config);
-    }
+    bson_t *before = member->config;
     member->config = mongo_set_config(set->core, place);
     member->config_version = view->config_version;
     member->config_term = view->config_term;
     member->in_its_term = view->config_term < 0 || view->term <= view->config_term;
     set_read_fence(member->config, fence);
     judge_set_accepted(set->sim, fence);
-    if (view->writable) {
+    uint32_t forced = set->forced_count;
+    if (is_new(set, place) && before != NULL) {
+        set_see_new_config(set, place, before);
+    }
+    set_see_aware(set, place);
+    if (before != NULL) {
+        bson_destroy(before);
+    }
+    if (view->writable || set->forced_count != forced) {
         set_at_config(set, place);
     }
     bool newer = set->committed == NULL || is_newer(member, number_of(set->committed, "version"),
@@ -112,6 +139,9 @@ static void see_config(struct sim_set *set, uint32_t place, const struct mongo_v
 static void see_primary(struct sim_set *set, uint32_t place, const struct mongo_view *view) {
     const struct set_member *member = &set->members[place];
     uint64_t now_us = set_now_us(set);
+    if (member->unaware) {
+        return; /* of a set that a forced config has put an end to */
+    }
     if (view->term > set->primary_term) {
         sim_say(set->sim, "set", "%s in %s is primary in term %lld", member->host,
                 set->regions[member->region], (long long)view->term);
@@ -155,8 +185,12 @@ void set_look(struct sim_set *set) {
     struct set_sample *sample = &set->samples[set->sample_count++ % SET_SAMPLE_MAX];
     sample->at_us = set_now_us(set);
     for (uint32_t i = 0; i < set->member_count; i++) {
+        struct mongo_view view;
+        set_view_member(set, i, &view);
         sample->lag_us[i] = lag_us(set, &set->members[i]);
+        sample->secondary[i] = view.up && view.state == STATE_SECONDARY;
     }
+    set_look_for_majority(set);
 }
 
 uint64_t set_least_lag_us(const struct sim_set *set, const char *host, uint64_t since_us) {
@@ -233,13 +267,30 @@ uint32_t set_primary_region(const struct sim_set *set) {
     return SET_NONE;
 }
 
+bool set_was_secondary(const struct sim_set *set, const char *host, uint64_t since_us) {
+    uint32_t place = set_place(set, host);
+    for (uint64_t i = 0; i < set->sample_count && i < SET_SAMPLE_MAX && place != SET_NONE; i++) {
+        const struct set_sample *sample =
+            &set->samples[(set->sample_count - 1 - i) % SET_SAMPLE_MAX];
+        if (sample->at_us < since_us) {
+            break;
+        }
+        if (sample->secondary[place]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const char *set_missing(const struct sim_set *set) {
     char id[24];
     static char text[128];
+    uint32_t named = set_named(set, set->committed);
     for (uint32_t n = 0; n < set->write_count; n++) {
+        bool wanted = set->writes[n].acknowledged && !set->writes[n].lost;
         (void)snprintf(id, sizeof id, "%u", n);
-        for (uint32_t i = 0; i < set->member_count && set->writes[n].acknowledged; i++) {
-            if (!mongo_set_holds(set->core, i, "app", "orders", id)) {
+        for (uint32_t i = 0; i < set->member_count && wanted; i++) {
+            if ((named >> i & 1) != 0 && !mongo_set_holds(set->core, i, "app", "orders", id)) {
                 (void)snprintf(text, sizeof text, "%s hasn't got write %u, which was acknowledged",
                                set->members[i].host, n);
                 return text;

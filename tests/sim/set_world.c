@@ -108,6 +108,14 @@ uint64_t judge_every_us(const struct sim *sim, enum sim_fault fault) {
     return sim->every_us[fault];
 }
 
+uint32_t judge_place(const struct sim_node *node) {
+    return node->place;
+}
+
+uint64_t judge_draw(struct sim *sim, uint64_t below) {
+    return chance_below(&sim->recovery.chance, below);
+}
+
 bool judge_is_up(const struct sim *sim, uint32_t region) {
     return sim->now_us >= sim->region_down_until_us[region];
 }

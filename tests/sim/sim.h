@@ -95,7 +95,13 @@ void sim_at_node(struct sim_node *node, uint64_t time_us, sim_function function,
     X(ANSWER_LOST, "answer-lost")                                                                  \
     X(SET_RECONFIGURED, "set-reconfigured")                                                        \
     X(SET_STEPPED_UP, "set-stepped-up")                                                            \
-    X(SET_ELECTED, "set-elected")
+    X(SET_ELECTED, "set-elected")                                                                  \
+    X(MAJORITY_LOST, "majority-lost")                                                              \
+    X(SET_FORCED, "set-forced")                                                                    \
+    X(SET_FORCED_WRONG, "set-forced-wrong")                                                        \
+    X(WRITE_LOST, "write-lost")                                                                    \
+    X(MEMBER_KEPT, "member-kept")                                                                  \
+    X(MEMBER_READMITTED, "member-readmitted")
 
 enum sim_fault {
 #define X(name, text) SIM_##name,

@@ -346,6 +346,7 @@ void world_create(struct sim *sim, const struct sim_options *options) {
     chance_seed(&sim->chance, options->seed);
     faults_draw(sim);
     set_draw(sim);
+    recovery_draw(sim);
     if (options->small) {
         sim->member_count = 3;
         sim->node_count = 3;

@@ -2,6 +2,7 @@
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
+#include "core/command.h"
 #include "core/spec.h"
 #include "judge.h"
 #include "node.h"
@@ -26,6 +27,33 @@ struct sim_options {
 };
 
 struct judged; /* judge.c */
+
+enum recovery_phase {
+    RECOVERY_IDLE,
+    RECOVERY_FENCING, /* sees to it that the lost members stay dead, and declares them so */
+    RECOVERY_ASKED,
+    RECOVERY_RETURNING, /* lets them in again */
+};
+
+/* When the members that were declared dead come back. */
+enum recovery_return {
+    RECOVERY_BEFORE_END, /* of the move */
+    RECOVERY_AFTER_END,
+    RECOVERY_NEVER, /* while faults go on */
+    RECOVERY_RETURN_COUNT
+};
+
+/* Of a lost majority: recovery.c. */
+struct sim_recovery {
+    struct chance chance;
+    enum recovery_phase phase;
+    enum recovery_return returns;
+    bool mistaken; /* declares dead without seeing to it */
+    bool careless; /* lets in all at once, and what is late come */
+    bool cancels, hasty;
+    uint64_t since_us, patience_us, acts_us, epoch;
+    uint32_t tries;
+};
 
 struct sim {
     struct sim_options options;
@@ -56,6 +84,7 @@ struct sim {
     bool has_set, set_checks_writes; /* write_check of its spec */
     struct chance set_chance;        /* of what is decided about it: other worlds draw as before */
     uint64_t set_max_lag_ms, set_max_lag_age_ms;
+    struct sim_recovery recovery;
 
     /* how it is now */
     uint64_t cut_until_us[SIM_NODE_MAX][SIM_NODE_MAX]; /* from, to */
@@ -120,8 +149,18 @@ void set_draw(struct sim *sim);
 void set_begin(struct sim *sim);
 void set_fill_spec(const struct sim *sim, struct spec_mongo *ret);
 
+void world_take_region_down(struct sim *sim, uint32_t region, uint64_t until_us);
+
+/* recovery.c */
+void recovery_draw(struct sim *sim);
+void recovery_begin(struct sim *sim);
+
 /* people.c */
 void people_act(struct sim *sim);
+/* In the node that leads; takes the command. */
+void people_propose(struct sim_node *node, struct command *command);
+/* Of service 0's move. */
+void people_cancel(struct sim *sim);
 void people_first_spec(struct sim *sim);
 void people_change_spec(struct sim *sim);
 /* Adopts what isn't, or has stopped, and puts somebody's records right: who is on call. */

@@ -1,0 +1,357 @@
+/* What takes the majority of the replica set, and the people who go on without it: they see to it
+ * that the lost members stay dead, declare them so, let them in again, and give them their votes
+ * back. Some of them are mistaken, hasty, or never come back. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/preview.h"
+#include "base/text.h"
+#include "core/policy.h"
+#include "parts.h"
+#include "set.h"
+#include "world.h"
+
+#define RECOVERY_SALT UINT64_C(0x666f726365) /* "force": worlds without it draw as they did */
+#define LOOK_US SIM_SECOND
+#define WITNESS 2
+#define TRIES_MAX 4
+#define GIVES_UP_US (20 * SIM_SECOND)
+#define STUCK_US (45 * SIM_SECOND)
+
+static uint64_t draw(struct sim *sim, uint64_t below) {
+    return chance_below(&sim->recovery.chance, below);
+}
+
+void recovery_draw(struct sim *sim) {
+    struct chance *chance = &sim->recovery.chance;
+    chance_seed(chance, sim->options.seed ^ RECOVERY_SALT);
+    bool wanted = sim->has_set && chance_below(chance, 2) == 0;
+    uint64_t every_us = chance_between(chance, 10, 50) * SIM_SECOND;
+    sim->every_us[SIM_MAJORITY_LOST] = wanted ? every_us : 0;
+}
+
+/* --- the loss --- */
+
+/* All but one region: mostly the one that the service can move to. */
+static void on_loss(void *context) {
+    struct sim *sim = context;
+    const struct state *state = world_newest_state(sim);
+    if (!sim->faults_on) {
+        return;
+    }
+    uint32_t active = state != NULL && state->services[0].adopted ? state->services[0].active : 0;
+    uint32_t lost = draw(sim, 6) == 0 ? 1 - active : active;
+    uint64_t until_us = sim->now_us + (20 + draw(sim, 80)) * SIM_SECOND;
+    if (!set_majority_is_lost(sim->set)) {
+        uint64_t apart_us = draw(sim, 2) == 0 ? 0 : draw(sim, 10 * SIM_SECOND);
+        world_take_region_down(sim, lost, until_us);
+        world_take_region_down(sim, WITNESS, until_us - apart_us);
+    }
+    uint64_t every_us = sim->every_us[SIM_MAJORITY_LOST];
+    sim_at(sim, sim->now_us + every_us / 2 + draw(sim, every_us), on_loss, sim);
+}
+
+/* --- people, in the node that leads --- */
+
+struct look {
+    struct sim_node *node;
+    const struct api_facts *facts;
+    struct sim_recovery *recovery;
+    const struct service *service;
+};
+
+static void enter(const struct look *look, enum recovery_phase phase) {
+    look->recovery->phase = phase;
+    look->recovery->since_us = look->node->sim->now_us;
+}
+
+static bool waited(const struct look *look, uint64_t time_us) {
+    return look->node->sim->now_us - look->recovery->since_us >= time_us;
+}
+
+static void decide_how(struct sim *sim) {
+    struct sim_recovery *recovery = &sim->recovery;
+    recovery->mistaken = draw(sim, 6) == 0;
+    recovery->careless = draw(sim, 6) == 0;
+    recovery->cancels = draw(sim, 6) == 0;
+    recovery->hasty = draw(sim, 6) == 0;
+    recovery->returns = (enum recovery_return)draw(sim, RECOVERY_RETURN_COUNT);
+    recovery->patience_us = (3 + draw(sim, 12)) * SIM_SECOND;
+    recovery->tries = 0;
+}
+
+static uint32_t silent_of(const struct mongo_view *view) {
+    uint32_t silent = 0;
+    for (uint32_t i = 0; i < view->facts.member_count; i++) {
+        silent |= view->facts.members[i].answers ? 0 : UINT32_C(1) << i;
+    }
+    return silent;
+}
+
+/* Returns whether all of them are, for as far as people can know. */
+static bool fence_all(const struct look *look, const struct mongo_view *view, uint32_t silent) {
+    bool all = true;
+    for (uint32_t i = 0; i < view->facts.member_count; i++) {
+        const char *host = view->facts.members[i].host;
+        if ((silent >> i & 1) != 0 && !set_is_fenced(look->node->sim->set, host)) {
+            set_fence(look->node->sim->set, host);
+            all = false;
+        }
+    }
+    return all;
+}
+
+static uint32_t skipped_gates(void) {
+    uint32_t skip = 0;
+    for (unsigned gate = 0; gate < GATE_COUNT; gate++) {
+        skip |= gate_is_manual((enum gate)gate) ? GATE_BIT(gate) : 0;
+    }
+    return skip;
+}
+
+static void propose_move(const struct look *look, enum execution_kind kind, uint32_t to,
+                         const struct move_preview *preview, const struct plan *plan,
+                         const struct mongo_view *view) {
+    const struct state *state = look->facts->state;
+    struct command *command = calloc(1, sizeof *command);
+    if (command == NULL) {
+        abort();
+    }
+    command->kind = COMMAND_MOVE;
+    struct command_move *c = &command->move;
+    memcpy(c->service, look->service->name, sizeof c->service);
+    memcpy(c->to, state->spec.regions[to].name, sizeof c->to);
+    c->kind = kind;
+    c->spec_index = state->spec_index;
+    c->epoch = preview->epoch;
+    c->skipped_gates = preview->skipped_gates;
+    memcpy(c->gates, preview->gates, sizeof c->gates);
+    c->plan = *plan;
+    c->mongo = *view;
+    people_propose(look->node, command);
+}
+
+/* One too few, or one too many: nothing may come of it. */
+static uint32_t misdeclared(struct sim *sim, const struct mongo_view *view, uint32_t silent) {
+    uint32_t place = (uint32_t)draw(sim, view->facts.member_count);
+    return silent ^ UINT32_C(1) << place;
+}
+
+static void declare(const struct look *look, uint32_t to) {
+    static struct move_preview preview;
+    static struct plan plan;
+    struct sim *sim = look->node->sim;
+    struct sim_recovery *recovery = look->recovery;
+    const struct spec_mongo *mongo = &look->facts->state->spec.services[0].mongo;
+    struct mongo_verdict verdict;
+    if (preview_move(look->facts, 0, EXECUTION_FAILOVER, to, skipped_gates(), &preview) !=
+        CORE_OK) {
+        return;
+    }
+    uint32_t silent = silent_of(&preview.mongo);
+    mongo_judge(mongo, &preview.mongo, to, &verdict);
+    if (verdict.kind != MONGO_CASE_FORCED || silent == 0 ||
+        (!recovery->mistaken && !fence_all(look, &preview.mongo, silent))) {
+        return; /* it isn't lost, nobody is left there, or it is looked at again */
+    }
+    preview.mongo.dead = silent;
+    if (policy_plan(look->facts->state, 0, EXECUTION_FAILOVER, to, preview.skipped_gates,
+                    &preview.mongo, &plan) != CORE_OK) {
+        return;
+    }
+    bool wrong = draw(sim, 5) == 0;
+    if (wrong) {
+        preview.mongo.dead = misdeclared(sim, &preview.mongo, silent);
+    }
+    sim_say(sim, "somebody", "declares %x of %x dead", preview.mongo.dead, silent);
+    propose_move(look, EXECUTION_FAILOVER, to, &preview, &plan, &preview.mongo);
+    if (!wrong) {
+        recovery->epoch = preview.epoch;
+        recovery->acts_us = sim->now_us + draw(sim, 8 * SIM_SECOND);
+        recovery->tries++;
+        enter(look, RECOVERY_ASKED);
+    }
+}
+
+static void readmit(const struct look *look, uint32_t member, bool early) {
+    static struct move_preview preview;
+    static struct plan plan;
+    const struct state *state = look->facts->state;
+    uint32_t to = look->service->active;
+    enum core_error error =
+        preview_move(look->facts, 0, EXECUTION_REPAIR, to, skipped_gates(), &preview);
+    if (error != CORE_OK || member >= preview.mongo.facts.member_count ||
+        !preview.mongo.facts.members[member].kept_out) {
+        return;
+    }
+    preview.mongo.readmit = UINT32_C(1) << member;
+    if (!early && mongo_readmit_refusal(&state->spec.services[0].mongo, &preview.mongo) != NULL) {
+        return;
+    }
+    if (policy_plan(state, 0, EXECUTION_READMIT, to, preview.skipped_gates, &preview.mongo,
+                    &plan) != CORE_OK) {
+        /* As one who had looked earlier: the plan is always the same. */
+        memset(&plan, 0, sizeof plan);
+        plan.count = 1;
+        (void)TEXT_COPY(plan.steps[0].name, "readmit");
+        plan.steps[0].kind = STEP_READMIT;
+        plan.steps[0].zone = PLACE_OF_SET;
+        plan.steps[0].debt = NONE_INDEX;
+    }
+    sim_say(look->node->sim, "somebody", "readmits %s%s", preview.mongo.facts.members[member].host,
+            early ? ", perhaps too early" : "");
+    propose_move(look, EXECUTION_READMIT, to, &preview, &plan, &preview.mongo);
+}
+
+static const struct step *forced_step(const struct execution *execution) {
+    for (uint32_t i = 0; i < execution->step_count; i++) {
+        if (execution->steps[i].kind == STEP_FORCE) {
+            return &execution->steps[i];
+        }
+    }
+    return NULL;
+}
+
+/* What was sent and isn't seen may come at any time: its member is restarted before anything else
+ * is done. */
+static void stop_what_is_late(const struct look *look) {
+    const struct execution *execution = &look->service->execution;
+    const struct spec_mongo *mongo = &look->facts->state->spec.services[0].mongo;
+    struct mongo_verdict verdict;
+    mongo_judge(mongo, &execution->mongo, execution->to, &verdict);
+    if (!look->recovery->careless && verdict.member != NONE_INDEX) {
+        set_restart(look->node->sim->set, execution->mongo.facts.members[verdict.member].host);
+    }
+}
+
+static void after_asking(const struct look *look) {
+    struct sim *sim = look->node->sim;
+    struct sim_recovery *recovery = look->recovery;
+    const struct execution *execution = &look->service->execution;
+    const struct step *forced = forced_step(execution);
+    if (recovery->hasty && sim->now_us >= recovery->acts_us) {
+        recovery->hasty = false;
+        (void)set_let_in(sim->set, true);
+    }
+    if (look->service->epoch < recovery->epoch) {
+        if (waited(look, GIVES_UP_US)) {
+            enter(look, recovery->tries < TRIES_MAX ? RECOVERY_FENCING : RECOVERY_RETURNING);
+        }
+        return;
+    }
+    if (execution->epoch != recovery->epoch || forced == NULL) {
+        enter(look, RECOVERY_RETURNING);
+        return;
+    }
+    bool open = execution_is_open(execution);
+    if (open && recovery->cancels && sim->now_us >= recovery->acts_us) {
+        recovery->cancels = false;
+        people_cancel(sim);
+    }
+    if (forced->phase == STEP_DONE) {
+        bool never = recovery->returns == RECOVERY_NEVER && sim->faults_on;
+        if (!never && (!open || recovery->returns == RECOVERY_BEFORE_END)) {
+            enter(look, RECOVERY_RETURNING);
+        }
+    } else if (!open || step_is_ended(forced->phase)) {
+        if (forced->attempts > 0) {
+            stop_what_is_late(look);
+        }
+        bool again = !open && sim->faults_on && recovery->tries < TRIES_MAX && draw(sim, 2) == 0;
+        enter(look, again ? RECOVERY_FENCING : RECOVERY_RETURNING);
+    }
+}
+
+/* Nothing can be forced any more when the members are back, and nothing else ends it. */
+static void end_what_is_stuck(const struct look *look) {
+    struct sim *sim = look->node->sim;
+    const struct execution *execution = &look->service->execution;
+    const struct step *forced = forced_step(execution);
+    bool idle = forced != NULL && execution->phase != EXECUTION_CANCELLING &&
+                execution_is_open(execution) &&
+                (forced->attempts == 0 || step_is_ended(forced->phase)) &&
+                forced->phase != STEP_DONE;
+    if (idle && sim->now_us - judge_opened_us(sim, 0) >= STUCK_US && draw(sim, 8) == 0) {
+        people_cancel(sim);
+    }
+}
+
+static void perhaps_readmit(const struct look *look) {
+    struct sim *sim = look->node->sim;
+    if (service_is_managed(look->service) && !execution_is_open(&look->service->execution) &&
+        draw(sim, 3) == 0) {
+        readmit(look, (uint32_t)draw(sim, MONGO_MEMBER_MAX), draw(sim, 3) == 0);
+    }
+}
+
+static void act(const struct look *look) {
+    struct sim *sim = look->node->sim;
+    struct sim_recovery *recovery = look->recovery;
+    uint32_t to = 1 - look->service->active;
+    switch (recovery->phase) {
+    case RECOVERY_IDLE:
+        if (!sim->faults_on || !set_majority_is_lost(sim->set) ||
+            !service_is_managed(look->service)) {
+            recovery->since_us = sim->now_us;
+            decide_how(sim);
+        } else if (waited(look, recovery->patience_us)) {
+            enter(look, RECOVERY_FENCING);
+        }
+        break;
+    case RECOVERY_FENCING:
+        if (look->service->half_moved && draw(sim, 2) == 0) {
+            to = look->service->active;
+        }
+        if (waited(look, 2 * GIVES_UP_US) || !sim->faults_on) {
+            enter(look, RECOVERY_RETURNING);
+        } else if (!execution_is_open(&look->service->execution)) {
+            declare(look, to);
+        } else if (draw(sim, 8) == 0) {
+            people_cancel(sim); /* of what can't go on without a majority */
+        }
+        break;
+    case RECOVERY_ASKED:
+        after_asking(look);
+        break;
+    case RECOVERY_RETURNING:
+        if (set_fenced_count(sim->set) == 0) {
+            enter(look, RECOVERY_IDLE);
+            decide_how(sim);
+        } else if (draw(sim, 3) == 0) {
+            (void)set_let_in(sim->set, recovery->careless);
+        }
+        break;
+    }
+    end_what_is_stuck(look);
+    perhaps_readmit(look);
+}
+
+static void on_look_inside(void *context) {
+    struct api_facts facts;
+    struct sim_node *node = sim_current();
+    struct sim *sim = context;
+    node->api->calls.facts(node->api->calls.context, &facts);
+    if (facts.leads && facts.state->spec.service_count > 0 &&
+        facts.state->spec.services[0].mongo.used) {
+        const struct look look = {node, &facts, &sim->recovery, &facts.state->services[0]};
+        act(&look);
+    }
+}
+
+static void on_look(void *context) {
+    struct sim *sim = context;
+    struct sim_node *leader = people_leader(sim);
+    if (leader != NULL) {
+        sim_at_node(leader, sim->now_us, on_look_inside, sim, false);
+    }
+    sim_at(sim, sim->now_us + LOOK_US, on_look, sim);
+}
+
+void recovery_begin(struct sim *sim) {
+    uint64_t every_us = sim->every_us[SIM_MAJORITY_LOST];
+    if (sim->set != NULL && every_us > 0) {
+        decide_how(sim);
+        sim_at(sim, sim->now_us + draw(sim, every_us), on_loss, sim);
+        sim_at(sim, sim->now_us, on_look, sim);
+    }
+}
