@@ -57,8 +57,10 @@ bool judge_reaches(struct sim *sim, const struct sim_node *node, uint32_t region
 /* A member has a config with this fence ("": without any): invariant 11. */
 void judge_set_accepted(struct sim *sim, const char *text);
 /* A majority has a config with another fence than the last: 11 to 14. `edited`: somebody has
- * written it. */
-void judge_set_fence(struct sim *sim, const char *before, const char *after, bool edited);
+ * written it. `let_come`: it was forced after people had let those in again whom they had declared
+ * dead, so that it may be an old one that they haven't stopped. */
+void judge_set_fence(struct sim *sim, const char *before, const char *after, bool edited,
+                     bool let_come);
 /* A member has carried out a forced config with this fence; the places in `out` were left out by
  * it. A forced config is the word of a person about just those, and is carried out once. */
 void judge_set_forced(struct sim *sim, const char *fence, const char *const *out,

@@ -129,7 +129,7 @@ void judge_set_switch(struct sim *sim, const struct state *state, uint32_t servi
 /* A move has just been opened. */
 void judge_set_opened(struct sim *sim, const struct state *state, uint32_t service);
 /* After each command: a step that may be one of the set's members. */
-void judge_set_step(struct sim *sim, const struct state *state, uint32_t service, uint32_t step);
+void judge_set_step(struct sim *sim, const struct state *state, uint32_t s, uint32_t i);
 /* False, and why: something is missing, or the primary isn't where the service is. */
 bool judge_set_is_well(struct sim *sim, const struct service *service, struct error *why);
 

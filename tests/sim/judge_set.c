@@ -37,10 +37,13 @@ void judge_set_accepted(struct sim *sim, const char *text) {
     }
 }
 
-void judge_set_fence(struct sim *sim, const char *before, const char *after, bool edited) {
+void judge_set_fence(struct sim *sim, const char *before, const char *after, bool edited,
+                     bool let_come) {
     struct fence fence;
+    struct fence last;
     char eid[EID_SIZE];
-    if (after[0] == '\0' || edited || !fence_parse(after, WORLD_CLUSTER, &fence)) {
+    if (after[0] == '\0' || edited || !fence_parse(after, WORLD_CLUSTER, &fence) ||
+        (let_come && fence_parse(before, WORLD_CLUSTER, &last) && last.epoch > fence.epoch)) {
         judge_chain_ends(sim, SET_PLACE, "svc1");
         return;
     }

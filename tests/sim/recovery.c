@@ -33,22 +33,48 @@ void recovery_draw(struct sim *sim) {
 /* --- the loss --- */
 
 /* All but one region: mostly the one that the service can move to. */
+static uint32_t lost_region(struct sim *sim) {
+    const struct state *state = world_newest_state(sim);
+    uint32_t active = state != NULL && state->services[0].adopted ? state->services[0].active : 0;
+    return draw(sim, 6) == 0 ? 1 - active : active;
+}
+
 static void on_loss(void *context) {
     struct sim *sim = context;
-    const struct state *state = world_newest_state(sim);
+    uint64_t until_us = sim->now_us + (20 + draw(sim, 80)) * SIM_SECOND;
     if (!sim->faults_on) {
         return;
     }
-    uint32_t active = state != NULL && state->services[0].adopted ? state->services[0].active : 0;
-    uint32_t lost = draw(sim, 6) == 0 ? 1 - active : active;
-    uint64_t until_us = sim->now_us + (20 + draw(sim, 80)) * SIM_SECOND;
     if (!set_majority_is_lost(sim->set)) {
         uint64_t apart_us = draw(sim, 2) == 0 ? 0 : draw(sim, 10 * SIM_SECOND);
-        world_take_region_down(sim, lost, until_us);
+        world_take_region_down(sim, lost_region(sim), until_us);
         world_take_region_down(sim, WITNESS, until_us - apart_us);
     }
+}
+
+static void on_unseen_election(void *context) {
+    struct sim *sim = context;
+    if (sim->faults_on) {
+        set_step_up_other(sim->set);
+    }
+}
+
+/* Often those that are left were away just before, while the others wrote and elected. */
+static void on_loss_begins(void *context) {
+    struct sim *sim = context;
     uint64_t every_us = sim->every_us[SIM_MAJORITY_LOST];
-    sim_at(sim, sim->now_us + every_us / 2 + draw(sim, every_us), on_loss, sim);
+    uint64_t away_us = draw(sim, 3) == 0 ? (5 + draw(sim, 20)) * SIM_SECOND : 0;
+    if (!sim->faults_on) {
+        return;
+    }
+    if (away_us > 0 && !set_majority_is_lost(sim->set)) {
+        set_region_falls(sim->set, 1 - lost_region(sim), sim->now_us + away_us);
+        for (uint64_t n = draw(sim, 6); n > 0; n--) {
+            sim_at(sim, sim->now_us + draw(sim, away_us), on_unseen_election, sim);
+        }
+    }
+    sim_at(sim, sim->now_us + away_us, on_loss, sim);
+    sim_at(sim, sim->now_us + away_us + every_us / 2 + draw(sim, every_us), on_loss_begins, sim);
 }
 
 /* --- people, in the node that leads --- */
@@ -351,7 +377,7 @@ void recovery_begin(struct sim *sim) {
     uint64_t every_us = sim->every_us[SIM_MAJORITY_LOST];
     if (sim->set != NULL && every_us > 0) {
         decide_how(sim);
-        sim_at(sim, sim->now_us + draw(sim, every_us), on_loss, sim);
+        sim_at(sim, sim->now_us + draw(sim, every_us), on_loss_begins, sim);
         sim_at(sim, sim->now_us, on_look, sim);
     }
 }

@@ -331,8 +331,8 @@ bool set_ask(struct sim_set *set, struct sim_node *node, const struct set_questi
         return false;
     }
     enum judge_request fate = judge_question_fate(set->sim, &set->chance, question->once);
-    if (forces && fate == REQUEST_TWICE) {
-        fate = REQUEST_FINE; /* nothing refuses it a second time, and TCP doesn't repeat it */
+    if (forces) {
+        fate = set_fate_of_forced(set, fate);
     }
     if (fate == REQUEST_LATE || fate == REQUEST_TWICE) {
         send_stray(set, member, question);

@@ -92,6 +92,8 @@ void set_restart(struct sim_set *set, const char *host);
 
 /* Somebody wants the primary in that region. */
 void set_lead_to(struct sim_set *set, uint32_t region);
+/* Somebody wants another primary, wherever. */
+void set_step_up_other(struct sim_set *set);
 /* When somebody has last changed the set by hand; 0: never. */
 uint64_t set_touched_us(const struct sim_set *set);
 

@@ -172,6 +172,24 @@ static void step_up_some(struct sim_set *set) {
     set_step_up(set, place_of(set, any_member(set)));
 }
 
+void set_step_up_other(struct sim_set *set) {
+    uint32_t found = SET_NONE;
+    uint64_t count = 0;
+    set_run(set);
+    for (uint32_t i = 0; i < set->member_count; i++) {
+        struct mongo_view view;
+        set_view_member(set, i, &view);
+        bool may = view.up && !view.stopped && !view.writable &&
+                   set->members[i].cut_off_until_us <= set_now_us(set);
+        found = may && judge_draw(set->sim, ++count) == 0 ? i : found;
+    }
+    if (found != SET_NONE) {
+        set->touched_us = set_now_us(set);
+        set_step_up(set, found);
+    }
+    set_follow(set);
+}
+
 /* A config that one member has, and perhaps its primary's last word. */
 struct moment {
     struct sim_set *set;

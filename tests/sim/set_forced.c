@@ -7,8 +7,9 @@
 
 #include "base/text.h"
 
-#define FORCE_JUMP 10000 /* of a forced config's version, at least: tests/world/mongo/reconfig.c   \
-                          */
+#define FORCE_JUMP                                                                                 \
+    10000 /* of a forced config's version, at least: tests/world/mongo/reconfig.c                  \
+           */
 #define LOST_US (5 * SIM_SECOND)
 #define ANSWERS_WITHIN_US (8 * SIM_SECOND)
 
@@ -219,9 +220,9 @@ static void see_forced(struct sim_set *set, uint32_t place, const bson_t *before
     const char *hosts[SET_MEMBER_MAX];
     char fence[SET_FENCE_SIZE];
     uint32_t count = 0;
-    bool wrong = false;
     set->forced_count++;
     set->forced_version = at->config_version;
+    set->forced_wrong = false;
     for (uint32_t i = 0; i < set->member_count; i++) {
         struct set_member *member = &set->members[i];
         if ((named >> i & 1) != 0) {
@@ -230,7 +231,7 @@ static void see_forced(struct sim_set *set, uint32_t place, const bson_t *before
         if ((out >> i & 1) != 0) {
             hosts[count++] = member->host;
             member->mistaken = !member->fenced;
-            wrong = wrong || member->mistaken;
+            set->forced_wrong = set->forced_wrong || member->mistaken;
         }
         member->unaware = true;
         member->was_out = true;
@@ -239,7 +240,7 @@ static void see_forced(struct sim_set *set, uint32_t place, const bson_t *before
     sim_say(set->sim, "set", "%s carries out a forced config, version %lld: %s", at->host,
             (long long)at->config_version, fence);
     sim_count(set->sim, SIM_SET_FORCED);
-    if (wrong) {
+    if (set->forced_wrong) {
         sim_count(set->sim, SIM_SET_FORCED_WRONG);
     }
     judge_set_forced(set->sim, fence, hosts, count);
@@ -354,6 +355,16 @@ static bool answers_well(const struct sim_set *set, const struct sim_node *node,
     }
     return is_there(set, place) && !set->members[place].cut_away &&
            judge_reaches(set->sim, node, set->members[place].region);
+}
+
+/* TCP doesn't repeat it, and nothing would refuse it a second time. But it may come at any time,
+ * and that is what it must be tried with. */
+enum judge_request set_fate_of_forced(struct sim_set *set, enum judge_request fate) {
+    bool late = set->faults_on && judge_draw(set->sim, 4) == 0;
+    if (late) {
+        sim_count(set->sim, SIM_QUESTION_LATE);
+    }
+    return late ? REQUEST_LATE : fate == REQUEST_TWICE ? REQUEST_FINE : fate;
 }
 
 void set_judge_sending(struct sim_set *set, const struct sim_node *node,

@@ -74,14 +74,15 @@ struct sim_set {
     uint64_t offset_ms; /* its time when the world begins */
     uint64_t due_us;    /* an event is queued for then; UINT64_MAX: none */
     bool running;       /* inside the core */
-    struct set_member members[SET_MEMBER_MAX];
+    bool faults_on, loss_counted;
+    bool forced_wrong; /* the last forced config left somebody out who wasn't seen to */
     uint32_t member_count;
+    struct set_member members[SET_MEMBER_MAX];
     char hosts[SET_MEMBER_MAX * SET_HOST_SIZE];
     const char *const *regions;
-    bool faults_on;
+    uint32_t stray_count, forced_count;
     struct asked *asked;
     uint64_t last_connection;
-    uint32_t stray_count;
 
     /* the client */
     struct set_write writes[SET_WRITE_MAX];
@@ -96,9 +97,7 @@ struct sim_set {
 
     /* a lost majority */
     uint64_t lost_since_us; /* UINT64_MAX: it isn't */
-    bool loss_counted;
-    uint32_t forced_count;
-    int64_t forced_version; /* of the last; 0: none was */
+    int64_t forced_version; /* of the last forced config; 0: none was */
     struct set_answers {
         uint64_t asked_us[SET_ANSWERS_KEPT];
         bool answered[SET_ANSWERS_KEPT];
@@ -156,6 +155,7 @@ void set_see_voters(struct sim_set *set, const bson_t *before, const bson_t *aft
 /* It has a config at least as new as the last forced one. */
 void set_see_aware(struct sim_set *set, uint32_t place);
 void set_look_for_majority(struct sim_set *set);
+enum judge_request set_fate_of_forced(struct sim_set *set, enum judge_request fate);
 /* A node sends a forced config now. */
 void set_judge_sending(struct sim_set *set, const struct sim_node *node,
                        const struct set_question *question);

@@ -93,7 +93,7 @@ static void commit(struct sim_set *set, const struct set_member *member) {
     set->touched_us = edited ? set_now_us(set) : set->touched_us;
     set_see_voters(set, set->committed, member->config);
     if (!text_equal(fence, set->fence)) {
-        judge_set_fence(set->sim, set->fence, fence, edited);
+        judge_set_fence(set->sim, set->fence, fence, edited, set->forced_wrong);
         (void)TEXT_COPY(set->fence, fence);
     }
     if (set->committed != NULL) {
