@@ -159,10 +159,8 @@ static enum error_code read_config(const struct mongo_op *op, struct driver_read
     (void)snprintf(ret->summary, sizeof ret->summary, "%.60s config %" PRIu64 ", primary %.120s",
                    op->scan.set.name, op->scan.set.config.version,
                    primary == NULL ? "none" : primary->host);
-    /* One that hangs would hold the reconfiguration up, for up to a minute and a half. */
-    if (op->target.change == DRIVER_SET_READMIT && !mongo_op_answers(op, op->target.hosts[0])) {
-        (void)snprintf(ret->against, sizeof ret->against, "%.120s doesn't answer: start it first",
-                       op->target.hosts[0]);
+    if (op->target.change == DRIVER_SET_READMIT) {
+        mongo_op_find_against_return(op, primary, ret->against, sizeof ret->against);
     }
     return mongo_config_split(config, ret, error);
 }

@@ -1,5 +1,6 @@
-/* What must be so for a forced reconfiguration: the majority is lost, and a person said with whom.
- * Nothing at the set refuses it, so everything is looked at right before. */
+/* What must be so for a forced reconfiguration, and for one that was left out to come back: the
+ * majority is lost, and a person said with whom. Nothing at the set refuses it, so everything is
+ * looked at right before. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +17,7 @@ static bool is_left_out(const struct mongo_op *op, const char *host) {
     return false;
 }
 
-bool mongo_op_answers(const struct mongo_op *op, const char *host) {
+static bool answers(const struct mongo_op *op, const char *host) {
     const struct scan_member *member = scan_find(&op->scan, host);
     return member != NULL && member->answer.result == MONGO_RESULT_OK;
 }
@@ -38,13 +39,13 @@ static void find_against(const struct mongo_op *op, char *words, size_t size) {
     for (uint32_t i = 0; i < config->member_count && words[0] == '\0'; i++) {
         const char *host = config->members[i].host;
         bool left_out = is_left_out(op, host);
-        if (mongo_op_answers(op, host) == left_out) {
+        if (answers(op, host) == left_out) {
             (void)snprintf(words, size, "%.120s %s", host,
                            left_out ? "answers: it isn't dead"
                                     : "doesn't answer, and wasn't declared dead");
         }
     }
-    if (words[0] == '\0' && !mongo_op_answers(op, op->target.pinned)) {
+    if (words[0] == '\0' && !answers(op, op->target.pinned)) {
         (void)snprintf(words, size, "%.120s, which is to be asked, doesn't answer",
                        op->target.pinned);
     }
@@ -65,4 +66,29 @@ enum error_code mongo_op_read_survivors(const struct mongo_op *op, struct driver
                    primary == NULL ? "none" : primary->host);
     find_against(op, ret->against, sizeof ret->against);
     return mongo_config_split(config, ret, error);
+}
+
+/* Optimes are ordered by term before time. So writes of a newer term than the set's primary has are
+ * ahead of everything that was acknowledged since, and its members would roll that back to follow
+ * them, vote or no vote. And one that hangs would hold the reconfiguration up, for up to a minute
+ * and a half. */
+void mongo_op_find_against_return(const struct mongo_op *op, const struct scan_member *primary,
+                                  char *words, size_t size) {
+    const char *host = op->target.hosts[0];
+    const struct scan_member *member = scan_find(&op->scan, host);
+    uint64_t term = primary == NULL ? 0 : primary->answer.status.term;
+    words[0] = '\0';
+    if (!answers(op, host)) {
+        (void)snprintf(words, size, "%.120s doesn't answer: start it first", host);
+    } else if (op->target.left_out.size_bytes == 0 || primary == NULL) {
+        return; /* it is in the set already */
+    } else if (!member->tells_oplog) {
+        (void)snprintf(words, size, "%.120s doesn't tell how far its oplog goes (local.oplog.rs)",
+                       host);
+    } else if (member->oplog_term >= term) {
+        (void)snprintf(words, size,
+                       "%.100s has writes of term %" PRIu64 ", and the set is in term %" PRIu64
+                       ": others would roll back to them. Empty its data directory first",
+                       host, member->oplog_term, term);
+    }
 }

@@ -73,7 +73,9 @@ void mongo_op_on_command_reply(void *context, const struct mongo_reply *reply);
 /* mongo_force.c: the newest config that any member has, and what stands against forcing another. */
 enum error_code mongo_op_read_survivors(const struct mongo_op *op, struct driver_reading *ret,
                                         struct error *error);
-bool mongo_op_answers(const struct mongo_op *op, const char *host); /* said hello in this scan */
+/* ... what stands against one coming back; "": nothing. primary: the set's; NULL: none. */
+void mongo_op_find_against_return(const struct mongo_op *op, const struct scan_member *primary,
+                                  char *words, size_t size);
 
 /* mongo_promote.c: after the scan */
 void mongo_op_look(struct mongo_op *op);

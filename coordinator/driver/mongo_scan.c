@@ -46,6 +46,34 @@ static void ask(struct scan_member *member, const char *command, mongo_reply_cb 
     bson_destroy(&question);
 }
 
+static void on_oplog_end(void *context, const struct mongo_reply *reply) {
+    struct scan_member *member = context;
+    if (reply->result == MONGO_RESULT_CANCELLED) {
+        return;
+    }
+    member->tells_oplog = reply->result == MONGO_RESULT_OK &&
+                          mongo_read_oplog_term(reply->document, &member->oplog_term);
+    finish_member(member);
+}
+
+static void ask_oplog_end(struct scan_member *member) {
+    bson_t question = BSON_INITIALIZER;
+    bson_t inner;
+    BSON_APPEND_UTF8(&question, "find", "oplog.rs");
+    BSON_APPEND_DOCUMENT_BEGIN(&question, "sort", &inner);
+    BSON_APPEND_INT32(&inner, "$natural", -1);
+    bson_append_document_end(&question, &inner);
+    BSON_APPEND_DOCUMENT_BEGIN(&question, "projection", &inner);
+    BSON_APPEND_INT32(&inner, "ts", 1);
+    BSON_APPEND_INT32(&inner, "t", 1);
+    bson_append_document_end(&question, &inner);
+    BSON_APPEND_INT32(&question, "limit", 1);
+    BSON_APPEND_BOOL(&question, "singleBatch", true);
+    mongo_link_ask(member->link, "local", &question, MONGO_REPEATABLE,
+                   member->scan->target.timeout_ms, on_oplog_end, member);
+    bson_destroy(&question);
+}
+
 static void on_status(void *context, const struct mongo_reply *reply) {
     struct scan_member *member = context;
     if (reply->result == MONGO_RESULT_CANCELLED) {
@@ -57,7 +85,11 @@ static void on_status(void *context, const struct mongo_reply *reply) {
         mongo_read_status(reply->document, &member->answer.status);
         member->status = bson_copy(reply->document);
     }
-    finish_member(member);
+    if (strcasecmp(member->host, member->scan->other) == 0) {
+        ask_oplog_end(member);
+    } else {
+        finish_member(member);
+    }
 }
 
 /* The status comes after the config: its term must not be from before the member had that. */

@@ -17,6 +17,9 @@ struct scan_member {
     char host[MONGO_HOST_SIZE];
     struct set_answer answer;
     bson_t *status, *config; /* as they came; NULL: none */
+    /* Of scan.other: the term of its last write (0: it has none); false: it couldn't be asked. */
+    bool tells_oplog;
+    uint64_t oplog_term;
 };
 
 struct mongo_scan {

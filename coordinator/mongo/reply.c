@@ -281,6 +281,24 @@ uint32_t mongo_read_oplog_start(const bson_t *reply) {
     return seconds;
 }
 
+bool mongo_read_oplog_term(const bson_t *reply, uint64_t *ret_term) {
+    bson_t cursor;
+    bson_t batch;
+    bson_iter_t iter;
+    bson_iter_t found;
+    *ret_term = 0;
+    if (!field_inner(reply, "cursor", &cursor) || !field_inner(&cursor, "firstBatch", &batch) ||
+        !bson_iter_init(&iter, &batch)) {
+        return false;
+    }
+    if (!bson_iter_find_descendant(&iter, "0.t", &found)) {
+        return true;
+    }
+    int64_t term = bson_iter_as_int64(&found);
+    *ret_term = term > 0 ? (uint64_t)term : 0;
+    return true;
+}
+
 bool mongo_read_writes(const bson_t *reply, uint64_t *ret_count) {
     uint64_t inserts = 0;
     uint64_t updates = 0;

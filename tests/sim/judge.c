@@ -360,8 +360,7 @@ static void judge_steps(struct sim *sim, const struct state *state, uint32_t s) 
         }
         judge_set_step(sim, state, s, i);
         if (step->kind == STEP_DNS || step->kind == STEP_ADOPT || step->kind == STEP_UNMARK ||
-            step->kind == STEP_PREFER || step->kind == STEP_FORCE || step->kind == STEP_KEEP ||
-            step->kind == STEP_READMIT) {
+            step->kind == STEP_PREFER || step->kind == STEP_FORCE || step->kind == STEP_READMIT) {
             eid_format(eid, state->services[s].name, state->incarnation, execution->epoch, i);
             judge_step(sim, step, eid);
         }

@@ -105,7 +105,7 @@ void judge_set_step(struct sim *sim, const struct state *state, uint32_t s, uint
     const struct mongo_view *view = &execution->mongo;
     const struct step *step = &execution->steps[i];
     char eid[EID_SIZE];
-    bool counts = step->kind == STEP_FORCE || step->kind == STEP_KEEP || step->kind == STEP_READMIT;
+    bool counts = step->kind == STEP_FORCE || step->kind == STEP_READMIT;
     if (!counts || step->attempts == 0) {
         return;
     }
@@ -119,12 +119,15 @@ void judge_set_step(struct sim *sim, const struct state *state, uint32_t s, uint
         abort();
     }
     struct set_step *kept = &judged->set_steps[judged->set_step_count++];
-    uint32_t named = step->kind == STEP_FORCE ? view->dead : view->readmit;
     (void)TEXT_COPY(kept->eid, eid);
     kept->kind = step->kind;
     kept->automatic = execution->automatic;
-    for (uint32_t k = 0; k < view->facts.member_count; k++) {
-        if ((named >> k & 1) != 0) {
+    if (step->kind == STEP_READMIT) {
+        (void)TEXT_COPY(kept->hosts[0], view->readmit);
+        kept->host_count = 1;
+    }
+    for (uint32_t k = 0; k < view->facts.member_count && step->kind == STEP_FORCE; k++) {
+        if ((view->dead >> k & 1) != 0) {
             (void)TEXT_COPY(kept->hosts[kept->host_count], view->facts.members[k].host);
             kept->host_count++;
         }
@@ -149,7 +152,7 @@ void judge_set_opened(struct sim *sim, const struct state *state, uint32_t s) {
                 sim_broken(sim, "nothing is forced but by a person's word", "%s %s", member->host,
                            dead ? "answered" : "was silent, and not declared dead");
             }
-            if (!readmits || (view->readmit >> k & 1) == 0) {
+            if (!readmits || !text_equal(member->host, view->readmit)) {
                 continue;
             }
             uint64_t lag_us = set_least_lag_us(sim->set, member->host, since_us);
@@ -188,8 +191,9 @@ void judge_set_voter(struct sim *sim, const char *fence, const char *host) {
 }
 
 void judge_set_kept(struct sim *sim, const char *fence, const char *host) {
-    if (find_set_step(sim, fence, STEP_KEEP) == NULL) {
-        sim_broken(sim, "kept by its step", "%s came by %s", host, fence);
+    const struct set_step *step = find_set_step(sim, fence, STEP_READMIT);
+    if (step == NULL || !is_named(step, host)) {
+        sim_broken(sim, "a member comes back by name", "%s came by %s", host, fence);
     }
 }
 

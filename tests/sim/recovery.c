@@ -199,19 +199,34 @@ static void declare(const struct look *look, uint32_t to) {
     }
 }
 
-static void readmit(const struct look *look, uint32_t member, bool early) {
+/* One of those that lost their vote, or are out of the set; "": nobody did. */
+static const char *draw_returning(const struct look *look, const struct mongo_facts *facts) {
+    const char *hosts[2 * MONGO_MEMBER_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < facts->member_count; i++) {
+        if (facts->members[i].kept_out) {
+            hosts[count++] = facts->members[i].host;
+        }
+    }
+    for (uint32_t i = 0; i < look->service->left_out_count; i++) {
+        hosts[count++] = look->service->left_out[i].host;
+    }
+    return count == 0 ? "" : hosts[draw(look->node->sim, count)];
+}
+
+static void readmit(const struct look *look, bool early) {
     static struct move_preview preview;
     static struct plan plan;
     const struct state *state = look->facts->state;
     uint32_t to = look->service->active;
     enum core_error error =
         preview_move(look->facts, 0, EXECUTION_REPAIR, to, skipped_gates(), &preview);
-    if (error != CORE_OK || member >= preview.mongo.facts.member_count ||
-        !preview.mongo.facts.members[member].kept_out) {
+    const char *host = draw_returning(look, &preview.mongo.facts);
+    if (error != CORE_OK || host[0] == '\0') {
         return;
     }
-    preview.mongo.readmit = UINT32_C(1) << member;
-    if (!early && mongo_readmit_refusal(&state->spec.services[0].mongo, &preview.mongo) != NULL) {
+    (void)TEXT_COPY(preview.mongo.readmit, host);
+    if (!early && mongo_readmit_refusal(state, 0, &preview.mongo) != NULL) {
         return;
     }
     if (policy_plan(state, 0, EXECUTION_READMIT, to, preview.skipped_gates, &preview.mongo,
@@ -224,8 +239,7 @@ static void readmit(const struct look *look, uint32_t member, bool early) {
         plan.steps[0].zone = PLACE_OF_SET;
         plan.steps[0].debt = NONE_INDEX;
     }
-    sim_say(look->node->sim, "somebody", "readmits %s%s", preview.mongo.facts.members[member].host,
-            early ? ", perhaps too early" : "");
+    sim_say(look->node->sim, "somebody", "readmits %s%s", host, early ? ", perhaps too early" : "");
     propose_move(look, EXECUTION_READMIT, to, &preview, &plan, &preview.mongo);
 }
 
@@ -306,7 +320,7 @@ static void perhaps_readmit(const struct look *look) {
     struct sim *sim = look->node->sim;
     if (service_is_managed(look->service) && !execution_is_open(&look->service->execution) &&
         draw(sim, 3) == 0) {
-        readmit(look, (uint32_t)draw(sim, MONGO_MEMBER_MAX), draw(sim, 3) == 0);
+        readmit(look, draw(sim, 3) == 0);
     }
 }
 

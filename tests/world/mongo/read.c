@@ -206,9 +206,45 @@ static bool read_check_linearizable(struct mongo_waiter *waiter) {
     return false;
 }
 
+/* The last entry of a process's oplog is read in any state: database local is each server's own. */
+static bool read_is_of_oplog_end(const struct read_request *request) {
+    bson_iter_t natural;
+    return text_equal(request->namespace, "local.oplog.rs") && request->has_sort &&
+           bson_iter_init_find(&natural, &request->sort, "$natural") &&
+           bson_iter_as_int64(&natural) < 0;
+}
+
+static void read_answer_oplog_end(struct mongo_call *call) {
+    struct mongo_optime last = mongo_oplog_last(&call->process->log);
+    bson_t reply = BSON_INITIALIZER;
+    bson_t cursor;
+    bson_t batch;
+    bson_t entry;
+    BSON_APPEND_DOCUMENT_BEGIN(&reply, "cursor", &cursor);
+    bson_append_array_begin(&cursor, "firstBatch", -1, &batch);
+    if (call->process->log.count > 0) {
+        BSON_APPEND_DOCUMENT_BEGIN(&batch, "0", &entry);
+        BSON_APPEND_TIMESTAMP(&entry, "ts", last.seconds, last.increment);
+        if (last.term >= 0) {
+            BSON_APPEND_INT64(&entry, "t", last.term);
+        }
+        bson_append_document_end(&batch, &entry);
+    }
+    bson_append_array_end(&cursor, &batch);
+    BSON_APPEND_INT64(&cursor, "id", 0);
+    BSON_APPEND_UTF8(&cursor, "ns", "local.oplog.rs");
+    bson_append_document_end(&reply, &cursor);
+    mongo_call_ok(call, &reply);
+}
+
 void mongo_command_find(struct mongo_call *call) {
     struct read_request request = {0};
     bool linearizable = read_is_linearizable(call);
+    if (mongo_document_child(call->command, "sort", &request.sort) &&
+        read_parse(call, "filter", &request) && read_is_of_oplog_end(&request)) {
+        read_answer_oplog_end(call);
+        return;
+    }
     if (linearizable && !call->process->writable) {
         mongo_call_fail(call, CODE_NOT_PRIMARY_NO_SECONDARY_OK, "not master and slaveOk=false");
         return;

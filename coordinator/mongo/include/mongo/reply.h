@@ -81,6 +81,9 @@ bool mongo_read_write(const bson_t *reply, const char **ret_trouble);
 
 /* Seconds of the first entry that a `find` on the oplog gave; 0: none. */
 uint32_t mongo_read_oplog_start(const bson_t *reply);
+/* The term of the entry that a `find` gave; 0: there is none, or it is from before any election.
+ * False: it can't be told. */
+bool mongo_read_oplog_term(const bson_t *reply, uint64_t *ret_term);
 
 /* ... of serverStatus: how many inserts, updates and deletes clients have asked for since the
  * server started. False: it doesn't say. */
