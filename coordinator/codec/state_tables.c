@@ -129,6 +129,7 @@ static const struct bind_row service_rows[] = {
     ROW_TIME(struct service, longest_lease_ms),
     ROW_BOOL(struct service, released),
     ROW_COUNTED(struct service, left_out, left_out_count, left_out_table),
+    ROW_INDEX(struct service, forced_epoch),
 };
 const struct bind_table service_table =
     BIND_TABLE(struct service, noctua__service__descriptor, service_rows);

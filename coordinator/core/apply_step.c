@@ -46,7 +46,11 @@ static enum core_error check_fence(const struct apply *a, const struct service *
         (ours && fence.incarnation > incarnation)) {
         return CORE_CHANGED;
     }
-    return CORE_OK;
+    /* Those that a forced config left out may still be a set of their own. A person may adopt it.
+     */
+    bool old_side = same_service && step->zone == PLACE_OF_SET && step->kind != STEP_ADOPT &&
+                    fence_is_before(&fence, incarnation, service->forced_epoch);
+    return old_side ? CORE_CHANGED : CORE_OK;
 }
 
 /* The beginning: what DECIDE rested on must still be fresh, by the same leader's own stopwatch. The
@@ -416,6 +420,9 @@ enum core_error apply_outcome(struct apply *a) {
                : c->outcome == STEP_REFUSED ? EVENT_STEP_REFUSED
                                             : EVENT_STEP_UNKNOWN,
                step);
+    if (step->kind == STEP_FORCE && row->to == STEP_DONE) {
+        service->forced_epoch = service->execution.epoch;
+    }
     if (step->kind == STEP_SETTLE && row->to == STEP_DONE) {
         debt_remove(service, step->debt_eid);
         step_event(a, EVENT_DEBT_SETTLED, step);

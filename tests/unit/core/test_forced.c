@@ -305,6 +305,30 @@ static void test_who_is_left_out(void **state) {
     }
 }
 
+/* What is from before the forced config is the old side's: nothing follows on it. */
+static void test_the_old_side_is_left_alone(void **state) {
+    struct scene *scene = lost_scene(state);
+    struct group *group = scene->group;
+    assert_int_equal(failover(scene, LOST, 0), CORE_OK);
+    group_carry_out(group);
+    uint64_t forced_epoch = group_execution(group)->epoch;
+    assert_int_equal(group_service(group)->forced_epoch, forced_epoch);
+    scene->facts = mongo_example();
+    scene->facts.members[W1].kept_out = true;
+    tell(scene);
+    group->dead = 0;
+    group->readmit = "w1:27017";
+    assert_int_equal(group_move(group, "us-west-2", EXECUTION_READMIT, 0), CORE_OK);
+    group->readmit = NULL;
+    for (uint64_t epoch = forced_epoch - 1; epoch <= forced_epoch; epoch++) {
+        struct command *intent = group_next_step(group, 0);
+        char eid[EID_SIZE];
+        eid_format(eid, "nocturnal", 5, epoch, 0);
+        fence_format(intent->step.fence, "prod", eid);
+        assert_int_equal(group_do(group, intent), epoch < forced_epoch ? CORE_CHANGED : CORE_OK);
+    }
+}
+
 /* Left out once more: what is known of those that came back is told anew, of the others kept, and
  * the oldest make room. */
 static void test_left_out_again(void **state) {
@@ -474,6 +498,7 @@ int main(void) {
         ADOPTED(test_cancelled_before_it_is_sent),
         ADOPTED(test_released_it_is_no_debt),
         ADOPTED(test_who_is_left_out),
+        ADOPTED(test_the_old_side_is_left_alone),
         ADOPTED(test_left_out_again),
         ADOPTED(test_readmission),
         ADOPTED(test_one_that_was_left_out),

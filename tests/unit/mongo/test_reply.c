@@ -216,6 +216,31 @@ static void newer_servers(void **state) {
     assert_true(config.members[1].arbiter);
 }
 
+static void the_end_of_an_oplog(void **state) {
+    (void)state;
+    static const struct {
+        const char *reply;
+        bool told;
+        uint64_t term;
+    } rows[] = {
+        {"{\"cursor\": {\"firstBatch\": [{\"t\": {\"$numberLong\": \"9\"}}]}}", true, 9},
+        {"{\"cursor\": {\"firstBatch\": [{\"t\": -1}]}}", true, 0},
+        {"{\"cursor\": {\"firstBatch\": [{\"ts\": 1}]}}", true, 0}, /* before any election */
+        {"{\"cursor\": {\"firstBatch\": []}}", true, 0},            /* empty */
+        {"{\"cursor\": {}}", false, 0},
+        {"{\"cursor\": 3}", false, 0},
+        {"{}", false, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint64_t term = 77;
+        bson_t *reply = bson_new_from_json((const uint8_t *)rows[i].reply, -1, NULL);
+        assert_non_null(reply);
+        assert_int_equal(mongo_read_oplog_term(reply, &term), rows[i].told);
+        assert_int_equal(term, rows[i].term);
+        bson_destroy(reply);
+    }
+}
+
 static void what_makes_no_sense_is_unknown(void **state) {
     (void)state;
     read_hello(from_json("{\"ismaster\": \"yes\", \"setName\": 5, \"hosts\": \"a\", "
@@ -315,6 +340,7 @@ int main(int count, char **arguments) {
         cmocka_unit_test(what_a_member_knows),
         cmocka_unit_test(how_a_set_is_configured),
         cmocka_unit_test(newer_servers),
+        cmocka_unit_test(the_end_of_an_oplog),
         cmocka_unit_test(what_makes_no_sense_is_unknown),
         cmocka_unit_test(the_limit_of_members_holds),
         cmocka_unit_test(only_a_majority_counts_as_written),
