@@ -99,7 +99,7 @@ void task_act(struct task *task, uint32_t service) {
     task->acted_ms = executor_now(task->executor);
     TEST_POINT("before-send");
     driver_act(task_driver(task, service), &target, aim_of(task_step(task, service)->kind), eid,
-               task->proposed_ms + SEND_DEADLINE_MS, on_acted, task);
+               task_send_until_ms(task->proposed_ms, &target), on_acted, task);
     TEST_POINT("after-send");
 }
 

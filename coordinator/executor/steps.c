@@ -52,6 +52,11 @@ void task_on_proposed(void *context, enum error_code error, enum core_error answ
     task_end_in_trouble(task, error != ERROR_OK ? error_text(error) : core_error_text(answer));
 }
 
+uint64_t task_send_until_ms(uint64_t from_ms, const struct driver_target *target) {
+    uint64_t look_ms = target->set.used ? SET_LOOK_TIMEOUTS * (uint64_t)target->set.timeout_ms : 0;
+    return from_ms + SEND_DEADLINE_MS + look_ms;
+}
+
 struct driver *task_driver(const struct task *task, uint32_t service) {
     const struct executor_options *options = &task->executor->options;
     bool of_set = step_is_of_set(executor_state(task->executor), service, task->step);
@@ -304,7 +309,7 @@ static void send_attempt(struct task *task, uint32_t service) {
         .fence_before = step->fence_before[0] == '\0' ? NULL : step->fence_before,
         .fence_after = step->kind == STEP_UNMARK ? NULL : fence,
         .comment = eid,
-        .deadline_boottime_ms = task->proposed_ms + SEND_DEADLINE_MS,
+        .deadline_boottime_ms = task_send_until_ms(task->proposed_ms, &target),
     };
     if (step_has_states(step->kind)) {
         const struct blob *from = &state->blobs[step->state_before];
@@ -420,7 +425,7 @@ static void send_fence(struct task *task, uint32_t service, enum step_action act
         .fence_before = task->fence_read,
         .fence_after = action == ACTION_BURN ? burnt : task->fence_read,
         .comment = eid,
-        .deadline_boottime_ms = executor_now(task->executor) + SEND_DEADLINE_MS,
+        .deadline_boottime_ms = task_send_until_ms(executor_now(task->executor), &target),
     };
     task->sending = action;
     (void)TEXT_COPY(task->fence_sent, change.fence_after);

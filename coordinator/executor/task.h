@@ -15,6 +15,7 @@
 #define FORCE_SHOWS_MS 60000   /* a forced config is seen by then, or a person must look */
 #define TASK_WAIT_MS 250       /* between two looks at a change that is not in sync */
 #define SEND_DEADLINE_MS 5000  /* from the proposal of ATTEMPT to the first byte */
+#define SET_LOOK_TIMEOUTS 6    /* seeds, members, those that only the config names; a connection */
 
 struct task {
     struct executor *executor;
@@ -69,6 +70,9 @@ const struct step *task_step(const struct task *task, uint32_t service);
 struct command_step task_fields(const struct task *task, uint32_t service);
 /* How long ago DECIDE's TICK was proposed, by our own stopwatch: "Begin" (steps.c). */
 uint64_t task_begin_age_ms(const struct task *task);
+/* The last moment for the first byte of what is begun at from_ms. A look at every member of a
+ * replica set comes before it, and those that hang take their time-outs. */
+uint64_t task_send_until_ms(uint64_t from_ms, const struct driver_target *target);
 struct driver *task_driver(const struct task *task, uint32_t service);
 /* The end of a proposal after which nothing is to be done but to look again. */
 void task_on_proposed(void *context, enum error_code error, enum core_error answer, uint64_t index);
