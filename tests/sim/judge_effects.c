@@ -113,6 +113,16 @@ void judge_fence(struct sim *sim, uint32_t zone, const char *before, const char 
     judge_intent(sim, &fence);
 }
 
+void judge_carried(struct sim *sim, const char *fence, const char *eid) {
+    struct judged *judged = sim->judged;
+    if (!judged_has_landed(judged, eid) && judged->effect_count < EFFECT_MAX) {
+        struct effect *effect = &judged->effects[judged->effect_count++];
+        (void)TEXT_COPY(effect->fence, fence);
+        (void)TEXT_COPY(effect->eid, eid);
+        effect->may_repeat = true;
+    }
+}
+
 void judge_forgotten(struct sim *sim, const char *fence) {
     struct judged *judged = sim->judged;
     struct fence parsed;

@@ -122,6 +122,8 @@ bool judged_has_landed(const struct judged *judged, const char *eid);
 
 /* judge_effects.c: the chain of fences there begins anew. */
 void judge_chain_ends(struct sim *sim, uint32_t place, const char *service);
+/* It has landed by somebody else's hand: nothing is claimed of how often. */
+void judge_carried(struct sim *sim, const char *fence, const char *eid);
 
 /* judge_set.c */
 void judge_set_decision(struct sim *sim, const struct state *state, uint32_t service);

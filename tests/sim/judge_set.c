@@ -42,12 +42,18 @@ void judge_set_fence(struct sim *sim, const char *before, const char *after, boo
     struct fence fence;
     struct fence last;
     char eid[EID_SIZE];
-    if (after[0] == '\0' || edited || !fence_parse(after, WORLD_CLUSTER, &fence) ||
+    if (after[0] == '\0' || !fence_parse(after, WORLD_CLUSTER, &fence) ||
         (let_come && fence_parse(before, WORLD_CLUSTER, &last) && last.epoch > fence.epoch)) {
         judge_chain_ends(sim, SET_PLACE, "svc1");
         return;
     }
     eid_format(eid, fence.service, fence.incarnation, fence.epoch, fence.step);
+    if (edited) {
+        /* Whoever changed the config that a primary alone had took its fence along. */
+        judge_chain_ends(sim, SET_PLACE, "svc1");
+        judge_carried(sim, after, eid);
+        return;
+    }
     /* Unlike a zone's, a late adoption can't land again where there is no fence: its version is
      * used up. */
     judge_fence(sim, SET_PLACE, before[0] == '\0' ? "nothing" : before, after, eid);
