@@ -225,6 +225,7 @@ static void see_forced(struct sim_set *set, uint32_t place, const bson_t *before
     set->forced_wrong = false;
     for (uint32_t i = 0; i < set->member_count; i++) {
         struct set_member *member = &set->members[i];
+        member->has_forced = i == place; /* the others hear of it, if that one lives */
         if ((named >> i & 1) != 0) {
             continue;
         }
@@ -262,7 +263,8 @@ void set_see_aware(struct sim_set *set, uint32_t place) {
     if (member->config_version >= set->forced_version) {
         member->unaware = false;
         member->mistaken = false;
-    } else if (set->forced_version > 0 && !member->unaware && member->config_version > 0) {
+        member->has_forced = true;
+    } else if (set->forced_version > 0 && member->has_forced && member->config_version > 0) {
         judge_set_broken(set->sim, "a forced config is not undone (13)", member->host);
     }
 }

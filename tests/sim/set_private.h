@@ -48,6 +48,7 @@ struct set_member {
     bool fenced;      /* a person sees to it that it stays dead, or cut off */
     bool unaware;     /* a forced config has left it out, and it doesn't know yet */
     bool mistaken;    /* ... while nobody had fenced it */
+    bool has_forced;  /* it has taken the last forced config, or a later one */
     bool was_out;     /* left out, and has had no vote since */
     bool cut_away;    /* fenced so that nobody reaches it */
     uint64_t died_us; /* last */
