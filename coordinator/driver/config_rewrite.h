@@ -9,11 +9,11 @@
 
 /* What becomes of one member. Zero: it stays as it is. */
 struct member_rewrite {
+    double priority;
+    const char *was; /* of the tag MONGO_WAS_TAG; NULL: without it */
+    int32_t votes;
     bool left_out;
     bool sets_priority, sets_votes, sets_was;
-    double priority;
-    int32_t votes;
-    const char *was; /* of the tag MONGO_WAS_TAG; NULL: without it */
 };
 
 struct rewrite {

@@ -30,6 +30,10 @@ SHORT = {
         "test_forced_and_back[4.4]", "test_a_declaration_is_checked[world-3.6]",
         "test_leader_killed_at[world-4.4-before-send]", "test_leader_killed_at[world-3.6-after-send]",
     },
+    "test_mongo_races.py": {
+        "test_somebody_changes_the_config_meanwhile[world-4.4]",
+        "test_a_late_step_up_heals_by_itself[world-3.6]",
+    },
     "test_mongo_boundaries.py": {
         "test_leader_killed_at[4.4-after-attempt-prefer]",
         "test_leader_killed_at[4.4-after-send-promote]",
