@@ -28,7 +28,7 @@ SHORT = {
     },
     "test_mongo_forced.py": {
         "test_forced_and_back[4.4]", "test_a_declaration_is_checked[world-3.6]",
-        "test_leader_killed_at[world-4.4-before-send]", "test_leader_killed_at[world-3.6-after-send]",
+        "test_leader_killed_at[world-4.4-after-reply]",
     },
     "test_mongo_races.py": {
         "test_somebody_changes_the_config_meanwhile[world-4.4]",
