@@ -91,7 +91,7 @@ def test_the_leader_is_replaced_by_one_command(bare_group):
                       20, "n1 is out")
     again = group.ctl("nodes", "replace", "n1", "n4", nodes=["n2", "n3", "n4"], check=False)
     assert again.returncode == 2 and "no node of that name" in again.stderr, again
-    del group.nodes["n1"]
+    group.nodes.pop("n1").kill()
 
 
 def test_membership_survives_the_leader(bare_group):
