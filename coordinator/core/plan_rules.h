@@ -7,8 +7,10 @@
 /* Whether a plan is one that may run: settles every debt first (unless waived by name), outlasts a
  * lease where the active region may hold one, switches exactly once, writes DNS after the switch,
  * each zone exactly once; where the service has a replica set, a move writes to the promoted
- * primary before it switches; an adoption fences each zone exactly once, then switches; a release
- * takes each fence out, then "switches" to being left alone; a repair writes DNS only. */
+ * primary before it switches, and forces a config first only where a person declared those dead
+ * that are silent; an adoption fences each zone exactly once, then switches; a release takes each
+ * fence out, then "switches" to being left alone; a repair writes DNS only; a readmission changes
+ * the replica set's config only. */
 bool plan_is_sound(const struct state *state, uint32_t service, enum execution_kind kind,
                    uint32_t to, uint32_t skipped_gates, const struct mongo_view *view,
                    const struct plan *plan);

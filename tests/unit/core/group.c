@@ -309,6 +309,18 @@ void group_add_set(struct group *group) {
                                  .rise = 2};
 }
 
+void mongo_lose(struct mongo_facts *facts, uint32_t i, uint32_t age_ms) {
+    struct mongo_member *member = &facts->members[i];
+    member->answers = false;
+    member->writable = false;
+    member->state = MONGO_UNKNOWN;
+    member->age_ms = age_ms;
+    member->optime_age_ms = age_ms;
+    if (facts->primary == member->id) {
+        facts->primary_age_ms = age_ms;
+    }
+}
+
 struct mongo_facts mongo_example(void) {
     static const struct {
         const char *host;

@@ -48,6 +48,8 @@ struct spec *spec_example(void);
  * the west, one in the eu. All are well; version 4.4. */
 void group_add_set(struct group *group);
 struct mongo_facts mongo_example(void);
+/* A member that nobody could ask for so long. */
+void mongo_lose(struct mongo_facts *facts, uint32_t i, uint32_t age_ms);
 /* A copy of service 0 under another name, with a fence of its own; returns its place. */
 uint32_t spec_add_service(struct spec *spec, const char *name);
 /* Another region that serves, also as the last target of service 0. */

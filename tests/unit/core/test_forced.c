@@ -17,15 +17,7 @@ struct scene {
 };
 
 static void gone(struct scene *scene, uint32_t i, uint32_t age_ms) {
-    struct mongo_member *m = &scene->facts.members[i];
-    m->answers = false;
-    m->writable = false;
-    m->state = MONGO_UNKNOWN;
-    m->age_ms = age_ms;
-    m->optime_age_ms = age_ms;
-    if (scene->facts.primary == m->id) {
-        scene->facts.primary_age_ms = age_ms;
-    }
+    mongo_lose(&scene->facts, i, age_ms);
 }
 
 static void tell(struct scene *scene) {
