@@ -47,9 +47,9 @@ static enum core_error check_fence(const struct apply *a, const struct service *
         return CORE_CHANGED;
     }
     /* Those that a forced config left out may still be a set of their own. A person may adopt it.
-     */
+     * Epochs go on over incarnations, so they alone tell. */
     bool old_side = same_service && step->zone == PLACE_OF_SET && step->kind != STEP_ADOPT &&
-                    fence_is_before(&fence, incarnation, service->forced_epoch);
+                    fence.epoch < service->forced_epoch;
     return old_side ? CORE_CHANGED : CORE_OK;
 }
 

@@ -11,6 +11,10 @@ enum { E1, E2, W1, W2, X1 };
 #define BIT(i) (UINT32_C(1) << (i))
 #define LOST (BIT(E1) | BIT(E2) | BIT(X1))
 
+struct scene;
+static struct scene *kept_scene(void **state);
+static enum core_error readmit(struct scene *scene, const char *host);
+
 struct scene {
     struct group *group;
     struct mongo_facts facts;
@@ -321,6 +325,22 @@ static void test_the_old_side_is_left_alone(void **state) {
     }
 }
 
+/* A group that was recovered goes on from what its earlier incarnation wrote, forced or not. */
+static void test_fences_of_an_earlier_incarnation(void **state) {
+    struct scene *scene = kept_scene(state);
+    struct group *group = scene->group;
+    for (uint64_t forced_epoch = 0; forced_epoch <= 1; forced_epoch++) {
+        group_service(group)->forced_epoch = forced_epoch;
+        assert_int_equal(readmit(scene, "w1:27017"), CORE_OK);
+        struct command *intent = group_next_step(group, 0);
+        char eid[EID_SIZE];
+        eid_format(eid, "nocturnal", 4, 1, 0);
+        fence_format(intent->step.fence, "prod", eid);
+        assert_int_equal(group_do(group, intent), CORE_OK);
+        assert_int_equal(group_choice(group, COMMAND_CANCEL, ""), CORE_OK);
+    }
+}
+
 /* Left out once more: what is known of those that came back is told anew, of the others kept, and
  * the oldest make room. */
 static void test_left_out_again(void **state) {
@@ -491,6 +511,7 @@ int main(void) {
         ADOPTED(test_released_it_is_no_debt),
         ADOPTED(test_who_is_left_out),
         ADOPTED(test_the_old_side_is_left_alone),
+        ADOPTED(test_fences_of_an_earlier_incarnation),
         ADOPTED(test_left_out_again),
         ADOPTED(test_readmission),
         ADOPTED(test_one_that_was_left_out),
