@@ -48,24 +48,34 @@ static void add_gates(struct ready *ready, const struct move_preview *preview) {
     }
 }
 
-static void add_targets(struct ready *ready) {
+/* zone NULL: the replica set. */
+static void add_target(struct ready *ready, const char *zone, const char *limit) {
     const struct api_facts *facts = ready->facts;
-    const struct spec_service *spec = &facts->state->spec.services[ready->service];
+    const char *service = facts->state->spec.services[ready->service].name;
+    struct target_facts target = {.result = TARGET_NOT_READ, .words = "only the leader reads it"};
+    char what[NAME_SIZE + 8] = "mongo fence";
+    char age[DURATION_TEXT_SIZE];
+    if (zone != NULL) {
+        (void)snprintf(what, sizeof what, "zone %s", zone);
+    }
+    if (facts->target != NULL) {
+        facts->target(facts->trouble_context, service, zone, &target);
+    }
+    bool right = target.result == TARGET_RIGHT;
+    add(ready, what,
+        right ? document_format("as it should be, read %s ago",
+                                document_duration(facts->now_ms - target.read_ms, age))
+              : document_text(target.words),
+        limit, pass_if(right));
+}
+
+static void add_targets(struct ready *ready) {
+    const struct spec_service *spec = &ready->facts->state->spec.services[ready->service];
     for (uint32_t z = 0; z < spec->zone_count; z++) {
-        struct target_facts target = {.result = TARGET_NOT_READ,
-                                      .words = "only the leader reads it"};
-        char what[NAME_SIZE + 8];
-        char age[DURATION_TEXT_SIZE];
-        (void)snprintf(what, sizeof what, "zone %s", spec->zones[z].id);
-        if (facts->target != NULL) {
-            facts->target(facts->trouble_context, spec->name, spec->zones[z].id, &target);
-        }
-        json_t *value =
-            target.result == TARGET_RIGHT
-                ? document_format("as it should be, read %s ago",
-                                  document_duration(facts->now_ms - target.read_ms, age))
-                : document_text(target.words);
-        add(ready, what, value, "records, fence", pass_if(target.result == TARGET_RIGHT));
+        add_target(ready, spec->zones[z].id, "records, fence");
+    }
+    if (spec->mongo.used) {
+        add_target(ready, NULL, "this service's");
     }
 }
 

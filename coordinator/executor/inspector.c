@@ -20,10 +20,10 @@ struct inspector {
     uint64_t term_count; /* a read that began before the last change of leadership doesn't count */
     uint64_t asked_term;
     uint64_t spec_index; /* of what is kept, and asked: another one has other zones and records */
-    uint32_t service, zone; /* whose turn it is */
+    uint32_t service, place; /* whose turn it is: a zone, or after them the replica set */
     struct inspection asked;
     struct driver_target target;
-    struct inspection found[SERVICE_MAX * ZONE_MAX];
+    struct inspection found[SERVICE_MAX * (ZONE_MAX + 1)];
     uint32_t found_count;
     void (*on_closed)(void *context);
     void *closed_context;
@@ -55,7 +55,15 @@ static bool is_at_rest(const struct service *service) {
     return service_is_managed(service) && !execution_is_open(&service->execution);
 }
 
-/* There is always one: all kept are of one spec, which has no more zones. */
+static uint32_t place_count(const struct spec_service *spec) {
+    return spec->zone_count + spec->mongo.used;
+}
+
+static const char *place_name(const struct spec_service *spec, uint32_t place) {
+    return place < spec->zone_count ? spec->zones[place].id : INSPECTION_SET;
+}
+
+/* There is always one: all kept are of one spec, which has no more places. */
 static struct inspection *place_for(struct inspector *inspector, const struct inspection *asked) {
     for (uint32_t i = 0; i < inspector->found_count; i++) {
         struct inspection *found = &inspector->found[i];
@@ -92,22 +100,25 @@ static bool fence_is_right(const struct state *state, const struct service *serv
            !fence_is_after(&fence, state->incarnation, service->epoch);
 }
 
-static void judge(const struct inspector *inspector, uint32_t s, uint32_t zone,
+/* Of a replica set the fence alone: where its primary is, is told elsewhere. */
+static void judge(const struct inspector *inspector, uint32_t s, uint32_t place,
                   const struct driver_reading *reading, struct inspection *now) {
     const struct state *state = state_of(inspector);
     const struct service *service = &state->services[s];
     struct driver_blob desired;
     struct error error = {ERROR_OK, ""};
-    char diff[REASON_SIZE - 32];
+    char diff[REASON_SIZE - 32] = "";
     now->result = INSPECTION_FOREIGN;
-    now->of_fence = !fence_is_right(state, service, reading);
-    if (now->of_fence) {
+    if (!fence_is_right(state, service, reading)) {
+        now->remedy = "adopt";
         (void)snprintf(now->words, sizeof now->words, "the fence is %.150s, not this service's",
                        reading->fence_present ? reading->fence : "gone");
         return;
     }
-    if (target_desired(state, s, zone, service->active, &inspector->target, &reading->state,
+    if (place < state->spec.services[s].zone_count &&
+        target_desired(state, s, place, service->active, &inspector->target, &reading->state,
                        &desired, diff, sizeof diff, &error) != ERROR_OK) {
+        now->remedy = "repair";
         (void)snprintf(now->words, sizeof now->words, "%.250s", error.message);
         return;
     }
@@ -115,6 +126,7 @@ static void judge(const struct inspector *inspector, uint32_t s, uint32_t zone,
     bool owed = service->half_moved || service->debt_count > 0 ||
                 service->execution.result == RESULT_RELEASED;
     if (diff[0] != '\0' && !owed) {
+        now->remedy = "repair";
         (void)snprintf(now->words, sizeof now->words, "is and should be: %s", diff);
         return;
     }
@@ -137,8 +149,9 @@ static void on_read(void *context, const struct error *error,
     uint32_t s = state_find_service(state, now->service);
     bool counts = inspector->leads && inspector->asked_term == inspector->term_count &&
                   inspector->spec_index == state->spec_index && s != NONE_INDEX &&
-                  s == inspector->service && inspector->zone < state->spec.services[s].zone_count &&
-                  text_equal(state->spec.services[s].zones[inspector->zone].id, now->zone) &&
+                  s == inspector->service &&
+                  inspector->place < place_count(&state->spec.services[s]) &&
+                  text_equal(place_name(&state->spec.services[s], inspector->place), now->zone) &&
                   is_at_rest(&state->services[s]) && state->services[s].epoch == now->epoch;
     if (counts) {
         if (error != NULL) {
@@ -146,9 +159,10 @@ static void on_read(void *context, const struct error *error,
             now->result = error->code == ERROR_NOT_FOUND || error->code == ERROR_CONFLICT
                               ? INSPECTION_FOREIGN
                               : INSPECTION_UNREADABLE;
+            now->remedy = text_equal(now->zone, INSPECTION_SET) ? "ready" : "repair";
             (void)snprintf(now->words, sizeof now->words, "%.250s", error->message);
         } else {
-            judge(inspector, s, inspector->zone, reading, now);
+            judge(inspector, s, inspector->place, reading, now);
         }
         codec_clean_text(now->words);
         now->read_ms = clock_boottime_ms(inspector->options.clock);
@@ -156,30 +170,36 @@ static void on_read(void *context, const struct error *error,
         log_change(place, now);
         *place = *now;
     }
-    inspector->zone++;
+    inspector->place++;
     continue_in(inspector, GAP_MS);
     finish_if_idle(inspector);
 }
 
 static void ask(struct inspector *inspector, const struct state *state) {
     const struct service *service = &state->services[inspector->service];
+    const struct spec_service *spec = &state->spec.services[inspector->service];
+    bool of_set = inspector->place >= spec->zone_count;
     struct inspection *asked = &inspector->asked;
     memset(asked, 0, sizeof *asked);
     memcpy(asked->service, service->name, sizeof asked->service);
-    (void)TEXT_COPY(asked->zone,
-                    state->spec.services[inspector->service].zones[inspector->zone].id);
+    (void)TEXT_COPY(asked->zone, place_name(spec, inspector->place));
     asked->epoch = service->epoch;
-    target_of_zone(state, inspector->service, inspector->zone, &inspector->target);
+    if (of_set) {
+        target_of_set(state, inspector->service, service->active, &inspector->target);
+    } else {
+        target_of_zone(state, inspector->service, inspector->place, &inspector->target);
+    }
     inspector->asked_term = inspector->term_count;
     inspector->busy = true;
-    driver_read(inspector->options.driver, &inspector->target, "", on_read, inspector);
+    driver_read(of_set ? inspector->options.set_driver : inspector->options.driver,
+                &inspector->target, "", on_read, inspector);
 }
 
 static void forget(struct inspector *inspector) {
     memset(inspector->found, 0, sizeof inspector->found);
     inspector->found_count = 0;
     inspector->service = 0;
-    inspector->zone = 0;
+    inspector->place = 0;
 }
 
 static void on_timer(uv_timer_t *timer) {
@@ -198,14 +218,14 @@ static void on_timer(uv_timer_t *timer) {
     }
     for (; inspector->service < state->spec.service_count; inspector->service++) {
         if (is_at_rest(&state->services[inspector->service]) &&
-            inspector->zone < state->spec.services[inspector->service].zone_count) {
+            inspector->place < place_count(&state->spec.services[inspector->service])) {
             ask(inspector, state);
             return;
         }
-        inspector->zone = 0;
+        inspector->place = 0;
     }
     inspector->service = 0;
-    inspector->zone = 0;
+    inspector->place = 0;
     inspector->has_read_all = true;
     continue_in(inspector, inspector->options.every_ms);
 }
@@ -238,9 +258,10 @@ void inspector_poke(struct inspector *inspector) {
     }
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
         const struct service *service = &state->services[s];
-        for (uint32_t z = 0; is_at_rest(service) && z < state->spec.services[s].zone_count; z++) {
+        const struct spec_service *spec = &state->spec.services[s];
+        for (uint32_t p = 0; is_at_rest(service) && p < place_count(spec); p++) {
             const struct inspection *found =
-                inspector_find(inspector, service->name, state->spec.services[s].zones[z].id);
+                inspector_find(inspector, service->name, place_name(spec, p));
             if (found == NULL || found->epoch != service->epoch) {
                 if (uv_timer_get_due_in(&inspector->timer) > GAP_MS) {
                     continue_in(inspector, GAP_MS);

@@ -52,7 +52,8 @@ static const char *trouble(const void *context, const char *service, uint32_t st
 static void target(const void *context, const char *service, const char *zone,
                    struct target_facts *ret) {
     const struct noctuad *node = context;
-    const struct inspection *found = inspector_find(node->inspector, service, zone);
+    const struct inspection *found =
+        inspector_find(node->inspector, service, zone == NULL ? INSPECTION_SET : zone);
     const struct state *state = replica_state(node->replica);
     uint32_t place = state_find_service(state, service);
     *ret = (struct target_facts){.result = TARGET_NOT_READ, .words = "not read yet"};

@@ -345,6 +345,7 @@ static enum error_code start_work(struct noctuad *node, struct error *error) {
         .loop = node->loop,
         .clock = node->clock,
         .driver = node->driver,
+        .set_driver = node->set_driver,
         .state = current_state,
         .context = node,
         .every_ms = node->config.inspect.every_ms,

@@ -30,19 +30,37 @@ static bool is_moving(const struct execution *execution, uint64_t wall_ms) {
     return execution_kind_moves(execution->kind) && (execution_is_open(execution) || just_ended);
 }
 
-static bool has_unknown_step(const struct execution *execution) {
+/* One that holds up its move until a person acts; a cancel takes back what it can. */
+static const struct step *find_failed_step(const struct execution *execution) {
     for (uint32_t i = 0; execution_is_open(execution) && i < execution->step_count; i++) {
-        if (execution->steps[i].phase == STEP_UNKNOWN) {
-            return true;
+        const struct step *step = &execution->steps[i];
+        bool refused = step->phase == STEP_REFUSED && !step->continue_on_failure &&
+                       execution->phase != EXECUTION_CANCELLING;
+        if (step->phase == STEP_UNKNOWN || refused) {
+            return step;
         }
     }
-    return false;
+    return NULL;
 }
 
 static bool is_stopped(const struct service *service) {
     const struct execution *execution = &service->execution;
     bool stopped = execution->phase == EXECUTION_ENDED && execution->result == RESULT_STOPPED;
-    return service->half_moved || stopped || has_unknown_step(execution);
+    return service->half_moved || stopped || find_failed_step(execution) != NULL;
+}
+
+/* "nocturnal: epoch 8: step dns is refused; noctuactl status nocturnal" */
+static void describe_stop(const struct service *service, char *text, size_t size) {
+    const struct step *step = find_failed_step(&service->execution);
+    if (step != NULL) {
+        (void)snprintf(text, size, "%s: epoch %" PRIu64 ": step %s is %s; noctuactl status %s",
+                       service->name, service->execution.epoch, step->name,
+                       step_phase_text(step->phase), service->name);
+    } else {
+        (void)snprintf(text, size, "%s: epoch %" PRIu64 " %s; noctuactl status %s", service->name,
+                       service->epoch, service->half_moved ? "is between two regions" : "stopped",
+                       service->name);
+    }
 }
 
 static bool holds(const struct api_facts *facts, enum pager_alarm alarm, uint32_t s) {
@@ -85,9 +103,7 @@ static void describe(const struct api_facts *facts, enum pager_alarm alarm, uint
                        execution->epoch, execution->actor);
         break;
     case PAGER_MOVE_STOPPED:
-        (void)snprintf(text, size, "%s: epoch %" PRIu64 " %s; noctuactl status %s", service->name,
-                       service->epoch, service->half_moved ? "is between two regions" : "stopped",
-                       service->name);
+        describe_stop(service, text, size);
         break;
     default:
         (void)snprintf(text, size, "%s: %s is down; noctuactl explain %s", service->name, suspect,
@@ -226,8 +242,7 @@ static void look_at_records(struct noctuad *node) {
         "";
     if (foreign != NULL) {
         (void)snprintf(detail, sizeof detail, "%s %s: %s; noctuactl %s %s", foreign->service,
-                       foreign->zone, foreign->words, foreign->of_fence ? "adopt" : "repair",
-                       foreign->service);
+                       foreign->zone, foreign->words, foreign->remedy, foreign->service);
     }
     pager_set(node->pager, PAGER_FOREIGN_CHANGE, foreign != NULL, detail);
 }

@@ -17,6 +17,7 @@ SHORT = {
     "test_mongo_watch.py": {
         "test_a_set_is_followed[3.6]", "test_a_hung_member_delays_nobody[4.4]",
         "test_no_majority_is_no_primary[4.4]", "test_credentials[3.6]", "test_certificates[3.6]",
+        "test_a_set_that_comes_later_has_no_fence[world-4.4]",
     },
     "test_mongo_move.py": {
         "test_handover_and_back[world-3.6]", "test_handover_and_back[4.4]",
@@ -25,6 +26,7 @@ SHORT = {
         "test_least_privileges[4.4]", "test_region_that_is_left_is_up",
         "test_double_failure[world-4.4]", "test_somebody_else_promotes[world-3.6]",
         "test_primary_goes_to_and_fro[world-4.4]",
+        "test_a_refused_step_pages_while_the_move_goes_on",
     },
     "test_mongo_forced.py": {
         "test_forced_and_back[4.4]", "test_a_declaration_is_checked[world-3.6]",

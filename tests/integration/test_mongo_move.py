@@ -198,7 +198,6 @@ def test_region_dies(moving, replica_set, writer, world):
     print(f"longest gap between two acknowledged writes: {writer.gap:.1f} s")
 
 
-
 def test_region_hangs(moving, replica_set, writer, world):
     """Its members and its node are stopped, not dead: they still believe what they believed."""
     writer.wait_for_more()
@@ -254,6 +253,32 @@ def test_nobody_takes_it_back(bare_group, tmp_path, world, version, by_itself):
         for member in hung:
             member.resume()
         assert bare_group.wait_for_end(120)["result"] == "done"
+
+
+def test_a_refused_step_pages_while_the_move_goes_on(paged_group, receiver, tmp_path, world):
+    """The set came to a service that was adopted already, and nobody heeded that page."""
+    group = paged_group
+    with mongod.running(tmp_path / "set", "world-4.4", FIVE) as replica_set:
+        group.apply_spec()
+        group.adopt()
+        group.apply_spec(extra=section(replica_set))
+        noctua.wait_until(lambda: knows_all(group), 40, "the set is known")
+        group.wait_for_health()
+        hung = world.fault(kind="hang", operation="change", count=0)
+        world.region(EAST, "refuse")
+        for member in replica_set.members[:2]:
+            member.kill()
+        page = noctua.wait_until(lambda: [b for b in receiver.bodies("/hook")
+                                          if b["key"] == "test/move_stopped" and
+                                          b["action"] == "trigger"], 60, "it is paged")[0]
+        assert "step prefer is refused; noctuactl status nocturnal" in page["summary"]
+        world.remove_fault(hung)
+        execution = group.wait_for_end(60)
+        assert execution["result"] == "half-moved"
+        phases = steps(execution)  # with `promote` or without: the set may have been first
+        assert phases.pop("prefer") == "refused" and set(phases.values()) == {"done"}
+        assert {"write", "switch", "dns"} <= phases.keys()
+        assert region_of_primary(replica_set, replica_set.members[:2]) == WEST
 
 
 def test_majority_lost_is_for_a_person(moving, replica_set, writer, world):

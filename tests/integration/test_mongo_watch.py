@@ -199,6 +199,32 @@ def test_credentials(bare_group, tmp_path, version):
             assert WRONG not in node.process.text() and PASSWORD not in node.process.text()
 
 
+@pytest.mark.parametrize("version", mongod.ALL)
+def test_a_set_that_comes_later_has_no_fence(paged_group, receiver, tmp_path, version):
+    """A move's `prefer` would be refused: that is known, and paged, before it is needed."""
+    group = paged_group
+
+    def fence():
+        rows = json.loads(group.ctl("ready", "nocturnal", "-o", "json", check=False).stdout)["rows"]
+        row = next(r for r in rows if r["what"] == "mongo fence")
+        return row["result"], row["value"]
+
+    with mongod.running(tmp_path / "set", version, [EAST, WEST, EU]) as replica_set:
+        watch(group, replica_set)
+        noctua.wait_until(lambda: fence() == ("FAIL", "the fence is gone, not this service's"), 20,
+                          "it is told")
+        paged = noctua.wait_until(lambda: [b for b in receiver.bodies("/hook")
+                                           if b["key"] == "test/foreign_change" and
+                                           b["action"] == "trigger"], 20, "it is paged")
+        assert "replica set: the fence is gone" in paged[0]["summary"]
+        assert "noctuactl adopt nocturnal" in paged[0]["summary"]
+        group.adopt()
+        noctua.wait_until(lambda: fence()[0] == "pass", 20, "adopted again")
+        assert "as it should be" in fence()[1]
+        noctua.wait_until(lambda: receiver.actions("/hook", "test/foreign_change")[-1] == "resolve",
+                          20, "it is over")
+
+
 def openssl(*arguments):
     subprocess.run(["openssl", *[str(a) for a in arguments]], check=True, capture_output=True,
                    timeout=60)

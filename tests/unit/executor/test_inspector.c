@@ -23,6 +23,7 @@ static void begin(struct looking *looking, struct scene *scene) {
         .loop = &scene->loop,
         .clock = &scene->clock,
         .driver = &scene->driver,
+        .set_driver = &scene->driver,
         .state = state_of,
         .context = looking,
         .every_ms = EVERY_MS,
@@ -65,7 +66,7 @@ static void test_what_somebody_else_changed(void **state) {
     begin(&looking, scene);
     scene_answer(scene, scene_read(scene));
     assert_int_equal(found(&looking)->result, INSPECTION_FOREIGN);
-    assert_false(found(&looking)->of_fence);
+    assert_string_equal(found(&looking)->remedy, "repair");
     assert_non_null(strstr(found(&looking)->words, "198.51.100.7"));
     end(&looking);
 }
@@ -77,7 +78,73 @@ static void test_a_fence_that_is_gone(void **state) {
     begin(&looking, scene);
     scene_answer(scene, scene_read(scene));
     assert_int_equal(found(&looking)->result, INSPECTION_FOREIGN);
-    assert_true(found(&looking)->of_fence);
+    assert_string_equal(found(&looking)->remedy, "adopt");
+    end(&looking);
+}
+
+/* A replica set comes after the zones: as far as the reading of it, which is open then. */
+static struct played_request *begin_with_a_set(struct looking *looking, struct scene *scene,
+                                               const char *fence) {
+    struct played_target *set = &scene->targets[scene->target_count++];
+    group_add_set(&scene->group);
+    memcpy(set->service, "nocturnal", sizeof "nocturnal");
+    set->fence_present = fence != NULL;
+    (void)TEXT_COPY(set->fence, fence == NULL ? "" : fence);
+    begin(looking, scene);
+    scene_answer(scene, scene_read(scene));
+    assert_false(inspector_has_read_all(looking->inspector));
+    while (scene->request_count == 0) {
+        (void)uv_run(&scene->loop, UV_RUN_ONCE);
+    }
+    assert_ptr_equal(scene_read(scene)->target, set);
+    return scene_read(scene);
+}
+
+static const struct inspection *found_of_set(const struct looking *looking) {
+    return inspector_find(looking->inspector, "nocturnal", INSPECTION_SET);
+}
+
+static void test_the_fence_of_a_replica_set(void **state) {
+    struct scene *scene = *state;
+    struct looking looking;
+    scene_answer(scene, begin_with_a_set(&looking, scene, ADOPTED_FENCE));
+    assert_int_equal(found_of_set(&looking)->result, INSPECTION_RIGHT);
+    assert_int_equal(found(&looking)->result, INSPECTION_RIGHT);
+    while (!inspector_has_read_all(looking.inspector)) {
+        (void)uv_run(&scene->loop, UV_RUN_ONCE);
+    }
+    end(&looking);
+}
+
+/* The service was adopted before its spec got the set: every move's `prefer` would be refused. */
+static void test_a_replica_set_without_a_fence(void **state) {
+    struct scene *scene = *state;
+    struct looking looking;
+    scene_answer(scene, begin_with_a_set(&looking, scene, NULL));
+    assert_int_equal(found_of_set(&looking)->result, INSPECTION_FOREIGN);
+    assert_string_equal(found_of_set(&looking)->remedy, "adopt");
+    assert_ptr_equal(inspector_first(looking.inspector, INSPECTION_FOREIGN),
+                     found_of_set(&looking));
+    end(&looking);
+}
+
+/* Nothing that Noctua does takes such tags back: a person must look first. */
+static void test_a_replica_set_with_two_fences(void **state) {
+    struct scene *scene = *state;
+    struct looking looking;
+    scene_fail_read(scene, begin_with_a_set(&looking, scene, ADOPTED_FENCE), ERROR_CONFLICT,
+                    "members carry different fences");
+    assert_int_equal(found_of_set(&looking)->result, INSPECTION_FOREIGN);
+    assert_string_equal(found_of_set(&looking)->remedy, "ready");
+    end(&looking);
+}
+
+static void test_a_replica_set_that_hangs(void **state) {
+    struct scene *scene = *state;
+    struct looking looking;
+    scene_fail_read(scene, begin_with_a_set(&looking, scene, ADOPTED_FENCE), ERROR_UNAVAILABLE,
+                    "no member tells the set's config");
+    assert_int_equal(found_of_set(&looking)->result, INSPECTION_UNREADABLE);
     end(&looking);
 }
 
@@ -122,6 +189,10 @@ int main(void) {
         PLAYED(test_all_is_right),
         PLAYED(test_what_somebody_else_changed),
         PLAYED(test_a_fence_that_is_gone),
+        PLAYED(test_the_fence_of_a_replica_set),
+        PLAYED(test_a_replica_set_without_a_fence),
+        PLAYED(test_a_replica_set_with_two_fences),
+        PLAYED(test_a_replica_set_that_hangs),
         PLAYED(test_a_zone_that_cannot_be_read),
         PLAYED(test_it_ends_while_a_reading_is_under_way),
         PLAYED(test_a_move_makes_a_reading_void),

@@ -53,7 +53,7 @@ struct primary_facts {
     uint64_t until_ms; /* CLOCK_BOOTTIME: as long as that is fresh */
 };
 
-/* What the leader last read of a service's zone. */
+/* What the leader last read of a service's zone, or of its replica set's fence. */
 struct target_facts {
     enum { TARGET_NOT_READ, TARGET_RIGHT, TARGET_FOREIGN, TARGET_UNREADABLE } result;
     uint64_t read_ms;  /* CLOCK_BOOTTIME */
@@ -84,7 +84,7 @@ struct api_facts {
     /* Why an open step of a service doesn't get on, in words; "" when nothing is known. NULL: this
      * node carries nothing out. */
     const char *(*trouble)(const void *context, const char *service, uint32_t step);
-    /* NULL: this node reads nothing. */
+    /* zone NULL: the replica set. The call NULL: this node reads nothing. */
     void (*target)(const void *context, const char *service, const char *zone,
                    struct target_facts *ret);
     const void *trouble_context; /* of both */
