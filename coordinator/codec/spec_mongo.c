@@ -42,7 +42,11 @@ static const struct value_row mongo_rows[] = {
             "(`noctuactl failover --declare-dead`). `never`: not even then"},
     {"on_own_election", VALUE_WORD, AT(on_own_election), .words = election_words,
      .standard = "page",
-     .doc = "when the set's primary moves by itself: page. `follow` comes later, and is refused"},
+     .doc =
+         "when the set's primary moves by itself while the active region is well; the service is "
+         "never moved for that. `page`: people are told after `alarm.primary_elsewhere_after`. "
+         "`follow`: where it went is taken as right, if the service may be served there, and "
+         "nobody is told; clients and `/primary` follow it"},
     {"interval", VALUE_DURATION, AT(interval_ms), .low = INTERVAL_MIN_MS, .high = INTERVAL_MAX_MS,
      .standard = "2s", .doc = "from one round of questions to the next"},
     {"timeout", VALUE_DURATION, AT(timeout_ms), .low = TIMEOUT_MIN_MS, .high = TIMEOUT_MAX_MS,
@@ -163,11 +167,6 @@ void read_mongo(const struct service_reader *s, const struct yaml_node *node) {
     read_uri(s, yaml_find(node, "uri"));
     read_credentials(s, yaml_find(node, "credentials"));
     read_write_check(s, yaml_find(node, "write_check"), node);
-    if (s->service->mongo.on_own_election == MONGO_ELECTION_FOLLOW) {
-        find_error(findings, yaml_find(node, "on_own_election"),
-                   "on_own_election: follow comes later; with page a person decides, by "
-                   "`noctuactl switchover`");
-    }
     if (findings->error_count == errors_before) {
         check_times(s, node);
     }

@@ -6,7 +6,6 @@
 #include "base/text.h"
 #include "mongo_judge.h"
 #include "plan_rules.h"
-#include "spec_rules.h"
 
 void lapse(struct apply *a, uint32_t service, const char *why) {
     struct service *s = &a->state->services[service];

@@ -6,7 +6,6 @@
 #include "mongo_judge.h"
 #include "plan_rules.h"
 #include "policy_private.h"
-#include "spec_rules.h"
 
 static bool under_maintenance(const struct state *state, uint32_t service, uint32_t region) {
     return state_override(state, OVERRIDE_MAINTENANCE, state->services[service].name,

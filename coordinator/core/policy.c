@@ -6,7 +6,6 @@
 #include "base/text.h"
 #include "plan_rules.h"
 #include "policy_private.h"
-#include "spec_rules.h"
 
 #define TICK_FRESH_MS 2000     /* before SUSPECT */
 #define TICK_IN_WINDOW_MS 7000 /* younger than BEGIN_WITHIN_MS, with room to begin */

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "spec_rules.h"
 
 uint32_t spec_find_region(const struct spec *spec, const char *name) {
     for (uint32_t i = 0; i < spec->region_count; i++) {

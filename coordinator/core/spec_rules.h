@@ -1,4 +1,4 @@
-/* Small questions about a spec that several files of core ask. */
+/* A question about specs that several files of core ask. */
 #ifndef CORE_SPEC_RULES_H
 #define CORE_SPEC_RULES_H
 
@@ -8,8 +8,5 @@
  * (spec_broken_rule): counts are within their limits. */
 bool spec_service_is_unchanged(const struct spec *a, uint32_t ai, const struct spec *b,
                                uint32_t bi);
-
-/* The region is the service's home or one of its targets, and serves. */
-bool spec_may_serve(const struct spec *spec, uint32_t service, uint32_t region);
 
 #endif

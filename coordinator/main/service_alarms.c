@@ -209,8 +209,13 @@ static bool primary_is_elsewhere(const struct api_facts *facts, uint32_t s,
         return false;
     }
     policy_view_set(state, facts->policy, s, ret_view);
-    return ret_view->primary != NONE_INDEX &&
-           ret_view->facts.members[ret_view->primary].region != service->active;
+    if (ret_view->primary == NONE_INDEX) {
+        return false;
+    }
+    uint32_t region = ret_view->facts.members[ret_view->primary].region;
+    bool is_followed =
+        mongo->on_own_election == MONGO_ELECTION_FOLLOW && spec_may_serve(&state->spec, s, region);
+    return region != service->active && !is_followed;
 }
 
 static void look_at_primaries(struct noctuad *node, const struct api_facts *facts) {

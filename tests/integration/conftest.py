@@ -27,6 +27,7 @@ SHORT = {
         "test_double_failure[world-4.4]", "test_somebody_else_promotes[world-3.6]",
         "test_primary_goes_to_and_fro[world-4.4]",
         "test_a_refused_step_pages_while_the_move_goes_on",
+        "test_primary_is_followed[world-4.4]",
     },
     "test_mongo_forced.py": {
         "test_forced_and_back[4.4]", "test_a_declaration_is_checked[world-3.6]",

@@ -492,6 +492,37 @@ def test_primary_moves_by_itself(moving, replica_set, writer):
     noctua.wait_until(lambda: region_of_primary(replica_set) == EAST, 40, "it is back")
 
 
+@pytest.mark.parametrize("version", ["world-4.4", mongod.VERSIONS[-1]])
+def test_primary_is_followed(bare_group, tmp_path, version):
+    """on_own_election: follow. Where the service may not be served it is told all the same."""
+    alarm = 'noctua_alarm{alarm="primary_elsewhere"} '
+    for node in bare_group.nodes.values():
+        with open(node.config, "a", encoding="utf-8") as config:
+            config.write("alarm: {primary_elsewhere_after: 1s}\n")
+        node.process.signal(signal.SIGHUP)
+
+    def stands(region, told):
+        shown = (bare_group.detail() or {}).get("mongo") or {}
+        metrics = bare_group.leader().get("/metrics")[1]
+        return shown.get("primary_region") == region and f"{alarm}{told}" in metrics
+
+    with mongod.running(tmp_path / "set", version, FIVE, priorities=[1] * 5) as replica_set:
+        bare_group.apply_spec(extra=section(replica_set, "      on_own_election: follow\n"))
+        noctua.wait_until(lambda: knows_all(bare_group), 40, "the set is known")
+        bare_group.adopt()
+        bare_group.wait_for_health()
+        epoch = bare_group.service()["epoch"]
+        step_up_by_hand(replica_set.members[4])
+        noctua.wait_until(lambda: stands(EU, 1), 30, "the witness's region is told")
+        step_up_by_hand(replica_set.members[2])
+        noctua.wait_until(lambda: stands(WEST, 0), 30, "a target is not")
+        since = time.monotonic()
+        noctua.wait_until(lambda: not stands(WEST, 0) or time.monotonic() > since + 5, 10,
+                          "five times what it would have taken")
+        assert stands(WEST, 0)
+        assert bare_group.service()["epoch"] == epoch and bare_group.service()["active"] == EAST
+
+
 def test_without_a_write_check(bare_group, replica_set):
     """The set's own commit point tells whether a majority follows."""
     text = section(replica_set).replace("      write_check: nocturnal.noctua\n", "")

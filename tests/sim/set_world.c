@@ -73,7 +73,7 @@ void set_fill_spec(const struct sim *sim, struct spec_mongo *ret) {
     ret->fall = WORLD_FALL;
     ret->rise = 2;
     ret->on_majority_lost = MONGO_LOST_ASK;
-    ret->on_own_election = MONGO_ELECTION_PAGE;
+    ret->on_own_election = sim->options.seed % 2 == 0 ? MONGO_ELECTION_PAGE : MONGO_ELECTION_FOLLOW;
 }
 
 /* --- what happens to questions --- */

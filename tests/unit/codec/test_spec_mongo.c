@@ -39,13 +39,14 @@ static void a_replica_set_is_read(void **state) {
     assert_int_equal(parse_with_mongo("{uri: 'mongodb+srv://db.example.com/?replicaSet=rs0', "
                                       "credentials: file:mongo, region_tag: site, max_lag: 5s, "
                                       "max_lag_age: 1m, on_majority_lost: never, on_own_election: "
-                                      "page, interval: 1s, timeout: 500ms, fall: 2, rise: 1, "
+                                      "follow, interval: 1s, timeout: 500ms, fall: 2, rise: 1, "
                                       "write_check: none}"),
                      ERROR_OK);
     assert_int_equal(findings.count, 1); /* no write_check: a warning */
     assert_string_equal(mongo->credentials, "file:mongo");
     assert_string_equal(mongo->region_tag, "site");
     assert_int_equal(mongo->on_majority_lost, MONGO_LOST_NEVER);
+    assert_int_equal(mongo->on_own_election, MONGO_ELECTION_FOLLOW);
 }
 
 /* Each gives exactly one finding, with these words. */
@@ -81,7 +82,7 @@ static void replica_sets_are_refused(void **state) {
         {KEYS("interval: 1s"), "timeout 1s must be shorter than interval 1s", false},
         {KEYS("interval: 10s"), "a replica set must be freshly known to decide on", false},
         {KEYS("fall: 0"), "fall", false},
-        {KEYS("on_own_election: follow"), "follow comes later", false},
+        {KEYS("on_own_election: move"), "'move' is not page or follow", false},
         {KEYS("on_majority_lost: force"), "'force' is not ask or never", false},
         {"{uri: 'mongodb://a/?replicaSet=rs0', write_check: nocturnal}", "a collection of its own",
          false},

@@ -126,6 +126,9 @@ struct spec {
 uint32_t spec_find_region(const struct spec *spec, const char *name);
 uint32_t spec_find_service(const struct spec *spec, const char *name);
 
+/* The region is the service's home or one of its targets, and serves. NONE_INDEX: no. */
+bool spec_may_serve(const struct spec *spec, uint32_t service, uint32_t region);
+
 /* Record sets of the service in one of its zones: one for a simple record, else one a region. */
 uint32_t spec_record_set_count(const struct spec *spec, uint32_t service, uint32_t zone);
 
