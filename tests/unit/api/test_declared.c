@@ -11,55 +11,22 @@
 
 #include "base/text.h"
 #include "played.h"
+#include "set_scene.h"
 
-enum { E1, E2, W1, W2, X1 };
-
-#define BIT(i) (UINT32_C(1) << (i))
-#define LOST (BIT(E1) | BIT(E2) | BIT(X1))
-
-static const enum opinion_value all_up[REGION_MAX] = {OPINION_UP, OPINION_UP};
-static struct mongo_facts set;
 static struct tester tester;
 static Noctua__MoveRequest move;
 static Noctua__Request request;
 
-static void gone(uint32_t i) {
-    struct mongo_member *m = &set.members[i];
-    m->answers = false;
-    m->writable = false;
-    m->state = MONGO_UNKNOWN;
-    m->age_ms = m->optime_age_ms = 25000;
-    if (set.primary == m->id) {
-        set.primary_age_ms = 25000;
-    }
-}
-
-static void tell(void) {
-    node.group.mongo = &set;
-    group_report(&node.group, EVERYBODY, all_up);
-}
-
 static int set_up_whole(void **state) {
     (void)set_up(state);
-    set = mongo_example();
-    group_add_set(&node.group);
-    tell();
+    add_set(&node.group);
     return 0;
 }
 
-/* East and the eu are gone since 25 s; the west has two of five. */
 static int set_up_lost(void **state) {
     (void)set_up_whole(state);
-    set.config_committed = false;
-    gone(E1);
-    gone(E2);
-    gone(X1);
-    tell();
+    lose();
     return 0;
-}
-
-static struct spec_mongo *spec_of_set(void) {
-    return &node.group.state->spec.services[0].mongo;
 }
 
 /* A failover to the west that declares those dead (NULL ends them), with lag skipped or not. */

@@ -18,10 +18,6 @@
 #include "scene.h"
 #include "server_outcome.h"
 
-static const enum opinion_value all_up[REGION_MAX] = {OPINION_UP, OPINION_UP};
-static const enum opinion_value east_down[REGION_MAX] = {OPINION_DOWN, OPINION_UP};
-static const enum opinion_value both_down[REGION_MAX] = {OPINION_DOWN, OPINION_DOWN};
-
 enum { NODE_1 = 1, NODE_2 = 2, NODE_3 = 4, LEADER_PLACE = 1 };
 
 static struct group group;

@@ -11,32 +11,18 @@
 #include "api/documents.h"
 #include "base/text.h"
 #include "document_forced.h"
-#include "scene.h"
+#include "set_scene.h"
 
-enum { E1, E2, W1, W2, X1, LEADER_PLACE = 1 };
-
-#define BIT(i) (UINT32_C(1) << (i))
-#define LOST (BIT(E1) | BIT(E2) | BIT(X1))
-
-static const enum opinion_value all_up[REGION_MAX] = {OPINION_UP, OPINION_UP};
-static const enum opinion_value east_down[REGION_MAX] = {OPINION_DOWN, OPINION_UP};
+enum { LEADER_PLACE = 1 };
 
 static struct group group;
-static struct mongo_facts set;
 static json_t *document;
-
-static void tell(void) {
-    group.mongo = &set;
-    group_report(&group, EVERYBODY, all_up);
-}
 
 static int set_up(void **state) {
     (void)state;
     group_open_adopted(&group);
-    group_add_set(&group);
-    set = mongo_example();
+    add_set(&group);
     document = NULL;
-    tell();
     return 0;
 }
 
@@ -45,30 +31,6 @@ static int tear_down(void **state) {
     json_decref(document);
     group_close(&group);
     return 0;
-}
-
-static void gone(uint32_t i) {
-    struct mongo_member *m = &set.members[i];
-    m->answers = false;
-    m->writable = false;
-    m->state = MONGO_UNKNOWN;
-    m->age_ms = m->optime_age_ms = 25000;
-    if (set.primary == m->id) {
-        set.primary_age_ms = 25000;
-    }
-}
-
-/* East and the eu are gone since 25 s; the west has two of five. */
-static void lose(void) {
-    set.config_committed = false;
-    gone(E1);
-    gone(E2);
-    gone(X1);
-    tell();
-}
-
-static struct spec_mongo *spec_of_set(void) {
-    return &group.state->spec.services[0].mongo;
 }
 
 static void behind(uint32_t i, uint32_t seconds) {

@@ -14,11 +14,6 @@
 #include "base/text.h"
 #include "group.h"
 
-static const enum opinion_value all_up[REGION_MAX]
-    __attribute__((unused)) = {OPINION_UP, OPINION_UP};
-static const enum opinion_value east_down[REGION_MAX]
-    __attribute__((unused)) = {OPINION_DOWN, OPINION_UP};
-
 static inline int setup_adopted(void **state) {
     static struct group group;
     group_open_adopted(&group);

@@ -8,6 +8,10 @@
 
 #define START_MS UINT64_C(1700000000000)
 
+const enum opinion_value all_up[REGION_MAX] = {OPINION_UP, OPINION_UP};
+const enum opinion_value east_down[REGION_MAX] = {OPINION_DOWN, OPINION_UP};
+const enum opinion_value both_down[REGION_MAX] = {OPINION_DOWN, OPINION_DOWN};
+
 struct spec *spec_example(void) {
     struct spec *spec = calloc(1, sizeof *spec);
     assert(spec != NULL);
@@ -254,12 +258,12 @@ void group_second(struct group *group) {
 }
 
 void group_adopt_all(struct group *group) {
-    enum opinion_value all_up[REGION_MAX];
+    enum opinion_value seen[REGION_MAX];
     struct state *state = group->state;
     for (uint32_t r = 0; r < REGION_MAX; r++) {
-        all_up[r] = r < state->spec.region_count && state->spec.regions[r].role == REGION_SERVE
-                        ? OPINION_UP
-                        : OPINION_UNKNOWN;
+        seen[r] = r < state->spec.region_count && state->spec.regions[r].role == REGION_SERVE
+                      ? OPINION_UP
+                      : OPINION_UNKNOWN;
     }
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
         struct command *command = group_new(COMMAND_ADOPT);
@@ -278,7 +282,7 @@ void group_adopt_all(struct group *group) {
     }
     for (int i = 0; i < 3; i++) {
         group_second(group);
-        group_report(group, (1u << state->node_count) - 1, all_up);
+        group_report(group, (1u << state->node_count) - 1, seen);
         while (group_policy(group) > 0) {
         }
     }
@@ -319,6 +323,13 @@ void mongo_lose(struct mongo_facts *facts, uint32_t i, uint32_t age_ms) {
     if (facts->primary == member->id) {
         facts->primary_age_ms = age_ms;
     }
+}
+
+void mongo_lose_majority(struct mongo_facts *facts) {
+    facts->config_committed = false;
+    mongo_lose(facts, E1, 25000);
+    mongo_lose(facts, E2, 25000);
+    mongo_lose(facts, X1, 25000);
 }
 
 struct mongo_facts mongo_example(void) {
@@ -406,6 +417,12 @@ void group_report(struct group *group, uint32_t living, const enum opinion_value
         group->input.reports[n] = report;
         group->input.received_ms[n] = group->now_ms;
     }
+}
+
+void group_tell(struct group *group, const struct mongo_facts *facts) {
+    group->mongo = facts;
+    group_report(group, EVERYBODY, all_up);
+    group->input.now_ms = group->now_ms;
 }
 
 /* One round; a DECIDE goes to *ret_decide, unapplied, unless that is NULL. */

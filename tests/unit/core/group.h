@@ -15,6 +15,11 @@
 #define WITHOUT_EAST 6u /* n2 and n3 */
 #define EVERYBODY 7u
 
+/* What is seen of the regions. */
+extern const enum opinion_value all_up[REGION_MAX];
+extern const enum opinion_value east_down[REGION_MAX];
+extern const enum opinion_value both_down[REGION_MAX];
+
 struct group {
     struct state *state;
     uint64_t index; /* of the last entry */
@@ -48,8 +53,16 @@ struct spec *spec_example(void);
  * the west, one in the eu. All are well; version 4.4. */
 void group_add_set(struct group *group);
 struct mongo_facts mongo_example(void);
+/* Its members' places, which are their ids as well. */
+enum { E1, E2, W1, W2, X1 };
+#define BIT(i) (UINT32_C(1) << (i))
 /* A member that nobody could ask for so long. */
 void mongo_lose(struct mongo_facts *facts, uint32_t i, uint32_t age_ms);
+/* East and the eu are gone since 25 s; the west has two of five. */
+void mongo_lose_majority(struct mongo_facts *facts);
+#define LOST (BIT(E1) | BIT(E2) | BIT(X1)) /* who is gone then */
+/* Every node reports this of service 0's set (kept, not copied), and that it sees everything up. */
+void group_tell(struct group *group, const struct mongo_facts *facts);
 /* A copy of service 0 under another name, with a fence of its own; returns its place. */
 uint32_t spec_add_service(struct spec *spec, const char *name);
 /* Another region that serves, also as the last target of service 0. */

@@ -6,11 +6,6 @@
 #include "mongo_judge.h"
 #include "plan_rules.h"
 
-enum { E1, E2, W1, W2, X1 };
-
-#define BIT(i) (UINT32_C(1) << (i))
-#define LOST (BIT(E1) | BIT(E2) | BIT(X1))
-
 struct scene;
 static struct scene *kept_scene(void **state);
 static enum core_error readmit(struct scene *scene, const char *host);
@@ -25,20 +20,14 @@ static void gone(struct scene *scene, uint32_t i, uint32_t age_ms) {
 }
 
 static void tell(struct scene *scene) {
-    scene->group->mongo = &scene->facts;
-    group_report(scene->group, EVERYBODY, all_up);
-    scene->group->input.now_ms = scene->group->now_ms;
+    group_tell(scene->group, &scene->facts);
 }
 
-/* East and the eu are gone since 25 s; the west has two of five. */
 static struct scene *lost_scene(void **state) {
     static struct scene scene;
     scene = (struct scene){.group = *state, .facts = mongo_example()};
     group_add_set(scene.group);
-    scene.facts.config_committed = false;
-    gone(&scene, E1, 25000);
-    gone(&scene, E2, 25000);
-    gone(&scene, X1, 25000);
+    mongo_lose_majority(&scene.facts);
     tell(&scene);
     return &scene;
 }

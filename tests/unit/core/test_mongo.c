@@ -6,8 +6,6 @@
 #include "mongo_judge.h"
 #include "plan_rules.h"
 
-enum { E1, E2, W1, W2, X1 };
-
 struct scene {
     struct group *group;
     struct mongo_facts facts;
@@ -39,9 +37,7 @@ static void elected(struct scene *scene, uint32_t i) {
 /* Every node says the same. */
 static void look(struct scene *scene) {
     struct group *group = scene->group;
-    group->mongo = &scene->facts;
-    group_report(group, EVERYBODY, all_up);
-    group->input.now_ms = group->now_ms;
+    group_tell(group, &scene->facts);
     policy_view_set(group->state, &group->input, 0, &scene->view);
     mongo_judge(&group->state->spec.services[0].mongo, &scene->view, WEST, &scene->verdict);
 }

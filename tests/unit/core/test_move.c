@@ -11,10 +11,6 @@
 
 #include "group.h"
 
-static const enum opinion_value all_up[REGION_MAX] = {OPINION_UP, OPINION_UP};
-static const enum opinion_value east_down[REGION_MAX] = {OPINION_DOWN, OPINION_UP};
-static const enum opinion_value both_down[REGION_MAX] = {OPINION_DOWN, OPINION_DOWN};
-
 static bool has_suspect(const struct group *group) {
     return group->state->services[0].suspect.open;
 }

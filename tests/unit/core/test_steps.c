@@ -129,18 +129,6 @@ static void try_cell(struct bench *bench, enum step_kind kind, enum step_phase p
     }
 }
 
-/* Only the two members in the west answer, and a person declared the others dead. */
-static void lose_the_majority(struct group *group, struct mongo_facts *facts) {
-    static const uint32_t lost[] = {0, 1, 4};
-    for (size_t i = 0; i < ARRAY_LENGTH(lost); i++) {
-        facts->members[lost[i]].answers = false;
-        facts->members[lost[i]].writable = false;
-        facts->members[lost[i]].state = MONGO_UNKNOWN;
-        group->dead |= UINT32_C(1) << lost[i];
-    }
-    facts->primary_age_ms = 25000;
-}
-
 static void prepare(struct bench *bench, struct group *group, enum execution_kind kind,
                     bool forced) {
     bench->group = group;
@@ -153,12 +141,12 @@ static void prepare(struct bench *bench, struct group *group, enum execution_kin
     bench->service->longest_lease_ms = 1000;
     static struct mongo_facts facts;
     facts = mongo_example();
-    group->mongo = &facts;
-    if (forced) {
-        lose_the_majority(group, &facts);
+    if (forced) { /* and a person declares dead who is gone */
+        mongo_lose_majority(&facts);
+        group->dead = LOST;
     }
     group_add_set(group);
-    group_report(group, EVERYBODY, all_up);
+    group_tell(group, &facts);
     const char *to = execution_kind_moves(kind) ? "us-west-2" : "us-east-1";
     assert_int_equal(group_move(group, to, kind, 0), CORE_OK);
     bench->service->execution.phase = EXECUTION_RUNNING;

@@ -132,7 +132,6 @@ static void stays(struct group *group, const enum opinion_value seen[REGION_MAX]
 }
 
 static void test_two_regions_dying_together(void **state) {
-    static const enum opinion_value both_down[REGION_MAX] = {OPINION_DOWN, OPINION_DOWN};
     stays(*state, both_down);
 }
 
