@@ -8,30 +8,9 @@
 
 #include <cmocka.h>
 
-#include "api/documents.h"
 #include "base/text.h"
 #include "document_forced.h"
-#include "set_scene.h"
-
-enum { LEADER_PLACE = 1 };
-
-static struct group group;
-static json_t *document;
-
-static int set_up(void **state) {
-    (void)state;
-    group_open_adopted(&group);
-    add_set(&group);
-    document = NULL;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    json_decref(document);
-    group_close(&group);
-    return 0;
-}
+#include "shown.h"
 
 static void behind(uint32_t i, uint32_t seconds) {
     set.members[i].optime.seconds -= seconds;
@@ -52,19 +31,13 @@ static const char *lines(const json_t *array) {
 }
 
 static const char *choices(void) {
-    struct api_facts facts;
-    scene_facts(&group, LEADER_PLACE, &facts);
-    json_decref(document);
-    document = document_explain(&facts, 0, NULL);
-    return lines(json_object_get(document, "choices"));
+    explain();
+    return lines(at("choices"));
 }
 
 static const char *status_choices(void) {
-    struct api_facts facts;
-    scene_facts(&group, LEADER_PLACE, &facts);
-    json_decref(document);
-    document = document_service(&facts, 0);
-    return lines(json_object_get(document, "choices"));
+    show_service(document_service, LEADER_PLACE);
+    return lines(at("choices"));
 }
 
 static void view(struct mongo_view *ret) {
@@ -81,9 +54,8 @@ static const char *choices_of_move(uint32_t dead) {
     view(&seen);
     seen.dead = dead;
     (void)preview_move_of_set(&facts, 0, EXECUTION_FAILOVER, WEST, 0, &seen, &preview);
-    json_decref(document);
-    document = document_explain(&facts, 0, &preview);
-    return lines(json_object_get(document, "choices"));
+    keep(document_explain(&facts, 0, &preview));
+    return lines(at("choices"));
 }
 
 #define WAIT                                                                                       \
@@ -234,10 +206,6 @@ static void test_every_region_is_listed(void **state) {
         "acknowledged");
 }
 
-static bool is_suspected(const struct group *g) {
-    return g->state->services[0].suspect.open;
-}
-
 /* No target passes: policy names none, and the regions are listed all the same. */
 static void test_in_a_window(void **state) {
     (void)state;
@@ -245,7 +213,7 @@ static void test_in_a_window(void **state) {
     behind(W1, 94);
     behind(W2, 95);
     tell();
-    assert_true(group_run(&group, WITHOUT_EAST, east_down, 20, 1000, is_suspected));
+    let_east_die(0);
     const char *text = choices();
     assert_non_null(strstr(text, "wait\nnoctuactl veto nocturnal"));
     assert_non_null(strstr(text, "noctuactl failover nocturnal --to us-west-2 --skip "
@@ -326,8 +294,7 @@ static const char *forced_plan(uint32_t dead) {
     assert_int_equal(preview_move_of_set(&facts, 0, EXECUTION_FAILOVER, WEST,
                                          GATE_BIT(GATE_REPLICATION_LAG), &seen, &preview),
                      CORE_OK);
-    json_decref(document);
-    document = document_plan(&facts, &preview);
+    keep(document_plan(&facts, &preview));
     return lines(json_object_get(json_object_get(document, "forced"), "sentences"));
 }
 
@@ -424,7 +391,7 @@ static void test_members_without_their_vote(void **state) {
     service->left_out_count = 2;
     tell();
     scene_facts(&group, LEADER_PLACE, &facts);
-    document = document_service(&facts, 0);
+    keep(document_service(&facts, 0));
     const json_t *members = json_object_get(json_object_get(document, "mongo"), "members");
     assert_true(json_is_false(json_object_get(json_array_get(members, E1), "kept_out")));
     const json_t *left_out = json_object_get(json_object_get(document, "mongo"), "left_out");
@@ -438,9 +405,8 @@ static void test_members_without_their_vote(void **state) {
                       text_equal(json_string_value(json_object_get(member, "host")), "e2:27017"));
     }
     assert_true(found);
-    json_decref(document);
     assert_int_equal(document_ready_move(&facts, 0, WEST, &preview), CORE_OK);
-    document = document_ready(&facts, &preview, &ready);
+    keep(document_ready(&facts, &preview, &ready));
     const json_t *rows = json_object_get(document, "rows");
     uint32_t warnings = 0;
     for (size_t i = 0; i < json_array_size(rows); i++) {
@@ -466,28 +432,26 @@ static void test_status_of_a_minority(void **state) {
     assert_int_equal(json_integer_value(json_object_get(mongo, "voters_answering")), 2);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(test_the_command_to_paste),
-        CASE(test_skips_of_the_command),
-        CASE(test_a_command_that_is_early),
-        CASE(test_single_members_by_name),
-        CASE(test_survivors_that_elect_nobody),
-        CASE(test_nothing_may_be_forced),
-        CASE(test_the_active_region_is_left),
-        CASE(test_nobody_to_promote),
-        CASE(test_every_region_is_listed),
-        CASE(test_in_a_window),
-        CASE(test_never_read),
-        CASE(test_after_an_unknown_force),
-        CASE(test_after_another_half_move),
-        CASE(test_what_makes_a_person_stop),
-        CASE(test_the_loss_line),
-        CASE(test_one_line_for_a_page),
-        CASE(test_members_without_their_vote),
-        CASE(test_status_of_a_minority),
+        SHOWN_WITH_SET(test_the_command_to_paste),
+        SHOWN_WITH_SET(test_skips_of_the_command),
+        SHOWN_WITH_SET(test_a_command_that_is_early),
+        SHOWN_WITH_SET(test_single_members_by_name),
+        SHOWN_WITH_SET(test_survivors_that_elect_nobody),
+        SHOWN_WITH_SET(test_nothing_may_be_forced),
+        SHOWN_WITH_SET(test_the_active_region_is_left),
+        SHOWN_WITH_SET(test_nobody_to_promote),
+        SHOWN_WITH_SET(test_every_region_is_listed),
+        SHOWN_WITH_SET(test_in_a_window),
+        SHOWN_WITH_SET(test_never_read),
+        SHOWN_WITH_SET(test_after_an_unknown_force),
+        SHOWN_WITH_SET(test_after_another_half_move),
+        SHOWN_WITH_SET(test_what_makes_a_person_stop),
+        SHOWN_WITH_SET(test_the_loss_line),
+        SHOWN_WITH_SET(test_one_line_for_a_page),
+        SHOWN_WITH_SET(test_members_without_their_vote),
+        SHOWN_WITH_SET(test_status_of_a_minority),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
