@@ -2,33 +2,17 @@
  * it; and how those that were left out get their vote back. */
 #include <stdio.h>
 
-#include "core_test.h"
-#include "mongo_judge.h"
+#include "mongo_test.h"
 #include "plan_rules.h"
 
-struct scene;
 static struct scene *kept_scene(void **state);
 static enum core_error readmit(struct scene *scene, const char *host);
 
-struct scene {
-    struct group *group;
-    struct mongo_facts facts;
-};
-
-static void gone(struct scene *scene, uint32_t i, uint32_t age_ms) {
-    mongo_lose(&scene->facts, i, age_ms);
-}
-
-static void tell(struct scene *scene) {
-    group_tell(scene->group, &scene->facts);
-}
-
 static struct scene *lost_scene(void **state) {
     static struct scene scene;
-    scene = (struct scene){.group = *state, .facts = mongo_example()};
-    group_add_set(scene.group);
+    scene = scene_of(state);
     mongo_lose_majority(&scene.facts);
-    tell(&scene);
+    look(&scene);
     return &scene;
 }
 
@@ -66,7 +50,7 @@ static void test_a_declaration(void **state) {
     assert_false(judge(scene, LOST | BIT(W2)).declared);
     assert_false(judge(scene, LOST | BIT(7)).declared);
     scene->facts.member_total = 6; /* one isn't told: it can't be named */
-    tell(scene);
+    look(scene);
     assert_false(judge(scene, LOST).declared);
 }
 
@@ -79,7 +63,7 @@ static void test_nothing_happens_by_itself(void **state) {
     scene->group->state->spec.services[0].mongo.on_majority_lost = MONGO_LOST_ASK;
     /* Who was last seen too long ago holds it, unless skipped by name. */
     gone(scene, E1, 31000);
-    tell(scene);
+    look(scene);
     assert_int_equal(failover(scene, LOST, 0), CORE_GATE);
     assert_int_equal(failover(scene, LOST, GATE_BIT(GATE_REPLICATION_LAG)), CORE_OK);
 }
@@ -89,7 +73,7 @@ static void test_a_declaration_that_nothing_needs(void **state) {
     scene->facts = mongo_example();
     gone(scene, E1, 25000);
     gone(scene, E2, 25000);
-    tell(scene);
+    look(scene);
     assert_int_equal(failover(scene, BIT(E1) | BIT(E2), 0), CORE_GATE);
     scene->group->dead = BIT(E1) | BIT(E2);
     assert_int_equal(group_move(scene->group, "us-east-1", EXECUTION_REPAIR, 0), CORE_GATE);
@@ -190,7 +174,7 @@ static void test_it_is_sent_once(void **state) {
     /* It may land yet, so the move stands half done; and a person may begin another. */
     assert_int_equal(group_execution(scene->group)->result, RESULT_HALF_MOVED);
     assert_int_equal(blobs_used(scene->group->state), 0);
-    tell(scene);
+    look(scene);
     assert_int_equal(failover(scene, LOST, 0), CORE_OK);
 }
 
@@ -300,7 +284,7 @@ static void test_the_old_side_is_left_alone(void **state) {
     assert_int_equal(group_service(group)->forced_epoch, forced_epoch);
     scene->facts = mongo_example();
     scene->facts.members[W1].kept_out = true;
-    tell(scene);
+    look(scene);
     group->dead = 0;
     group->readmit = "w1:27017";
     assert_int_equal(group_move(group, "us-west-2", EXECUTION_READMIT, 0), CORE_OK);
@@ -360,18 +344,17 @@ static void test_left_out_again(void **state) {
 /* East leads; W1 was left out once, and is back. */
 static struct scene *kept_scene(void **state) {
     static struct scene scene;
-    scene = (struct scene){.group = *state, .facts = mongo_example()};
-    group_add_set(scene.group);
-    struct mongo_member *m = &scene.facts.members[W1];
+    scene = scene_of(state);
+    struct mongo_member *m = member(&scene, W1);
     m->kept_out = true;
     m->votes = false;
     m->priority_milli = 0;
-    tell(&scene);
+    look(&scene);
     return &scene;
 }
 
 static enum core_error readmit(struct scene *scene, const char *host) {
-    tell(scene);
+    look(scene);
     scene->group->readmit = host;
     enum core_error error = group_move(scene->group, "us-east-1", EXECUTION_READMIT, 0);
     scene->group->readmit = NULL;
@@ -381,7 +364,7 @@ static enum core_error readmit(struct scene *scene, const char *host) {
 static const char *refusal(struct scene *scene, const char *host) {
     struct mongo_view view;
     const struct state *s = scene->group->state;
-    tell(scene);
+    look(scene);
     policy_view_set(s, &scene->group->input, 0, &view);
     (void)TEXT_COPY(view.readmit, host);
     const char *words = mongo_readmit_refusal(s, 0, &view);

@@ -92,7 +92,7 @@ static const struct row {
     {GATE_CLOCK, clocks, false},
 };
 
-/* Ready to decide: every gate passes; the example has no replica set (test_mongo.c). */
+/* Ready to decide: every gate passes; the example has no replica set (test_mongo_gates.c). */
 static void make_ready(struct group *group) {
     group_open_adopted(group);
     free(group_await_decide(group, WITHOUT_EAST, east_down));

@@ -1,0 +1,160 @@
+/* Moves with a replica set: their plans, and how they are carried out, cancelled and let go. */
+#include <stdio.h>
+
+#include "mongo_test.h"
+#include "plan_rules.h"
+
+static const char *names_of(const struct plan *plan) {
+    static char text[512];
+    text[0] = '\0';
+    for (uint32_t i = 0; i < plan->count; i++) {
+        size_t length = strlen(text);
+        (void)snprintf(text + length, sizeof text - length, "%s%s", i == 0 ? "" : " ",
+                       plan->steps[i].name);
+    }
+    return text;
+}
+
+static const char *plan_of(struct scene *scene, enum execution_kind kind, uint32_t to) {
+    struct plan plan;
+    const struct state *s = scene->group->state;
+    look(scene);
+    if (policy_plan(s, 0, kind, to, 0, &scene->view, &plan) != CORE_OK) {
+        return "none";
+    }
+    assert_true(plan_is_sound(s, 0, kind, to, 0, &scene->view, &plan));
+    for (uint32_t i = 0; i < plan.count; i++) {
+        struct plan without = plan;
+        without.count--;
+        memmove(&without.steps[i], &without.steps[i + 1],
+                (without.count - i) * sizeof without.steps[0]);
+        assert_false(plan_is_sound(s, 0, kind, to, 0, &scene->view, &without));
+        struct plan other = plan;
+        other.steps[i].needs = 0;
+        if (plan.steps[i].needs != 0) {
+            assert_false(plan_is_sound(s, 0, kind, to, 0, &scene->view, &other));
+        }
+        other = plan;
+        other.steps[i].zone = ZONE_MAX + 1;
+        if (plan.steps[i].zone != NONE_INDEX) {
+            assert_false(plan_is_sound(s, 0, kind, to, 0, &scene->view, &other));
+        }
+    }
+    return names_of(&plan);
+}
+
+static void test_plans(void **state) {
+    struct scene scene = scene_of(state);
+    const enum execution_kind failover = EXECUTION_FAILOVER;
+    assert_string_equal(plan_of(&scene, failover, WEST), "prefer promote write switch dns");
+    assert_string_equal(plan_of(&scene, EXECUTION_ADOPT, EAST), "adopt adopt-set switch");
+    assert_string_equal(plan_of(&scene, EXECUTION_RELEASE, EAST), "unmark unmark-set switch");
+    assert_string_equal(plan_of(&scene, EXECUTION_REPAIR, EAST), "dns");
+    group_service(scene.group)->longest_lease_ms = 1000;
+    assert_string_equal(plan_of(&scene, failover, WEST), "lease prefer promote write switch dns");
+    group_service(scene.group)->longest_lease_ms = 0;
+    gone(&scene, E2, 9000); /* it would hold a reconfiguration up */
+    assert_string_equal(plan_of(&scene, failover, WEST), "promote write prefer switch dns");
+    gone(&scene, E1, 9000);
+    assert_string_equal(plan_of(&scene, failover, WEST), "promote write prefer switch dns");
+    elected(&scene, W1);
+    assert_string_equal(plan_of(&scene, failover, WEST), "prefer write switch dns");
+    struct plan plan;
+    assert_int_equal(policy_plan(scene.group->state, 0, failover, WEST, 0, NULL, &plan), CORE_GATE);
+    scene.facts = mongo_example();
+    lost(&scene);
+    assert_string_equal(plan_of(&scene, failover, WEST), "none");
+    scene.facts = mongo_example();
+    nobody(&scene);
+    assert_string_equal(plan_of(&scene, failover, WEST), "none");
+}
+
+static void test_a_move_by_hand(void **state) {
+    struct scene scene = scene_of(state);
+    struct group *group = scene.group;
+    look(&scene);
+    assert_int_equal(group_move(group, "us-west-2", EXECUTION_SWITCHOVER, 0), CORE_OK);
+    assert_int_equal(group_execution(group)->mongo.primary, E1);
+    group_carry_out(group);
+    assert_int_equal(group_execution(group)->result, RESULT_DONE);
+    assert_int_equal(group_service(group)->active, WEST);
+}
+
+static void test_an_automatic_move(void **state) {
+    struct scene scene = scene_of(state);
+    struct group *group = scene.group;
+    group->mongo = &scene.facts;
+    struct command *decide = group_await_decide(group, WITHOUT_EAST, east_down);
+    struct command *laggard = group_new(COMMAND_DECIDE);
+    *laggard = *decide;
+    for (uint32_t i = W1; i <= W2; i++) {
+        laggard->decide.mongo.facts.members[i].optime.wall_ms -= 10001;
+        laggard->decide.mongo.facts.members[i].optime.seconds -= 10;
+    }
+    assert_int_equal(group_do(group, laggard), CORE_GATE);
+    assert_int_equal(group_do(group, decide), CORE_OK);
+    group_carry_out(group);
+    assert_int_equal(group_service(group)->active, WEST);
+}
+
+/* A promotion that was sent can't be taken back: cancelled, the service is between two regions. */
+static void test_cancel_of_a_promotion(void **state) {
+    struct scene scene = scene_of(state);
+    struct group *group = scene.group;
+    gone(&scene, E1, 25000);
+    look(&scene);
+    assert_int_equal(group_move(group, "us-west-2", EXECUTION_FAILOVER, 0), CORE_OK);
+    const struct step *promote = &group_execution(group)->steps[0];
+    assert_int_equal(promote->kind, STEP_PROMOTE);
+    for (int i = 0; i < 2; i++) { /* INTENT, ATTEMPT */
+        assert_int_equal(group_do(group, group_next_step(group, 0)), CORE_OK);
+    }
+    const char *why = "";
+    assert_int_equal(step_after_look(group->state, 0, 0, false, &why), ACTION_ATTEMPT);
+    assert_int_equal(step_after_look(group->state, 0, 0, true, &why), ACTION_DONE);
+    assert_int_equal(group_choice(group, COMMAND_CANCEL, ""), CORE_OK);
+    assert_int_equal(step_after_look(group->state, 0, 0, true, &why), ACTION_DONE);
+    assert_int_equal(step_after_look(group->state, 0, 0, false, &why), ACTION_UNKNOWN);
+    struct command_step unknown = {.outcome = STEP_UNKNOWN};
+    assert_int_equal(group_step(group, COMMAND_OUTCOME, &unknown), CORE_OK);
+    assert_int_equal(group_execution(group)->result, RESULT_HALF_MOVED);
+    assert_true(group_service(group)->half_moved);
+}
+
+/* Let go, a promotion leaves nothing to burn; the config's change does. */
+static void test_release(void **state) {
+    struct scene scene = scene_of(state);
+    struct group *group = scene.group;
+    look(&scene);
+    assert_int_equal(group_move(group, "us-west-2", EXECUTION_SWITCHOVER, 0), CORE_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(group_do(group, group_next_step(group, 0)), CORE_OK);
+    }
+    assert_true(step_is_of_set(group->state, 0, 0));
+    assert_null(step_zone(group->state, 0, 0));
+    assert_int_equal(group_choice(group, COMMAND_RELEASE, "prefer"), CORE_OK);
+    assert_int_equal(group_service(group)->debt_count, 1);
+    assert_true(group_service(group)->debts[0].of_set);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(group_do(group, group_next_step(group, 0)), CORE_OK);
+    }
+    assert_int_equal(group_choice(group, COMMAND_RELEASE, "promote"), CORE_OK);
+    assert_int_equal(group_service(group)->debt_count, 1);
+    group_carry_out(group);
+    assert_int_equal(group_execution(group)->result, RESULT_RELEASED);
+    group_second(group);
+    assert_int_equal(group_move(group, "us-east-1", EXECUTION_SWITCHOVER, 0), CORE_OK);
+    assert_int_equal(group_execution(group)->steps[0].kind, STEP_SETTLE);
+    assert_true(step_is_of_set(group->state, 0, 0));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        ADOPTED(test_plans),
+        ADOPTED(test_a_move_by_hand),
+        ADOPTED(test_an_automatic_move),
+        ADOPTED(test_cancel_of_a_promotion),
+        ADOPTED(test_release),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
