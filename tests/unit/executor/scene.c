@@ -156,7 +156,31 @@ static void driver_sends(struct driver *driver, const struct driver_target *targ
     scene->sends++;
 }
 
-static const struct driver_ops played_ops = {.read = driver_reads, .send = driver_sends};
+static void driver_looks(struct driver *driver, const struct driver_target *target,
+                         enum driver_aim aim, const char *eid, driver_look_cb on_look,
+                         void *context) {
+    struct scene *scene = (struct scene *)((char *)driver - offsetof(struct scene, driver));
+    (void)aim;
+    (void)eid;
+    ask(driver, target, context)->on_look = on_look;
+    scene->reads++;
+}
+
+static void driver_acts(struct driver *driver, const struct driver_target *target,
+                        enum driver_aim aim, const char *eid, uint64_t deadline_boottime_ms,
+                        driver_send_cb on_sent, void *context) {
+    struct scene *scene = (struct scene *)((char *)driver - offsetof(struct scene, driver));
+    struct played_request *request = ask(driver, target, context);
+    (void)aim;
+    request->is_send = true;
+    (void)TEXT_COPY(request->comment, eid);
+    request->deadline_ms = deadline_boottime_ms;
+    request->on_sent = on_sent;
+    scene->sends++;
+}
+
+static const struct driver_ops played_ops = {
+    .read = driver_reads, .send = driver_sends, .look = driver_looks, .act = driver_acts};
 
 static struct played_request *oldest(struct scene *scene, bool is_send) {
     if (scene->request_count == 0) {
@@ -212,12 +236,28 @@ void scene_answer(struct scene *scene, struct played_request *request) {
     scene_turn(scene);
 }
 
+void scene_show(struct scene *scene, struct played_request *request, bool holds) {
+    struct driver_seen seen = {.holds = holds};
+    take_out(scene, request);
+    request->on_look(request->context, NULL, &seen);
+    free(request);
+    scene_turn(scene);
+}
+
+static void answer_error(const struct played_request *request, const struct error *error) {
+    if (request->on_look != NULL) {
+        request->on_look(request->context, error, NULL);
+    } else {
+        request->on_read(request->context, error, NULL);
+    }
+}
+
 void scene_fail_read(struct scene *scene, struct played_request *request, enum error_code code,
                      const char *words) {
     struct error error;
     (void)error_set(&error, code, "%s", words);
     take_out(scene, request);
-    request->on_read(request->context, &error, NULL);
+    answer_error(request, &error);
     free(request);
     scene_turn(scene);
 }
@@ -302,6 +342,8 @@ static void answer_everything(struct scene *scene) {
             scene_reply(scene, request, DRIVER_REPLY_UNKNOWN, "nobody answers");
         } else if (request->target->dead) {
             scene_fail_read(scene, request, ERROR_TIMEOUT, "nobody answers");
+        } else if (request->on_look != NULL) {
+            scene_show(scene, request, true);
         } else if (!request->is_send) {
             scene_answer(scene, request);
         } else if (scene_land(scene, request)) {
@@ -342,21 +384,36 @@ void scene_set_address(struct played_target *target, const char *address) {
     records_make_state(set, &target->state);
 }
 
+static void add_fence(const struct state *state, uint32_t s, uint32_t step,
+                      struct played_target *target) {
+    char eid[EID_SIZE];
+    eid_format(eid, state->services[s].name, state->incarnation, 1, step);
+    fence_format(target->fence, state->cluster, eid);
+    target->fence_present = true;
+}
+
+struct played_target *scene_add_set(struct scene *scene, const struct mongo_facts *facts) {
+    const struct state *state = scene->group.state;
+    struct played_target *target = &scene->targets[scene->target_count++];
+    group_add_set(&scene->group);
+    group_tell(&scene->group, facts);
+    memcpy(target->service, state->services[0].name, sizeof target->service);
+    add_fence(state, 0, 0, target);
+    return target;
+}
+
 /* Its records say that the east serves; its fence that this group adopted it. */
 static void add_targets(struct scene *scene, bool adopted) {
     const struct state *state = scene->group.state;
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
         const struct spec_service *spec = &state->spec.services[s];
         for (uint32_t z = 0; z < spec->zone_count; z++) {
-            char eid[EID_SIZE];
             struct played_target *target = &scene->targets[scene->target_count++];
             memcpy(target->service, spec->name, sizeof target->service);
             memcpy(target->zone, spec->zones[z].id, sizeof target->zone);
             scene_set_address(target, "192.0.2.1");
             if (adopted) {
-                eid_format(eid, spec->name, state->incarnation, 1, z);
-                fence_format(target->fence, state->cluster, eid);
-                target->fence_present = true;
+                add_fence(state, s, z, target);
             }
         }
     }
@@ -375,6 +432,7 @@ static void open_executor(struct scene *scene, bool adopted) {
         .clock = &scene->clock,
         .entropy = &scene->entropy,
         .driver = &scene->driver,
+        .set_driver = &scene->driver,
         .proposer = scene->proposer,
         .tick_proposed_ms = tick_proposed_ms,
         .lease_wait_ms = lease_wait_ms,
@@ -423,7 +481,7 @@ void scene_close(struct scene *scene) {
             request->on_sent(request->context, &sent);
         } else {
             struct error error = {ERROR_CANCELLED, "closed"};
-            request->on_read(request->context, &error, NULL);
+            answer_error(request, &error);
         }
         free(request);
     }

@@ -19,7 +19,7 @@
 
 /* One fence and its records, as they are outside. */
 struct played_target {
-    char service[NAME_SIZE], zone[CHANGE_ID_SIZE];
+    char service[NAME_SIZE], zone[CHANGE_ID_SIZE]; /* zone "": the replica set and its config */
     bool fence_present, dead; /* dead: every read fails, by itself, in scene_settle */
     char fence[DRIVER_FENCE_MAX];
     struct driver_blob state;
@@ -28,7 +28,7 @@ struct played_target {
 
 /* What the executor asked of the driver, until it is answered. */
 struct played_request {
-    bool is_send;
+    bool is_send; /* or an act */
     struct played_target *target;
     char change_id[DRIVER_CHANGE_ID_MAX]; /* read: whose sync is asked */
     bool expects_fence, leaves_fence, has_state;
@@ -36,6 +36,7 @@ struct played_request {
     struct driver_blob state_before, state_after;
     uint64_t deadline_ms;
     driver_read_cb on_read;
+    driver_look_cb on_look; /* of a look: instead of on_read */
     driver_send_cb on_sent;
     void *context;
 };
@@ -55,7 +56,7 @@ struct scene {
     struct clock clock;     /* shows group.now_ms and group.wall_ms */
     struct entropy entropy; /* a fixed series */
     uint64_t entropy_state;
-    struct driver driver;
+    struct driver driver; /* of zones and of sets */
     struct proposer proposer;
     struct executor *executor;
     bool closed;
@@ -82,6 +83,11 @@ void scene_open_bare(struct scene *scene);
 /* Answers what is open, closes what isn't closed, frees everything. */
 void scene_close(struct scene *scene);
 
+/* Service 0 gets a replica set, fenced when it was adopted, of which the nodes say this from now
+ * on.
+ */
+struct played_target *scene_add_set(struct scene *scene, const struct mongo_facts *facts);
+
 /* Another act of an admin on service 0, where it is active. */
 void scene_act(struct scene *scene, enum execution_kind kind);
 /* An operator's failover of service `s` to us-west-2 (the core's plan), accepted by core. */
@@ -104,6 +110,8 @@ struct played_request *scene_read(struct scene *scene);
 struct played_request *scene_send(struct scene *scene);
 /* It comes back with what is there now. Then the executor looks again. */
 void scene_answer(struct scene *scene, struct played_request *request);
+/* A look shows whether what it looks for is so. Then the executor looks again. */
+void scene_show(struct scene *scene, struct played_request *request, bool holds);
 void scene_fail_read(struct scene *scene, struct played_request *request, enum error_code code,
                      const char *words);
 /* A change takes effect, if the target is as it expects. Can be done again, and late: give a copy.
