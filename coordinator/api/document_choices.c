@@ -296,8 +296,8 @@ bool document_choose_after_force(const struct api_facts *facts, uint32_t service
     buffer_init(&line, 0);
     buffer_append_format(
         &line,
-        "first a person must look: rs.conf() on %s. The forced config landed if "
-        "its members have the tag noctua: \"%s\"",
+        "first a person must look: restart %s, so that what was sent to it can't come any more, "
+        "then rs.conf() there. The forced config landed if its members have the tag noctua: \"%s\"",
         verdict.member == NONE_INDEX ? "each survivor" : set->members[verdict.member].host, fence);
     end_line(choices, &line);
     buffer_append_text(&line, "it landed, go on: ");

@@ -419,6 +419,18 @@ static void begin_override(struct api_request *request, const struct api_facts *
 }
 
 /* What "as it is" stands for, so that the entry says exactly what is meant. */
+/* What came of a forced config that was sent can't be told, nor that it won't come any more: the
+ * core's answer in the words of what to do. */
+static bool releases_a_forced_config(const struct service *s, const struct command_choice *c) {
+    for (uint32_t i = 0; i < s->execution.step_count; i++) {
+        const struct step *step = &s->execution.steps[i];
+        if (text_equal(step->name, c->step)) {
+            return step->kind == STEP_FORCE && step->phase == STEP_ATTEMPTED;
+        }
+    }
+    return false;
+}
+
 static bool complete_choice(struct api_request *request, const struct api_facts *facts,
                             uint32_t service, struct command_choice *c) {
     const struct state *state = facts->state;
@@ -426,6 +438,15 @@ static bool complete_choice(struct api_request *request, const struct api_facts 
     if (c->epoch == 0) {
         bool approves = request->command->kind == COMMAND_APPROVE;
         c->epoch = approves ? s->epoch + 1 : s->execution.epoch;
+    }
+    if (request->command->kind == COMMAND_RELEASE && releases_a_forced_config(s, c)) {
+        api_request_fail(
+            request, EXIT_CODE_REFUSED, "FORCED",
+            "the forced config may have been sent, and may still land: nothing can go "
+            "on as if it hadn't. Within a minute it is seen, or ends as unknown; sooner: "
+            "noctuactl cancel %s. noctuactl explain %s then says what to look at",
+            s->name, s->name);
+        return false;
     }
     if (request->command->kind == COMMAND_APPROVE && c->to[0] == '\0') {
         uint32_t to = preview_choose_target(facts, service);

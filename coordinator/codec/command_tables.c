@@ -56,6 +56,7 @@ const struct bind_table blob_table = BIND_TABLE(struct blob, noctua__blob__descr
 static const struct bind_row left_out_rows[] = {
     ROW_TEXT(struct left_out, host),
     ROW_BYTES(struct left_out, document, size_bytes, false),
+    ROW_INDEX(struct left_out, term),
 };
 const struct bind_table left_out_table =
     BIND_TABLE(struct left_out, noctua__left_out__descriptor, left_out_rows);

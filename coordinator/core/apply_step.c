@@ -178,11 +178,24 @@ static enum core_error check_left_out(const struct service *service, const struc
     }
     for (uint32_t i = 0; i < c->left_out_count; i++) {
         uint32_t size = c->left_out[i].size_bytes;
-        if (size == 0 || size > LEFT_OUT_SIZE) {
+        if (size == 0 || size > LEFT_OUT_SIZE || c->left_out[i].term != 0) {
             return CORE_MALFORMED;
         }
     }
     return dead == c->left_out_count ? CORE_OK : CORE_MALFORMED;
+}
+
+/* Elections count up from what the survivors know; what they don't know, those that are left out
+ * may have used already. */
+static uint64_t first_term_without(const struct mongo_view *view) {
+    uint64_t known = 0;
+    for (uint32_t i = 0; i < view->facts.member_count; i++) {
+        bool survives = (view->dead >> i & 1) == 0;
+        if (survives && view->facts.members[i].term > known) {
+            known = view->facts.members[i].term;
+        }
+    }
+    return known + 1;
 }
 
 /* What was said of a member before is forgotten: it is in the config now, or said anew. Older ones
@@ -196,7 +209,9 @@ static void take_left_out(struct service *service, const struct command_step *c)
         left_out_remove(service, service->left_out[0].host);
     }
     for (uint32_t i = 0; i < c->left_out_count; i++) {
-        service->left_out[service->left_out_count++] = c->left_out[i];
+        struct left_out *taken = &service->left_out[service->left_out_count++];
+        *taken = c->left_out[i];
+        taken->term = first_term_without(&service->execution.mongo);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "config_rewrite.h"
 #include "mongo_op.h"
 
 static bool is_left_out(const struct mongo_op *op, const char *host) {
@@ -68,27 +69,53 @@ enum error_code mongo_op_read_survivors(const struct mongo_op *op, struct driver
     return mongo_config_split(config, ret, error);
 }
 
-/* Optimes are ordered by term before time. So writes of a newer term than the set's primary has are
- * ahead of everything that was acknowledged since, and its members would roll that back to follow
- * them, vote or no vote. And one that hangs would hold the reconfiguration up, for up to a minute
- * and a half. */
-void mongo_op_find_against_return(const struct mongo_op *op, const struct scan_member *primary,
-                                  char *words, size_t size) {
+/* --- who comes back --- */
+
+/* Optimes are ordered by term before time, and one of a term is taken for the same entry wherever
+ * it is. So writes of a term that the set has had without it are not what the set has at that
+ * place, or ahead of everything that was acknowledged since: the member would keep what it must
+ * roll back, or others would roll back to it, vote or no vote. And one that hangs would hold the
+ * reconfiguration up, for up to a minute and a half. */
+static void find_against_coming(const struct mongo_op *op, const struct scan_member *primary,
+                                char *words, size_t size) {
     const char *host = op->target.hosts[0];
     const struct scan_member *member = scan_find(&op->scan, host);
-    uint64_t term = primary == NULL ? 0 : primary->answer.status.term;
-    words[0] = '\0';
-    if (!answers(op, host)) {
-        (void)snprintf(words, size, "%.120s doesn't answer: start it first", host);
-    } else if (op->target.left_out.size_bytes == 0 || primary == NULL) {
-        return; /* it is in the set already */
-    } else if (!member->tells_oplog) {
+    uint64_t without = op->target.left_out.term;
+    uint64_t term = primary->answer.status.term;
+    term = without != 0 && without < term ? without : term;
+    if (!member->tells_oplog) {
         (void)snprintf(words, size, "%.120s doesn't tell how far its oplog goes (local.oplog.rs)",
                        host);
     } else if (member->oplog_term >= term) {
         (void)snprintf(words, size,
-                       "%.100s has writes of term %" PRIu64 ", and the set is in term %" PRIu64
-                       ": others would roll back to them. Empty its data directory first",
+                       "%.100s has writes of term %" PRIu64 ", and the set was in term %" PRIu64
+                       " without it: they can't be told apart. Empty its data directory first",
                        host, member->oplog_term, term);
+    }
+}
+
+static bool gives_a_vote(const struct mongo_op *op) {
+    const struct left_out *left_out = &op->target.left_out;
+    bson_t member;
+    return left_out->size_bytes == 0 || /* it is in the set already */
+           (bson_init_static(&member, left_out->document, left_out->size_bytes) &&
+            config_is_arbiter(&member));
+}
+
+void mongo_op_find_against_return(const struct mongo_op *op, const struct scan_member *primary,
+                                  char *words, size_t size) {
+    const char *host = op->target.hosts[0];
+    words[0] = '\0';
+    if (!answers(op, host)) {
+        (void)snprintf(words, size, "%.120s doesn't answer: start it first", host);
+    } else if (primary != NULL && op->target.left_out.size_bytes > 0) {
+        find_against_coming(op, primary, words, size);
+    }
+    if (words[0] == '\0' && primary != NULL && gives_a_vote(op) &&
+        !scan_commits_hold(&op->scan, primary)) {
+        (void)snprintf(
+            words, size,
+            "no majority of the voters has all that was acknowledged yet: ask again once "
+            "they have caught up");
     }
 }

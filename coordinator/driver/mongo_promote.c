@@ -90,12 +90,8 @@ static void find_write(struct mongo_op *op) {
 /* A new primary writes an entry of its own term at once: a majority has it when the commit point
  * is of that term. */
 static bool commits_in_its_term(const struct scan_member *primary) {
-    bson_iter_t iter;
-    bson_iter_t at;
-    return primary->status != NULL && bson_iter_init(&iter, primary->status) &&
-           bson_iter_find_descendant(&iter, "optimes.lastCommittedOpTime.t", &at) &&
-           bson_iter_as_int64(&at) > 0 &&
-           (uint64_t)bson_iter_as_int64(&at) == primary->answer.status.term;
+    const struct mongo_status *status = &primary->answer.status;
+    return status->term != 0 && status->committed.term == status->term;
 }
 
 void mongo_op_look(struct mongo_op *op) {

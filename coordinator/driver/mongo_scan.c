@@ -83,7 +83,6 @@ static void on_status(void *context, const struct mongo_reply *reply) {
     member->answer.status_code = reply->server_code;
     if (reply->result == MONGO_RESULT_OK) {
         mongo_read_status(reply->document, &member->answer.status);
-        member->status = bson_copy(reply->document);
     }
     if (strcasecmp(member->host, member->scan->other) == 0) {
         ask_oplog_end(member);
@@ -246,9 +245,6 @@ void scan_end(struct mongo_scan *scan) {
         struct scan_member *member = scan->members;
         scan->members = member->next;
         mongo_link_destroy(member->link);
-        if (member->status != NULL) {
-            bson_destroy(member->status);
-        }
         if (member->config != NULL) {
             bson_destroy(member->config);
         }
@@ -356,6 +352,24 @@ const bson_t *scan_newest_config(const struct mongo_scan *scan, bool *ret_commit
     const bson_t *found = find_config(scan, &most, &voters, error);
     *ret_committed = found != NULL && most.safe > voters / 2;
     return found;
+}
+
+bool scan_commits_hold(const struct mongo_scan *scan, const struct scan_member *primary) {
+    const struct mongo_config *newest = &scan->set.config;
+    const struct mongo_optime *committed = &primary->answer.status.committed;
+    uint32_t voters = 0;
+    uint32_t with_data = 0;
+    uint32_t have = 0;
+    for (uint32_t i = 0; i < newest->member_count; i++) {
+        const struct scan_member *member = scan_find(scan, newest->members[i].host);
+        bool has_data = newest->members[i].votes && !newest->members[i].arbiter;
+        voters += newest->members[i].votes;
+        with_data += has_data;
+        have += has_data && member != NULL && member->answer.status_result == MONGO_RESULT_OK &&
+                mongo_optime_compare(&member->answer.status.durable, committed) >= 0;
+    }
+    uint32_t need = voters / 2 + 1;
+    return committed->seconds != 0 && have >= (need < with_data ? need : with_data);
 }
 
 const struct scan_member *scan_primary(const struct mongo_scan *scan, uint32_t *ret_region) {

@@ -16,7 +16,7 @@ struct scan_member {
     struct mongo_link *link;
     char host[MONGO_HOST_SIZE];
     struct set_answer answer;
-    bson_t *status, *config; /* as they came; NULL: none */
+    bson_t *config; /* as it came; NULL: none */
     /* Of scan.other: the term of its last write (0: it has none); false: it couldn't be asked. */
     bool tells_oplog;
     uint64_t oplog_term;
@@ -53,6 +53,11 @@ const bson_t *scan_config(const struct mongo_scan *scan, struct error *error);
  * voters has it. */
 const bson_t *scan_newest_config(const struct mongo_scan *scan, bool *ret_committed,
                                  struct error *error);
+/* What the primary knows to be acknowledged is on the disks of as many voters of the newest config
+ * as acknowledge a write now: of a config with one voter more or less, too, no majority can elect
+ * without it. (From 4.4 on servers see to that themselves before they take a config: "Oplog
+ * Commitment" in the paper above scan_config's definition.) */
+bool scan_commits_hold(const struct mongo_scan *scan, const struct scan_member *primary);
 /* The writable primary of the newest term; NULL: none. */
 const struct scan_member *scan_primary(const struct mongo_scan *scan, uint32_t *ret_region);
 const struct scan_member *scan_find(const struct mongo_scan *scan, const char *host);

@@ -345,8 +345,17 @@ static void on_attempt_proposed(void *context, enum error_code error, enum core_
     /* Applied, in our term, by a leader that has passed its barrier. If anything of that has
      * changed, or the stopwatch says that we were away: the next leader, or round, reads first. */
     bool late = executor_now(task->executor) > task->proposed_ms + SEND_DEADLINE_MS;
-    if (late || !task_locate(task, &service) || task_step(task, service)->phase != STEP_ATTEMPTED ||
-        is_cancelled(task, service)) {
+    if (!task_locate(task, &service) || task_step(task, service)->phase != STEP_ATTEMPTED) {
+        task_end(task, 0);
+        return;
+    }
+    if (late && task_step(task, service)->kind == STEP_FORCE) {
+        /* It was the only attempt. Nobody needs to wait for what didn't leave. */
+        task_propose_outcome(task, service, STEP_UNKNOWN,
+                             "nothing was sent: it took too long to commit that it would be");
+        return;
+    }
+    if (late || is_cancelled(task, service)) {
         task_end(task, 0);
         return;
     }

@@ -127,6 +127,8 @@ void mongo_read_status(const bson_t *reply, struct mongo_status *ret) {
     field_text(reply, "set", ret->set_name, sizeof ret->set_name);
     ret->my_state = state_of(reply, "myState");
     (void)field_number(reply, "term", INDEX_MAX, &ret->term);
+    read_optime(reply, "optimes.lastCommittedOpTime", &ret->committed);
+    read_optime(reply, "optimes.durableOpTime", &ret->durable);
     ret->heartbeat_ms =
         field_number(reply, "heartbeatIntervalMillis", UINT32_MAX, &number) ? (uint32_t)number : 0;
     uint64_t date_ms = field_date(reply, "date");

@@ -277,10 +277,12 @@ static bool switched_clean(const struct execution *execution) {
     return switched && settled;
 }
 
-static void judge_refused(struct sim *sim, const char *eid) {
+static void judge_refused(struct sim *sim, const struct step *step, const char *eid) {
     if (!judged_has_eid(&sim->judged->refused, eid)) {
         judged_add_eid(&sim->judged->refused, eid);
-        if (judged_has_landed(sim->judged, eid)) {
+        /* What a set has lost again is not there. */
+        bool lost = step->zone == PLACE_OF_SET && sim->judged->set_went_back;
+        if (judged_has_landed(sim->judged, eid) && !lost) {
             sim_broken(sim, "refused is not there (14)", "%s had landed", eid);
         }
     }
@@ -295,7 +297,7 @@ static void judge_step(struct sim *sim, const struct step *step, const char *eid
         judged_add_eid(&judged->closed, eid);
     }
     if (step->phase == STEP_REFUSED) {
-        judge_refused(sim, eid);
+        judge_refused(sim, step, eid);
     }
     if (step->phase == STEP_DONE && !judged_has_eid(&judged->done, eid)) {
         judged_add_eid(&judged->done, eid);

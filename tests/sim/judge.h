@@ -57,14 +57,20 @@ bool judge_reaches(struct sim *sim, const struct sim_node *node, uint32_t region
 /* A member has a config with this fence ("": without any): invariant 11. */
 void judge_set_accepted(struct sim *sim, const char *text);
 /* A majority has a config with another fence than the last: 11 to 14. `edited`: somebody has
- * written it. `let_come`: it was forced after people had let those in again whom they had declared
- * dead, so that it may be an old one that they haven't stopped. */
+ * written it. `let_come`: it may be an older one. People have let those in again whom they had
+ * declared dead, or have not restarted the member that a forced config was sent to; or the old side
+ * has imposed its own. */
 void judge_set_fence(struct sim *sim, const char *before, const char *after, bool edited,
                      bool let_come);
 /* A member has carried out a forced config with this fence; the places in `out` were left out by
- * it. A forced config is the word of a person about just those, and is carried out once. */
-void judge_set_forced(struct sim *sim, const char *fence, const char *const *out,
+ * it. A forced config is the word of a person about just those, and is carried out once. True: its
+ * step had ended as unknown by then. Nothing can refuse it; a person should have restarted the
+ * member (docs/mongodb.md, "An unknown force"). */
+bool judge_set_forced(struct sim *sim, const char *fence, const char *const *out,
                       uint32_t out_count);
+/* An old side has imposed its config, by an election in a term that no survivor had heard of: a
+ * limit (docs/mongodb.md, "Before they come back"). */
+void judge_set_undone(struct sim *sim);
 /* One more member votes by the config of this fence. */
 void judge_set_voter(struct sim *sim, const char *fence, const char *host);
 /* Members came into the config of this fence without a vote. */

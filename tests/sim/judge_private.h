@@ -85,6 +85,7 @@ struct set_step {
     char eid[EID_SIZE];
     enum step_kind kind;
     bool automatic, carried_out;
+    bool given_up; /* force: it ended, and nobody knows what came of it */
     uint32_t host_count;
     char hosts[MONGO_MEMBER_MAX][MONGO_HOST_SIZE]; /* that a person has named */
 };
@@ -111,6 +112,7 @@ struct judged {
     uint32_t effect_count;
     struct chain chains[WORLD_TARGET_MAX][SERVICE_MAX];
     uint64_t decisions;
+    bool set_went_back; /* a forced config came after a later epoch's, or was undone */
     struct set_step set_steps[SET_STEP_MAX];
     uint32_t set_step_count;
 };

@@ -118,6 +118,7 @@ void judge_set_step(struct sim *sim, const struct state *state, uint32_t s, uint
     eid_format(eid, state->services[s].name, state->incarnation, execution->epoch, i);
     for (uint32_t k = judged->set_step_count; k-- > 0;) {
         if (text_equal(judged->set_steps[k].eid, eid)) {
+            judged->set_steps[k].given_up = step->phase == STEP_UNKNOWN;
             return;
         }
     }
@@ -171,7 +172,7 @@ void judge_set_opened(struct sim *sim, const struct state *state, uint32_t s) {
     }
 }
 
-void judge_set_forced(struct sim *sim, const char *fence, const char *const *out,
+bool judge_set_forced(struct sim *sim, const char *fence, const char *const *out,
                       uint32_t out_count) {
     struct set_step *step = find_set_step(sim, fence, STEP_FORCE);
     if (step == NULL || step->automatic) {
@@ -187,6 +188,12 @@ void judge_set_forced(struct sim *sim, const char *fence, const char *const *out
                        "%s leaves %s out, which wasn't declared dead", fence, out[i]);
         }
     }
+    sim->judged->set_went_back = sim->judged->set_went_back || step->given_up;
+    return step->given_up;
+}
+
+void judge_set_undone(struct sim *sim) {
+    sim->judged->set_went_back = true;
 }
 
 void judge_set_voter(struct sim *sim, const char *fence, const char *host) {

@@ -223,10 +223,14 @@ static void see_forced(struct sim_set *set, uint32_t place, const bson_t *before
     set->forced_count++;
     set->forced_version = at->config_version;
     set->forced_wrong = false;
+    set->forced_term = 0;
     for (uint32_t i = 0; i < set->member_count; i++) {
         struct set_member *member = &set->members[i];
         member->has_forced = i == place; /* the others hear of it, if that one lives */
         if ((named >> i & 1) != 0) {
+            struct mongo_view view;
+            set_view_member(set, i, &view);
+            set->forced_term = view.term > set->forced_term ? view.term : set->forced_term;
             continue;
         }
         if ((out >> i & 1) != 0) {
@@ -244,7 +248,10 @@ static void see_forced(struct sim_set *set, uint32_t place, const bson_t *before
     if (set->forced_wrong) {
         sim_count(set->sim, SIM_SET_FORCED_WRONG);
     }
-    judge_set_forced(set->sim, fence, hosts, count);
+    if (judge_set_forced(set->sim, fence, hosts, count)) {
+        sim_count(set->sim, SIM_SET_FORCED_LATE);
+        set->forced_wrong = true;
+    }
     count_lost_writes(set, named);
     /* Terms go on from what the survivors know. */
     set->acked_term = 0;
@@ -258,6 +265,30 @@ void set_see_new_config(struct sim_set *set, uint32_t place, const bson_t *befor
     }
 }
 
+/* By an election in a term that no survivor had heard of: configs are ordered by their terms first.
+ * What was acknowledged since goes with the forced config. */
+static void see_undone(struct sim_set *set, const struct set_member *by) {
+    sim_say(set->sim, "set", "%s takes the config of an old side, of term %lld", by->host,
+            (long long)by->config_term);
+    sim_count(set->sim, SIM_SET_FORCED_UNDONE);
+    judge_set_undone(set->sim);
+    set->forced_wrong = true;
+    set->forced_version = 0;
+    set->acked_term = 0;
+    set->acked_us = 0;
+    set->primary_term = 0;
+    for (uint32_t i = 0; i < set->member_count; i++) {
+        struct set_member *member = &set->members[i];
+        member->has_forced = false;
+        member->unaware = false;
+        member->mistaken = false;
+        member->was_out = true; /* may have to roll back what a majority had */
+    }
+    for (uint32_t n = 0; n < set->write_count; n++) {
+        set->writes[n].lost = true;
+    }
+}
+
 void set_see_aware(struct sim_set *set, uint32_t place) {
     struct set_member *member = &set->members[place];
     if (member->config_version >= set->forced_version) {
@@ -265,7 +296,10 @@ void set_see_aware(struct sim_set *set, uint32_t place) {
         member->mistaken = false;
         member->has_forced = true;
     } else if (set->forced_version > 0 && member->has_forced && member->config_version > 0) {
-        judge_set_broken(set->sim, "a forced config is not undone (13)", member->host);
+        if (member->config_term <= set->forced_term) {
+            judge_set_broken(set->sim, "a forced config is not undone (13)", member->host);
+        }
+        see_undone(set, member);
     }
 }
 

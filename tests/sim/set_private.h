@@ -76,7 +76,9 @@ struct sim_set {
     uint64_t due_us;    /* an event is queued for then; UINT64_MAX: none */
     bool running;       /* inside the core */
     bool faults_on, loss_counted;
-    bool forced_wrong; /* the last forced config left somebody out who wasn't seen to */
+    bool forced_wrong; /* the last forced config left somebody out who wasn't seen to, or came late
+                        */
+    int64_t forced_term; /* the highest that a survivor knew then */
     uint32_t member_count;
     struct set_member members[SET_MEMBER_MAX];
     char hosts[SET_MEMBER_MAX * SET_HOST_SIZE];

@@ -99,6 +99,8 @@ void sim_at_node(struct sim_node *node, uint64_t time_us, sim_function function,
     X(MAJORITY_LOST, "majority-lost")                                                              \
     X(SET_FORCED, "set-forced")                                                                    \
     X(SET_FORCED_WRONG, "set-forced-wrong")                                                        \
+    X(SET_FORCED_LATE, "set-forced-late")                                                          \
+    X(SET_FORCED_UNDONE, "set-forced-undone")                                                      \
     X(WRITE_LOST, "write-lost")                                                                    \
     X(MEMBER_KEPT, "member-kept")                                                                  \
     X(MEMBER_READMITTED, "member-readmitted")

@@ -258,7 +258,8 @@ static void test_after_an_unknown_force(void **state) {
     assert_int_equal(group_step(&group, COMMAND_OUTCOME, &fields), CORE_OK);
     assert_int_equal(force->phase, STEP_UNKNOWN);
     static const char wanted[] =
-        "first a person must look: rs.conf() on w1:27017. The forced config landed if its members "
+        "first a person must look: restart w1:27017, so that what was sent to it can't come any "
+        "more, then rs.conf() there. The forced config landed if its members "
         "have the tag noctua: \"prod/nocturnal/5.2/0\"\n"
         "it landed, go on: noctuactl failover nocturnal --to us-west-2 --reason \"...\"\n"
         "it didn't, declare anew and send another one: " DECLARE " --reason \"...\"";

@@ -143,6 +143,8 @@ static void test_a_forced_move(void **state) {
     assert_int_equal(group_service(group)->debt_count, 0);
     assert_int_equal(group_service(group)->left_out_count, 3);
     assert_string_equal(group_service(group)->left_out[2].host, "x1:27017");
+    /* What the survivors know, and one more; the dead may know of newer ones. */
+    assert_int_equal(group_service(group)->left_out[2].term, 8);
 }
 
 /* Brings it to ATTEMPTED. */
@@ -217,10 +219,12 @@ static void test_cancelled_before_it_is_sent(void **state) {
     assert_int_equal(blobs_used(scene->group->state), 0);
 }
 
-static void test_released_it_is_no_debt(void **state) {
+/* What was sent can't be told to be gone: nobody can go on as if it were. */
+static void test_it_is_not_released(void **state) {
     struct scene *scene = lost_scene(state);
     (void)sent(scene);
-    assert_int_equal(group_choice(scene->group, COMMAND_RELEASE, "force"), CORE_OK);
+    assert_int_equal(group_choice(scene->group, COMMAND_RELEASE, "force"), CORE_PHASE);
+    assert_int_equal(step_of(scene, STEP_FORCE)->phase, STEP_ATTEMPTED);
     assert_int_equal(group_service(scene->group)->debt_count, 0);
 }
 
@@ -229,7 +233,7 @@ static void test_who_is_left_out(void **state) {
     struct scene *scene = lost_scene(state);
     struct group *group = scene->group;
     assert_int_equal(failover(scene, LOST, 0), CORE_OK);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         struct command *command = group_next_step(group, 0);
         struct command_step *c = &command->step;
         assert_int_equal(c->left_out_count, 3);
@@ -251,10 +255,13 @@ static void test_who_is_left_out(void **state) {
         case 4:
             c->left_out[1].size_bytes = LEFT_OUT_SIZE + 1;
             break;
+        case 5:
+            c->left_out[1].term = 8;
+            break;
         default:
             break;
         }
-        assert_int_equal(group_do(group, command), i < 5 ? CORE_MALFORMED : CORE_OK);
+        assert_int_equal(group_do(group, command), i < 6 ? CORE_MALFORMED : CORE_OK);
     }
     struct step *force = step_of(scene, STEP_FORCE);
     while (force->phase != STEP_DONE) {
@@ -480,7 +487,7 @@ int main(void) {
         ADOPTED(test_it_is_sent_once),
         ADOPTED(test_what_a_read_says),
         ADOPTED(test_cancelled_before_it_is_sent),
-        ADOPTED(test_released_it_is_no_debt),
+        ADOPTED(test_it_is_not_released),
         ADOPTED(test_who_is_left_out),
         ADOPTED(test_the_old_side_is_left_alone),
         ADOPTED(test_fences_of_an_earlier_incarnation),

@@ -20,14 +20,16 @@ struct played {
     int64_t term; /* of the member */
     int64_t version, config_term;
     bool silent, tells_no_status, is_primary;
-    int64_t committed_term; /* of the newest entry that it knows a majority to have */
+    int64_t committed_term;      /* of the newest entry that it knows a majority to have */
+    uint32_t committed, durable; /* counts of that entry, and of its own last on disk */
+    int64_t oplog_term;          /* of its last entry */
     /* Between two questions it votes in that term, and then takes that version. */
     int64_t votes_in, takes;
 };
 
 struct mongo_client {
-    struct played members[VOTERS];
-    const char *written; /* eid of the document that a majority has; NULL: none */
+    struct played members[VOTERS + 1]; /* the last one is in no config */
+    const char *written;               /* eid of the document that a majority has; NULL: none */
 };
 
 struct mongo_link {
@@ -105,7 +107,10 @@ static bson_t *hello_of(const struct played *member) {
 static bson_t *status_of(const struct played *member) {
     return BCON_NEW("set", BCON_UTF8("rs0"), "myState", BCON_INT32(member->is_primary ? 1 : 2),
                     "term", BCON_INT64(member->term), "optimes", "{", "lastCommittedOpTime", "{",
-                    "t", BCON_INT64(member->committed_term), "}", "}");
+                    "ts", BCON_TIMESTAMP(100, member->committed), "t",
+                    BCON_INT64(member->committed_term), "}", "durableOpTime", "{", "ts",
+                    BCON_TIMESTAMP(100, member->durable), "t", BCON_INT64(member->committed_term),
+                    "}", "}");
 }
 
 static bson_t *documents(void) {
@@ -114,9 +119,21 @@ static bson_t *documents(void) {
                                              BCON_UTF8(played.written), "}", "]", "}");
 }
 
+static bson_t *oplog_end(const struct played *member) {
+    return BCON_NEW("cursor", "{", "firstBatch", "[", "{", "t", BCON_INT64(member->oplog_term), "}",
+                    "]", "}");
+}
+
+static bool has_text(const bson_t *command, const char *name, const char *text) {
+    bson_iter_t iter;
+    return bson_iter_init_find(&iter, command, name) && BSON_ITER_HOLDS_UTF8(&iter) &&
+           text_equal(bson_iter_utf8(&iter, NULL), text);
+}
+
 static bson_t *reply_of(struct played *member, const bson_t *command) {
     bson_t *reply = bson_has_field(command, "hello")              ? hello_of(member)
                     : bson_has_field(command, "replSetGetStatus") ? status_of(member)
+                    : has_text(command, "find", "oplog.rs")       ? oplog_end(member)
                     : bson_has_field(command, "find")             ? documents()
                                                                   : config_of(member);
     if (member->votes_in != 0 && !bson_has_field(command, "hello")) {
@@ -166,7 +183,7 @@ static int64_t found(struct error *ret_why) {
 }
 
 static void play(int64_t term, int64_t version, int64_t config_term) {
-    for (uint32_t i = 0; i < VOTERS; i++) {
+    for (uint32_t i = 0; i < ARRAY_LENGTH(played.members); i++) {
         played.members[i] =
             (struct played){.term = term, .version = version, .config_term = config_term};
     }
@@ -242,24 +259,37 @@ static void on_look(void *context, const struct error *error, const struct drive
     *(struct driver_seen *)context = *seen;
 }
 
+static void open_driver(uv_loop_t *loop, struct driver **ret_driver) {
+    struct error error;
+    assert_int_equal(uv_loop_init(loop), 0);
+    const struct mongo_driver_options options = {
+        .loop = loop, .clock = &clock_system, .client = &played, .cluster = "prod", .secrets = ""};
+    assert_int_equal(mongo_driver_create(&options, ret_driver, &error), ERROR_OK);
+}
+
+static void run_and_close(uv_loop_t *loop, struct driver *driver) {
+    (void)uv_run(loop, UV_RUN_DEFAULT);
+    driver_close(driver, NULL, NULL);
+    (void)uv_run(loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(loop), 0);
+}
+
+static struct driver_target the_set(void) {
+    struct driver_target target = {
+        .set = {.timeout_ms = 1000}, .regions = {"west", "east"}, .region_count = 2, .to = 0};
+    (void)TEXT_COPY(target.set.region_tag, "region");
+    return target;
+}
+
 static bool is_written(const char *write_check, const char *eid) {
     uv_loop_t loop;
     struct driver *driver;
-    struct error error;
     struct driver_seen seen = {0};
-    struct driver_target target = {
-        .set = {.timeout_ms = 1000}, .regions = {"west", "east"}, .region_count = 2, .to = 0};
-    assert_int_equal(uv_loop_init(&loop), 0);
-    const struct mongo_driver_options options = {
-        .loop = &loop, .clock = &clock_system, .client = &played, .cluster = "prod", .secrets = ""};
-    (void)TEXT_COPY(target.set.region_tag, "region");
+    struct driver_target target = the_set();
     (void)TEXT_COPY(target.set.write_check, write_check);
-    assert_int_equal(mongo_driver_create(&options, &driver, &error), ERROR_OK);
+    open_driver(&loop, &driver);
     driver_look(driver, &target, DRIVER_WRITTEN, eid, on_look, &seen);
-    (void)uv_run(&loop, UV_RUN_DEFAULT);
-    driver_close(driver, NULL, NULL);
-    (void)uv_run(&loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&loop), 0);
+    run_and_close(&loop, driver);
     return seen.holds;
 }
 
@@ -288,6 +318,98 @@ static void test_a_write_of_an_earlier_term_is_not_enough(void **state) {
     assert_false(is_written("db.noctua", "svc/5.1/0"));
 }
 
+/* --- who may come back --- */
+
+static void on_read(void *context, const struct error *error,
+                    const struct driver_reading *reading) {
+    assert_null(error);
+    (void)snprintf(context, sizeof reading->against, "%s", reading->against);
+}
+
+/* What stands against it; left_out NULL: it is in the config already. */
+static const char *against_return(const char *host, const struct left_out *left_out) {
+    static char words[256];
+    uv_loop_t loop;
+    struct driver *driver;
+    struct driver_target target = the_set();
+    target.change = DRIVER_SET_READMIT;
+    target.host_count = 1;
+    (void)TEXT_COPY(target.hosts[0], host);
+    if (left_out != NULL) {
+        target.left_out = *left_out;
+    }
+    open_driver(&loop, &driver);
+    driver_read(driver, &target, "", on_read, words);
+    run_and_close(&loop, driver);
+    return words;
+}
+
+/* The forced config left m0 alone to acknowledge; m1 got its vote, and hasn't caught up. With m2's
+ * vote, too, those two could elect one without what m0 has acknowledged. */
+static void test_a_vote_waits_for_what_was_acknowledged(void **state) {
+    (void)state;
+    play(3, 3, NO_TERM);
+    for (uint32_t i = 0; i < VOTERS; i++) {
+        played.members[i].committed_term = 3;
+        played.members[i].durable = 3;
+    }
+    played.members[0].is_primary = true;
+    played.members[0].committed = 5;
+    played.members[0].durable = 6;
+    assert_non_null(strstr(against_return("m2:1", NULL), "no majority of the voters has all"));
+    played.members[1].durable = 5;
+    assert_string_equal(against_return("m2:1", NULL), "");
+    played.members[1].tells_no_status = true;
+    assert_non_null(strstr(against_return("m2:1", NULL), "no majority of the voters has all"));
+    played.members[2].durable = 5;
+    assert_string_equal(against_return("m2:1", NULL), "");
+    played.members[0].committed = 0; /* another primary's: it hasn't told yet */
+    played.members[0].committed_term = 0;
+    assert_string_equal(against_return("m2:1", NULL), "");
+}
+
+static struct left_out left_out_of(uint64_t term, bool arbiter) {
+    struct left_out left_out = {.term = term};
+    bson_t *member = BCON_NEW("_id", BCON_INT32(3), "host", BCON_UTF8("m3:1"), "arbiterOnly",
+                              BCON_BOOL(arbiter));
+    (void)TEXT_COPY(left_out.host, "m3:1");
+    left_out.size_bytes = member->len;
+    memcpy(left_out.document, bson_get_data(member), member->len);
+    bson_destroy(member);
+    return left_out;
+}
+
+/* Both sides may have used a term, the set and whom it was without: what m3 wrote in it can't be
+ * told from what the set has. */
+static void test_writes_of_a_term_of_the_set_do_not_come_back(void **state) {
+    struct left_out left_out = left_out_of(3, false);
+    (void)state;
+    play(5, 3, NO_TERM);
+    played.members[0].is_primary = true;
+    played.members[3].oplog_term = 2;
+    assert_string_equal(against_return("m3:1", &left_out), "");
+    played.members[3].oplog_term = 3;
+    assert_non_null(strstr(against_return("m3:1", &left_out), "has writes of term 3"));
+    left_out.term = 0; /* not known: the set's own */
+    assert_string_equal(against_return("m3:1", &left_out), "");
+    played.members[3].oplog_term = 5;
+    assert_non_null(strstr(against_return("m3:1", &left_out), "has writes of term 5"));
+}
+
+/* Without a vote it can come while others lag; an arbiter has its vote from the first. */
+static void test_who_comes_without_a_vote_waits_for_nobody(void **state) {
+    struct left_out member = left_out_of(3, false);
+    struct left_out arbiter = left_out_of(3, true);
+    (void)state;
+    play(5, 3, NO_TERM);
+    played.members[0].is_primary = true;
+    played.members[0].committed = 5;
+    played.members[0].committed_term = 5;
+    played.members[0].durable = 5;
+    assert_string_equal(against_return("m3:1", &member), "");
+    assert_non_null(strstr(against_return("m3:1", &arbiter), "no majority of the voters has all"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_majority_has_it),
@@ -297,6 +419,9 @@ int main(void) {
         cmocka_unit_test(test_a_config_without_a_term_is_of_any),
         cmocka_unit_test(test_a_majority_follows_the_primary),
         cmocka_unit_test(test_a_write_of_an_earlier_term_is_not_enough),
+        cmocka_unit_test(test_a_vote_waits_for_what_was_acknowledged),
+        cmocka_unit_test(test_writes_of_a_term_of_the_set_do_not_come_back),
+        cmocka_unit_test(test_who_comes_without_a_vote_waits_for_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

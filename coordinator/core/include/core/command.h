@@ -111,9 +111,9 @@ struct command_step { /* INTENT, ATTEMPT, ACCEPTED, CLOSING, OUTCOME, SWITCH, LA
     char fence[FENCE_SIZE];  /* INTENT: as read, "" none; OUTCOME: as read, the proof */
     char change_id[CHANGE_ID_SIZE]; /* ACCEPTED */
     char detail[REASON_SIZE];
-    struct blob before, after;                  /* INTENT */
-    struct left_out left_out[MONGO_MEMBER_MAX]; /* INTENT of force */
+    struct blob before, after; /* INTENT */
     uint32_t left_out_count;
+    struct left_out left_out[MONGO_MEMBER_MAX]; /* INTENT of force */
 };
 
 struct command_move {

@@ -46,7 +46,7 @@
 #define MONGO_URI_SIZE 1024
 #define MONGO_HOST_SIZE 128 /* "name:port" */
 #define MONGO_TROUBLE_SIZE 32
-#define LEFT_OUT_SIZE 1024 /* a member's document in the config of its set */
+#define LEFT_OUT_SIZE 1020 /* a member's document in the config of its set; fills its struct */
 #define SPEC_TEXT_MAX (256 * 1024)
 #define SPEC_REVISION_MAX 8 /* kept, with the current one */
 

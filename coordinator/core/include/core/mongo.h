@@ -101,6 +101,7 @@ struct mongo_view {
 
 /* A member that a forced config left out: what it takes to put it back. */
 struct left_out {
+    uint64_t term; /* the first that the set can have had without it; 0: not said yet (INTENT) */
     char host[MONGO_HOST_SIZE];
     uint32_t size_bytes;
     uint8_t document[LEFT_OUT_SIZE]; /* BSON, opaque here */

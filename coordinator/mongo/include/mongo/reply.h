@@ -44,6 +44,9 @@ struct mongo_status {
     enum mongo_state my_state;
     uint64_t term; /* 0: not told */
     uint32_t heartbeat_ms;
+    /* Of what it knows a majority to have, and of what it has on disk itself; seconds 0: not told.
+     */
+    struct mongo_optime committed, durable;
     uint32_t member_count;
     struct mongo_status_member members[MONGO_SET_MEMBER_MAX];
 };
