@@ -182,6 +182,9 @@ static const struct bind_row move_rows[] = {
     ROW_TEXT(struct move, reason),
     ROW_PLACES(struct move, gates, gate_reading_table),
     ROW_TEXT(struct move, plan),
+    ROW_ENUM(struct move, set_case, MONGO_CASE_COUNT),
+    ROW_ANY(struct move, lost_ms),
+    ROW_ANY(struct move, lost_writes),
 };
 const struct bind_table move_table =
     BIND_TABLE(struct move, noctua__move_row__descriptor, move_rows);

@@ -36,6 +36,35 @@ void move_name_step(struct move *move, const char *name) {
     }
 }
 
+/* Whether its replica set may have a primary by it: asked for, or found. A forced config is enough:
+ * where it landed, the survivors elect one by themselves. */
+static bool may_have_promoted(const struct execution *execution) {
+    bool may = false;
+    for (uint32_t i = 0; i < execution->step_count; i++) {
+        const struct step *step = &execution->steps[i];
+        bool promotes = step->kind == STEP_FORCE || step_is_unfenced(step->kind);
+        may = may || (promotes && (step->attempts > 0 || step->phase == STEP_DONE));
+    }
+    return may;
+}
+
+/* Only who has all that a majority acknowledged is elected; upon whom a config is forced may lack
+ * some of it. */
+static void move_keep_loss(const struct state *state, uint32_t service, struct move *move) {
+    const struct execution *execution = &state->services[service].execution;
+    struct mongo_verdict verdict;
+    if (!may_have_promoted(execution)) {
+        return;
+    }
+    mongo_judge(&state->spec.services[service].mongo, &execution->mongo, execution->to, &verdict);
+    move->set_case = verdict.kind;
+    if (verdict.kind == MONGO_CASE_FORCED) {
+        struct mongo_loss loss = mongo_loss(&execution->mongo, verdict.member);
+        move->lost_ms = loss.lag_ms;
+        move->lost_writes = loss.writes;
+    }
+}
+
 void move_add(struct apply *a, uint32_t service) {
     const struct service *s = &a->state->services[service];
     const struct execution *execution = &s->execution;
@@ -59,6 +88,7 @@ void move_add(struct apply *a, uint32_t service) {
     for (uint32_t i = 0; i < execution->step_count; i++) {
         move_name_step(move, execution->steps[i].name);
     }
+    move_keep_loss(a->state, service, move);
 }
 
 const char *region_name(const struct state *state, uint32_t region) {

@@ -68,9 +68,9 @@ void state_take_spec(struct state *state, const struct spec *spec);
 struct event *event_add(struct apply *a, enum event_kind kind);
 struct event *event_add_service(struct apply *a, enum event_kind kind, uint32_t service);
 /* A row of history from the service's execution. */
+void move_add(struct apply *a, uint32_t service);
 /* One more step of the plan that the row tells. */
 void move_name_step(struct move *move, const char *name);
-void move_add(struct apply *a, uint32_t service);
 
 /* For people's commands about one service: it exists, its owner is the actor's. */
 enum core_error find_owned_service(const struct apply *a, const char *name, uint32_t *ret_service);

@@ -177,6 +177,10 @@ struct move {
     char service[NAME_SIZE];
     char from[NAME_SIZE], to[NAME_SIZE];
     uint64_t epoch; /* 0: nothing moved (would-have) */
+    /* What a majority of its replica set had acknowledged that might be gone, as the decision
+     * reckoned it. UINT64_MAX: unknown. */
+    uint64_t lost_ms, lost_writes;
+    enum mongo_case set_case; /* what the promotion came to; NONE: nothing was promoted */
     enum execution_kind kind;
     enum execution_result result;
     bool would_have;
