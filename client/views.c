@@ -388,16 +388,14 @@ void view_history(const json_t *document, FILE *out) {
         char epoch[CELL_SIZE];
         char at[CELL_SIZE];
         char took[CELL_SIZE];
-        char lost[CELL_SIZE];
         bool moved = !field_is_null(move, "epoch") && field_u64(move, "epoch") != 0;
         table_add(&table,
-                  (const char *const[]){
-                      moved ? cell_u64(field_u64(move, "epoch"), epoch) : "-",
-                      minute_of(field_text(move, "at"), at), field_text(move, "service"),
-                      field_text(move, "to"), field_text(move, "kind"), field_text(move, "by"),
-                      cell_duration(json_object_get(move, "took_ms"), took),
-                      field_is_null(move, "lost") ? "-" : cell_u64(field_u64(move, "lost"), lost),
-                      field_text(move, "result")});
+                  (const char *const[]){moved ? cell_u64(field_u64(move, "epoch"), epoch) : "-",
+                                        minute_of(field_text(move, "at"), at),
+                                        field_text(move, "service"), field_text(move, "to"),
+                                        field_text(move, "kind"), field_text(move, "by"),
+                                        cell_duration(json_object_get(move, "took_ms"), took),
+                                        field_text(move, "lost"), field_text(move, "result")});
     }
     table_print(&table, out);
     table_finish(&table);

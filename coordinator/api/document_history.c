@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "document_parts.h"
+#include "document_mongo.h"
 
 const struct event *document_find_event(const struct state *state, uint64_t number) {
     bool kept =
@@ -142,7 +142,7 @@ static json_t *move_row(const struct move *move) {
     document_set(row, "kind", document_text(kind));
     document_set(row, "by", document_text(move->actor));
     document_set(row, "took_ms", move->would_have ? NULL : document_number(move->took_ms));
-    document_set(row, "lost", NULL); /* no step tells it yet */
+    document_fill_lost(move, row);
     document_set(row, "result", document_text(result));
     document_set(row, "reason", document_text(move->reason));
     document_set(row, "index", document_number(move->index));

@@ -21,6 +21,9 @@ bool document_is_left_out(const struct mongo_facts *facts, const char *host);
  * nobody. */
 json_t *document_loss(const struct api_facts *facts, const struct move_preview *preview);
 
+/* Sets `case`, `lost`, `lost_ms` and `lost_writes` of a row of history. */
+void document_fill_lost(const struct move *move, json_t *row);
+
 /* Whether its voters outside of `lost` are no majority. */
 bool document_set_depends_on(const struct mongo_facts *facts, uint32_t lost);
 

@@ -220,14 +220,22 @@ static void test_history(void **state) {
         view_history_of_move,
         "{\"moves\": [{\"epoch\": 8, \"at\": \"2026-11-23T03:07:11.204Z\", \"service\": \"a\","
         " \"to\": \"west\", \"kind\": \"failover\", \"by\": \"auto\", \"took_ms\": 72000, \"lost\":"
-        " 0, \"result\": \"done\"}, {\"epoch\": null, \"at\": \"2026-11-19T11:20:00.000Z\","
+        " \"0\", \"result\": \"done\"}, {\"epoch\": 7, \"at\": \"2026-11-22T03:07:11.204Z\","
+        " \"service\": \"a\", \"to\": \"east\", \"kind\": \"failover\", \"by\": \"alice\","
+        " \"took_ms\": 94000, \"lost\": \"~4.2s, ~550 writes\", \"result\": \"half-moved\"},"
+        " {\"epoch\": null, \"at\": \"2026-11-19T11:20:00.000Z\","
         " \"service\": \"a\", \"to\": \"west\", \"kind\": \"would-have\", \"by\": \"auto\","
         " \"took_ms\": null, \"lost\": null, \"result\": \"observe\"}], \"events\": [{\"at\":"
         " \"2026-11-23T03:07:11.204Z\", \"kind\": \"suspect\", \"service\": \"a\", \"text\":"
         " \"us-east-1 down\"}]}",
-        "EPOCH  UTC               SERVICE  TO    KIND        BY    TOOK  LOST  RESULT\n"
-        "8      2026-11-23 03:07  a        west  failover    auto  72s   0     done\n"
-        "-      2026-11-19 11:20  a        west  would-have  auto  -     -     observe\n"
+        "EPOCH  UTC               SERVICE  TO    KIND        BY     TOOK  LOST                "
+        "RESULT\n"
+        "8      2026-11-23 03:07  a        west  failover    auto   72s   0                   "
+        "done\n"
+        "7      2026-11-22 03:07  a        east  failover    alice  94s   ~4.2s, ~550 writes  "
+        "half-moved\n"
+        "-      2026-11-19 11:20  a        west  would-have  auto   -     -                   "
+        "observe\n"
         "03:07:11.204  suspect      a  us-east-1 down\n");
 }
 
@@ -304,7 +312,7 @@ static void test_documents_that_are_none(void **state) {
     " \"phase\": \"done\", \"took_ms\": 1, \"attempts\": 1, \"target\": \"z\", \"detail\":"        \
     " \"d\", \"trouble\": \"t\"}]},"                                                               \
     " \"moves\": [{\"epoch\": 1, \"at\": \"2026-11-23T03:07:11.204Z\", \"service\": \"s\","        \
-    " \"to\": \"b\", \"kind\": \"k\", \"by\": \"x\", \"took_ms\": 1, \"lost\": 1, \"result\":"     \
+    " \"to\": \"b\", \"kind\": \"k\", \"by\": \"x\", \"took_ms\": 1, \"lost\": \"0\", \"result\":" \
     " \"done\"}], \"events\": [{\"at\": \"x\", \"kind\": \"k\", \"service\": \"s\", \"text\":"     \
     " \"t\"}], \"findings\": [{\"line\": 1, \"column\": 1, \"severity\": \"error\", \"message\":"  \
     " \"m\"}]}"

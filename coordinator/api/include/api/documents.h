@@ -48,8 +48,12 @@
  * moved     (the answer to a move) what `plan` has, and {index, repeated, execution}
  * findings  {file, findings [{severity, line, column, message}], errors, warnings, left_out,
  *           services {added [], removed [], changed []}}
- * history   {moves [{epoch, at, service, from, to, kind, by, took_ms, lost, result, reason}],
- *           events [event]}
+ * history   {moves [{epoch, at, service, from, to, kind, by, took_ms, case, lost, lost_ms,
+ *           lost_writes, result, reason, index, gates [..], plan}], events [event]}
+ *           case: what the promotion came to: there, handover, election or forced; null: nothing
+ *           was promoted, and of the following nothing is said. lost: in words, what a majority had
+ *           acknowledged that might be gone, as the decision reckoned it; lost_ms, lost_writes:
+ *           the same in figures, null where unknown
  * event     {number, index, at, kind, service, region, to, subject, epoch, value, actor, detail,
  *           text}
  * nodes     {nodes [{name, region, role, applied_index, behind_ms, control {reachable, total},
