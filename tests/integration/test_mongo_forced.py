@@ -1,13 +1,15 @@
 """The majority of a replica set is lost with its region: only a person can say that it is dead, and
 then a config is forced upon the survivors, once. What was left out comes back by name."""
 
+import re
+
 import mongod
 import noctua
 import pymongo.errors
 import pytest
 from conftest import running_group, running_world
 from test_mongo_move import (EAST, EU, FIVE, WEST, Writer, knows_all, moving, region_of_primary,
-                             replica_set, section, steps, writer)
+                             replica_set, row_of, section, steps, writer)
 
 __all__ = ["moving", "replica_set", "writer"]  # fixtures
 LOST = (0, 1, 4)  # with the witness's member: two of five are left
@@ -82,17 +84,18 @@ def test_forced_and_back(moving, replica_set, writer, world):
     """Case c: declared, forced, and all members back in the end."""
     writer.wait_for_more()
     for member in (replica_set.members[1], replica_set.members[4]):
-        if replica_set.world is None:  # else it may copy from a member that lags, and lag as well
+        if replica_set.world is None:  # else it may copy from a member that stops, and lag as well
             member.command("replSetSyncFrom", replica_set.members[0].host)
+    noctua.wait_until(lambda: moving.detail()["mongo"]["writes_per_s"], 40, "its writes are counted")
     for member in survivors(replica_set):
-        member.lag(True)
+        member.stop()  # what is acknowledged now they will never have
     writer.wait_for_more()
     noctua.wait_until(lambda: all(
-        (member_shown(moving, m.host) or {}).get("lag_ms") or 0 > 1000
+        ((member_shown(moving, m.host) or {}).get("lag_ms") or 0) > 1000
         for m in survivors(replica_set)), 40, "they lag")
     lose_the_majority(moving, replica_set, world)
     for member in survivors(replica_set):
-        member.lag(False)
+        member.resume()
     noctua.wait_until(lambda: all(
         (member_shown(moving, m.host) or {}).get("state") == "SECONDARY"
         for m in survivors(replica_set)), 40, "nobody is primary")
@@ -104,6 +107,10 @@ def test_forced_and_back(moving, replica_set, writer, world):
     assert execution["result"] == "done", execution
     assert steps(execution) == {"force": "done", "promote": "done", "write": "done",
                                 "switch": "done", "dns": "done"}
+    row = row_of(moving, execution)
+    assert row["case"] == "forced" and row["lost_ms"] > 1000, row
+    assert re.fullmatch(r"~[0-9.ms]+, ~[0-9,]+ writes", row["lost"]), row
+    assert f"  {row['lost']}  done" in moving.ctl("history", "nocturnal").stdout
     assert moving.service()["active"] == WEST
     primary = replica_set.primary(besides=lost(replica_set))
     assert replica_set.members.index(primary) in (2, 3)
@@ -112,7 +119,8 @@ def test_forced_and_back(moving, replica_set, writer, world):
     writer.wait_for_more()
     # What only the lost region had is lost, and nothing else: the end of what it acknowledged.
     gone = writer.lost()
-    assert gone == writer.acknowledged[acknowledged - len(gone):acknowledged]
+    assert gone and gone == writer.acknowledged[acknowledged - len(gone):acknowledged]
+    print(f"{len(gone)} writes are lost; history says {row['lost']}")
     # They come back: out of the set, and in again by name, one voter at a time.
     for member in lost(replica_set):
         member.start()

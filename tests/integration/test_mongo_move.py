@@ -105,6 +105,11 @@ def steps(execution):
     return {s["name"]: s["phase"] for s in execution["steps"]}
 
 
+def row_of(group, execution):
+    """What history keeps of it."""
+    return group.ask("history", "nocturnal", "--epoch", execution["epoch"])["moves"][0]
+
+
 def region_of_primary(replica_set, besides=()):
     primary = replica_set.primary(besides)
     return None if primary is None else replica_set.regions[replica_set.members.index(primary)]
@@ -183,6 +188,9 @@ def test_region_dies(moving, replica_set, writer, world):
     moving.wait_for_active(WEST, seconds=60)
     execution = moving.wait_for_end(60)
     assert execution["result"] == "done", execution
+    row = row_of(moving, execution)
+    assert row["case"] in ("there", "handover", "election"), row
+    assert (row["lost"], row["lost_ms"], row["lost_writes"]) == ("0", 0, 0), row
     assert region_of_primary(replica_set, dead) == WEST
     writer.wait_for_more()
     # What comes back stays behind.
