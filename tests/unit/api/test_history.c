@@ -13,8 +13,6 @@
 
 enum { LEADER_PLACE = 1 };
 
-static const enum opinion_value all_up[REGION_MAX] = {OPINION_UP, OPINION_UP};
-
 static struct group group;
 static json_t *document;
 

@@ -2,11 +2,6 @@
  * lose, as the decision reckoned it. */
 #include "core_test.h"
 
-enum { E1, E2, W1, W2, X1 };
-
-#define BIT(i) (UINT32_C(1) << (i))
-#define LOST (BIT(E1) | BIT(E2) | BIT(X1))
-
 static struct group *group;
 static struct mongo_facts facts;
 
