@@ -177,6 +177,7 @@ static const struct bind_row step_command_rows[] = {
     ROW_MESSAGE(struct command_step, before, blob_table),
     ROW_MESSAGE(struct command_step, after, blob_table),
     ROW_COUNTED(struct command_step, left_out, left_out_count, left_out_table),
+    ROW_INDEX(struct command_step, forced_version),
 };
 static const struct bind_table step_command_table =
     BIND_TABLE(struct command_step, noctua__step_command__descriptor, step_command_rows);

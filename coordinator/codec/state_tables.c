@@ -130,6 +130,7 @@ static const struct bind_row service_rows[] = {
     ROW_BOOL(struct service, released),
     ROW_COUNTED(struct service, left_out, left_out_count, left_out_table),
     ROW_INDEX(struct service, forced_epoch),
+    ROW_INDEX(struct service, forced_version),
 };
 const struct bind_table service_table =
     BIND_TABLE(struct service, noctua__service__descriptor, service_rows);

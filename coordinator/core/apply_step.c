@@ -165,7 +165,12 @@ static bool is_left_out(const struct command_step *c, const char *host) {
 static enum core_error check_left_out(const struct service *service, const struct step *step,
                                       const struct command_step *c) {
     if (step->kind != STEP_FORCE) {
-        return c->left_out_count == 0 ? CORE_OK : CORE_MALFORMED;
+        return c->left_out_count == 0 && c->forced_version == 0 ? CORE_OK : CORE_MALFORMED;
+    }
+    /* Above whatever an earlier one may have become. */
+    uint64_t earlier = service->forced_version;
+    if (c->forced_version <= (earlier == 0 ? 0 : earlier + MONGO_FORCE_JUMP)) {
+        return CORE_MALFORMED;
     }
     const struct mongo_view *view = &service->execution.mongo;
     uint32_t dead = 0;
@@ -265,6 +270,7 @@ enum core_error apply_intent(struct apply *a) {
     }
     if (step->kind == STEP_FORCE) {
         take_left_out(service, c);
+        service->forced_version = c->forced_version;
     }
     memcpy(step->detail, c->detail, sizeof step->detail);
     step_event(a, EVENT_INTENT, step);

@@ -188,14 +188,23 @@ static bool is_as_expected(const struct mongo_op *op, const struct driver_readin
            (!op->has_states || same_blob(&reading->state, op->before));
 }
 
+/* Also above whatever a forced one that was sent may become: it then is refused where a server
+ * compares, and loses to this one where it landed on a member that comes back. */
+static uint64_t next_version(const struct driver_blob *state, uint64_t forced_version) {
+    uint64_t next = mongo_config_version(state) + 1;
+    uint64_t least = forced_version == 0 ? 0 : forced_version + MONGO_FORCE_JUMP + 1;
+    return next > least ? next : least;
+}
+
 /* To the primary; a forced one to whom the step has pinned. */
 static void send_config(struct mongo_op *op, const struct driver_blob *state, const char *host) {
     const char *fence = op->writes_fence ? op->fence_after : NULL;
     bool forces = op->target.change == DRIVER_SET_FORCE;
     struct error error;
     bson_t config;
-    op->version = mongo_config_version(state) + 1;
-    if (mongo_config_join(state, fence, &config, &error) != ERROR_OK ||
+    op->version =
+        forces ? op->target.forced_version : next_version(state, op->target.forced_version);
+    if (mongo_config_join(state, fence, op->version, &config, &error) != ERROR_OK ||
         !mongo_op_open_sender(op, host)) {
         bson_destroy(&config);
         (void)error_set(&error, ERROR_NO_MEMORY, "the config can't be written");
@@ -386,6 +395,11 @@ enum error_code mongo_driver_desired(const struct driver_target *target,
         break;
     }
     return mongo_config_prefer(as_read, tag, region, ret, diff, diff_size, error);
+}
+
+uint64_t mongo_driver_forced_version(const struct driver_target *target,
+                                     const struct driver_blob *as_read) {
+    return next_version(as_read, target->forced_version);
 }
 
 enum error_code mongo_driver_left_out(const struct driver_target *target,

@@ -272,11 +272,11 @@ uint64_t mongo_config_version(const struct driver_blob *state) {
     return version > 0 ? (uint64_t)version : 0;
 }
 
-enum error_code mongo_config_join(const struct driver_blob *state, const char *fence, bson_t *ret,
-                                  struct error *error) {
+enum error_code mongo_config_join(const struct driver_blob *state, const char *fence,
+                                  uint64_t version, bson_t *ret, struct error *error) {
     bson_t config;
     bson_init(ret);
-    struct rewrite how = {.fence = fence, .version = mongo_config_version(state) + 1};
+    struct rewrite how = {.fence = fence, .version = version};
     return config_view_state(state, &config) && config_write(&config, &how, ret)
                ? ERROR_OK
                : config_is_none(error);

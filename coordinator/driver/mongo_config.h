@@ -26,10 +26,10 @@ struct mongo_hosts {
 enum error_code mongo_config_split(const bson_t *config, struct driver_reading *ret,
                                    struct error *error);
 
-/* The config that a change asks for: `state` with the fence (NULL: without any) and the version
- * after its own. *ret is initialised, also on failure. */
-enum error_code mongo_config_join(const struct driver_blob *state, const char *fence, bson_t *ret,
-                                  struct error *error);
+/* The config that a change asks for: `state` with the fence (NULL: without any) and a version.
+ * *ret is initialised, also on failure. */
+enum error_code mongo_config_join(const struct driver_blob *state, const char *fence,
+                                  uint64_t version, bson_t *ret, struct error *error);
 
 /* The version in a state; 0: there is none. */
 uint64_t mongo_config_version(const struct driver_blob *state);

@@ -192,6 +192,7 @@ static enum error_code prepare_intent(struct task *task, uint32_t service,
     enum error_code code = target_desired(state, service, step->zone, execution->to, target,
                                           &reading->state, &desired, diff, sizeof diff, error);
     if (code == ERROR_OK && step->kind == STEP_FORCE) {
+        fields->forced_version = mongo_driver_forced_version(target, &reading->state);
         code = mongo_driver_left_out(target, &reading->state, fields->left_out,
                                      &fields->left_out_count, error);
     }

@@ -81,6 +81,7 @@ void target_of_set(const struct state *state, uint32_t service, uint32_t to,
     ret->set = state->spec.services[service].mongo;
     ret->region_count = state->spec.region_count;
     ret->to = to;
+    ret->forced_version = state->services[service].forced_version;
     for (uint32_t r = 0; r < ret->region_count; r++) {
         (void)TEXT_COPY(ret->regions[r], state->spec.regions[r].name);
     }

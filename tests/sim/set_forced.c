@@ -7,9 +7,6 @@
 
 #include "base/text.h"
 
-#define FORCE_JUMP                                                                                 \
-    10000 /* of a forced config's version, at least: tests/world/mongo/reconfig.c                  \
-           */
 #define LOST_US (5 * SIM_SECOND)
 #define ANSWERS_WITHIN_US (8 * SIM_SECOND)
 
@@ -113,15 +110,14 @@ static void let_one_in(struct sim_set *set, struct set_member *member) {
 
 bool set_let_in(struct sim_set *set, bool all) {
     uint32_t fenced = set_fenced_count(set);
+    bool waits = false; /* two of the old config might make a majority of it */
     for (uint32_t i = 0; i < set->member_count && !all; i++) {
         const struct set_member *member = &set->members[i];
-        if (!member->fenced && member->unaware) {
-            return false; /* two of them might make a majority of the old config */
-        }
+        waits = waits || (!member->fenced && member->unaware);
     }
     for (uint32_t i = 0; i < set->member_count && fenced > 0; i++) {
         struct set_member *member = &set->members[i];
-        if (member->fenced) {
+        if (member->fenced && (!waits || member->has_forced)) {
             member->mistaken = member->mistaken || (all && fenced > 1 && member->unaware);
             let_one_in(set, member);
             if (!all) {
@@ -129,7 +125,7 @@ bool set_let_in(struct sim_set *set, bool all) {
             }
         }
     }
-    return true;
+    return !waits;
 }
 
 void set_restart(struct sim_set *set, const char *host) {
@@ -185,10 +181,6 @@ bool set_may_abort(struct sim_set *set, uint32_t place) {
 static int64_t version_of(const bson_t *config) {
     bson_iter_t iter;
     return bson_iter_init_find(&iter, config, "version") ? bson_iter_as_int64(&iter) : 0;
-}
-
-static bool is_forced_after(const bson_t *before, const bson_t *after) {
-    return version_of(after) - version_of(before) >= FORCE_JUMP;
 }
 
 /* What none of those has that are left: nobody can save it. */
@@ -260,7 +252,9 @@ static void see_forced(struct sim_set *set, uint32_t place, const bson_t *before
 }
 
 void set_see_new_config(struct sim_set *set, uint32_t place, const bson_t *before) {
-    if (version_of(before) > 0 && is_forced_after(before, set->members[place].config)) {
+    struct mongo_view view;
+    set_view_member(set, place, &view);
+    if (version_of(before) > 0 && view.config_forced) {
         see_forced(set, place, before);
     }
 }
@@ -273,6 +267,7 @@ static void see_undone(struct sim_set *set, const struct set_member *by) {
     sim_count(set->sim, SIM_SET_FORCED_UNDONE);
     judge_set_undone(set->sim);
     set->forced_wrong = true;
+    set->was_undone = true;
     set->forced_version = 0;
     set->acked_term = 0;
     set->acked_us = 0;
@@ -320,7 +315,8 @@ static const char *host_of(const struct sim_set *set, uint32_t places) {
 }
 
 void set_see_voters(struct sim_set *set, const bson_t *before, const bson_t *after) {
-    if (before == NULL) {
+    if (before == NULL || set->was_undone) {
+        set->was_undone = false;
         return;
     }
     char fence[SET_FENCE_SIZE];
@@ -328,7 +324,7 @@ void set_see_voters(struct sim_set *set, const bson_t *before, const bson_t *aft
     uint32_t votes = set_voters(set, after);
     uint32_t named = set_named(set, after);
     uint32_t came = named & ~set_named(set, before);
-    bool forced = is_forced_after(before, after);
+    bool forced = version_of(after) == set->forced_version;
     set_read_fence(after, fence);
     if (forced && (came != 0 || (votes & ~voted) != 0)) {
         judge_set_broken(set->sim, "a forced config only leaves members out", host_of(set, came));

@@ -78,6 +78,7 @@ struct sim_set {
     bool faults_on, loss_counted;
     bool forced_wrong; /* the last forced config left somebody out who wasn't seen to, or came late
                         */
+    bool was_undone;   /* what is committed next is an old side's */
     int64_t forced_term; /* the highest that a survivor knew then */
     uint32_t member_count;
     struct set_member members[SET_MEMBER_MAX];

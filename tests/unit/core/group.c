@@ -507,7 +507,10 @@ static void keep_first(void *context, const struct effect *effect) {
 }
 
 /* What a forced config leaves out, as it was. */
-static void leave_out(const struct mongo_view *view, struct command_step *fields) {
+static void leave_out(const struct service *service, const struct mongo_view *view,
+                      struct command_step *fields) {
+    uint64_t earlier = service->forced_version;
+    fields->forced_version = earlier == 0 ? 4 : earlier + MONGO_FORCE_JUMP + 1;
     for (uint32_t i = 0; i < view->facts.member_count; i++) {
         if ((view->dead >> i & 1) != 0) {
             struct left_out *at = &fields->left_out[fields->left_out_count++];
@@ -557,7 +560,7 @@ struct command *group_next_step(const struct group *group, uint32_t service) {
         fields->before = (struct blob){.used = true, .size_bytes = 4, .bytes = "east"};
         fields->after = (struct blob){.used = true, .size_bytes = 4, .bytes = "west"};
         if (step->kind == STEP_FORCE) {
-            leave_out(&state->services[service].execution.mongo, fields);
+            leave_out(&state->services[service], &state->services[service].execution.mongo, fields);
         }
     } else if (one.effect.kind == EFFECT_ATTEMPT) {
         command->kind = COMMAND_ATTEMPT;

@@ -233,7 +233,7 @@ static void test_who_is_left_out(void **state) {
     struct scene *scene = lost_scene(state);
     struct group *group = scene->group;
     assert_int_equal(failover(scene, LOST, 0), CORE_OK);
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < 8; i++) {
         struct command *command = group_next_step(group, 0);
         struct command_step *c = &command->step;
         assert_int_equal(c->left_out_count, 3);
@@ -258,10 +258,13 @@ static void test_who_is_left_out(void **state) {
         case 5:
             c->left_out[1].term = 8;
             break;
+        case 6:
+            c->forced_version = 0;
+            break;
         default:
             break;
         }
-        assert_int_equal(group_do(group, command), i < 6 ? CORE_MALFORMED : CORE_OK);
+        assert_int_equal(group_do(group, command), i < 7 ? CORE_MALFORMED : CORE_OK);
     }
     struct step *force = step_of(scene, STEP_FORCE);
     while (force->phase != STEP_DONE) {

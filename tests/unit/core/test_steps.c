@@ -56,6 +56,7 @@ static struct command *command_of(struct bench *bench, uint32_t at, enum step_ev
     } else if (event == ON_INTENT) {
         (void)TEXT_COPY(fields->fence, OLD_FENCE);
         const struct mongo_view *view = &bench->service->execution.mongo;
+        fields->forced_version = step->kind == STEP_FORCE ? 4 : 0;
         for (uint32_t i = 0; i < view->facts.member_count && step->kind == STEP_FORCE; i++) {
             if ((view->dead >> i & 1) != 0) {
                 struct left_out *left_out = &fields->left_out[fields->left_out_count++];

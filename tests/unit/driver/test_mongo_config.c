@@ -98,7 +98,7 @@ static void test_written_again(void **state) {
     struct error error;
     bson_t written;
     split(config_with("", "", ""), &reading);
-    assert_int_equal(mongo_config_join(&reading.state, FENCE, &written, &error), ERROR_OK);
+    assert_int_equal(mongo_config_join(&reading.state, FENCE, 4, &written, &error), ERROR_OK);
     char *text = text_of(&written);
     assert_non_null(strstr(text, "\"version\" : 4"));
     assert_null(strstr(text, "\"term\""));
@@ -112,7 +112,7 @@ static void test_written_again(void **state) {
     assert_string_equal(back.fence, FENCE);
     assert_int_equal(mongo_config_version(&back.state), 4);
     bson_destroy(&written);
-    assert_int_equal(mongo_config_join(&back.state, NULL, &written, &error), ERROR_OK);
+    assert_int_equal(mongo_config_join(&back.state, NULL, 5, &written, &error), ERROR_OK);
     text = text_of(&written);
     assert_null(strstr(text, "noctua"));
     bson_free(text);
@@ -155,7 +155,7 @@ static void test_what_is_no_config(void **state) {
     char diff[64];
     bson_t written;
     assert_int_equal(mongo_config_version(&rubbish), 0);
-    assert_int_equal(mongo_config_join(&rubbish, FENCE, &written, &error), ERROR_CORRUPT);
+    assert_int_equal(mongo_config_join(&rubbish, FENCE, 4, &written, &error), ERROR_CORRUPT);
     bson_destroy(&written);
     assert_int_equal(
         mongo_config_prefer(&rubbish, "region", "west", &ret, diff, sizeof diff, &error),

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/text.h"
+#include "driver/mongo.h"
 #include "mongo_config.h"
 
 /* Two in the east, of which one is hidden, two in the west, an arbiter in the eu. */
@@ -80,6 +81,19 @@ static void test_survivors_only(void **state) {
     assert_true(bson_iter_init(&iter, &config) &&
                 bson_iter_find_descendant(&iter, "members.1.host", &at));
     assert_string_equal(bson_iter_utf8(&at, NULL), "w2:1");
+}
+
+/* A forced config that was sent may have become 110,000 more than was asked for, wherever it
+ * landed: the next one is above that. */
+static void test_the_next_one_is_above_it(void **state) {
+    (void)state;
+    const struct driver_blob before = state_of(CONFIG); /* version 3 */
+    struct driver_target target = {.forced_version = 0};
+    assert_int_equal(mongo_driver_forced_version(&target, &before), 4);
+    target.forced_version = 4;
+    assert_int_equal(mongo_driver_forced_version(&target, &before), 110005);
+    target.forced_version = 110005;
+    assert_int_equal(mongo_driver_forced_version(&target, &before), 220006);
 }
 
 static void test_nobody_left_in_the_region(void **state) {
@@ -238,6 +252,7 @@ static void test_what_is_no_config(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_survivors_only),
+        cmocka_unit_test(test_the_next_one_is_above_it),
         cmocka_unit_test(test_nobody_left_in_the_region),
         cmocka_unit_test(test_back_in_two_steps),
         cmocka_unit_test(test_back_in_one_step),

@@ -379,7 +379,7 @@ static unsigned config_votes_lost(const struct mongo_config *before,
 bool mongo_config_check_change(const struct mongo_config *before, const struct mongo_config *after,
                                enum mongo_release release, bool forced,
                                struct mongo_problem *problem) {
-    if (!forced &&
+    if ((!forced || release == MONGO_RELEASE_3_6) &&
         mongo_config_compare(MONGO_RELEASE_3_6, 0, after->version, 0, before->version) <= 0) {
         (void)mongo_problem_set(problem, CODE_INCOMPATIBLE,
                                 "New and old configurations differ in version: %lld <= %lld",

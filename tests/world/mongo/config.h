@@ -31,6 +31,7 @@ struct mongo_config {
     char name[MONGO_NAME_SIZE];
     int64_t version;
     int64_t term; /* MONGO_NO_TERM: none, as after force */
+    bool forced;  /* no server tells; for a judge */
     int64_t protocol_version;
     bool write_concern_journal;
     size_t member_count;

@@ -265,8 +265,11 @@ static int reconfig_judge(struct mongo_process *process, struct mongo_config *co
     const struct mongo_config *before = process->config;
     bool modern = mongo_is_44(process);
     if (force) {
-        config->version =
-            before->version + FORCE_LOW + (int64_t)mongo_random(process, FORCE_SPREAD);
+        /* 3.6 counts from what it was asked for, and refuses what isn't greater then. */
+        int64_t from =
+            modern && before->version > config->version ? before->version : config->version;
+        config->version = from + FORCE_LOW + (int64_t)mongo_random(process, FORCE_SPREAD);
+        config->forced = true;
     }
     if (!mongo_config_check(config, problem) || !reconfig_has_room(process->set, config, problem) ||
         !mongo_config_check_change(before, config, process->set->release, force, problem)) {

@@ -485,6 +485,7 @@ void mongo_set_view(const struct mongo_set *set, size_t index, struct mongo_view
         .term = process->term,
         .config_version = process->config == NULL ? 0 : process->config->version,
         .config_term = process->config == NULL ? MONGO_NO_TERM : process->config->term,
+        .config_forced = process->config != NULL && process->config->forced,
         .applied = process->log.count,
         .committed_term = process->committed.term,
         .rollback_id = process->rollback_id,

@@ -132,6 +132,7 @@ struct mongo_view {
     int64_t term;
     int64_t config_version; /* 0: not initiated */
     int64_t config_term;    /* -1: none */
+    bool config_forced;
     uint64_t applied;       /* entries of its oplog */
     int64_t committed_term; /* of the newest entry that it knows a majority to have; 0: none */
     int rollback_id;

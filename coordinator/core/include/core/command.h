@@ -114,6 +114,7 @@ struct command_step { /* INTENT, ATTEMPT, ACCEPTED, CLOSING, OUTCOME, SWITCH, LA
     struct blob before, after; /* INTENT */
     uint32_t left_out_count;
     struct left_out left_out[MONGO_MEMBER_MAX]; /* INTENT of force */
+    uint64_t forced_version; /* likewise: of the config, as it will be asked for */
 };
 
 struct command_move {

@@ -99,6 +99,9 @@ struct mongo_view {
     char readmit[MONGO_HOST_SIZE]; /* the member that shall come back; "": none */
 };
 
+/* To the version of a forced config a server adds 10,000 to 109,999 (facts of 3.6 and 4.4). */
+#define MONGO_FORCE_JUMP UINT64_C(110000)
+
 /* A member that a forced config left out: what it takes to put it back. */
 struct left_out {
     uint64_t term; /* the first that the set can have had without it; 0: not said yet (INTENT) */

@@ -86,7 +86,9 @@ struct service {
                                                    may be back by a person's hand */
     uint32_t left_out_count;
     uint64_t forced_epoch; /* of the last forced config; an older one is the old side's. 0: none */
-    uint64_t last_move_end_ms;                /* 0: never moved; TIME_MAX_MS: since the last TICK */
+    uint64_t forced_version;   /* that the last one was asked for with, landed or not: it may have
+                                  landed up to MONGO_FORCE_JUMP above. 0: none */
+    uint64_t last_move_end_ms; /* 0: never moved; TIME_MAX_MS: since the last TICK */
     uint64_t recent_move_ms[RECENT_MOVE_MAX]; /* ends of automatic moves, ring */
     uint32_t recent_move_next;
     uint64_t unsuspect_ms[RECENT_MOVE_MAX]; /* ends of windows without a move, for flapping */

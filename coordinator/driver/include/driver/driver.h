@@ -113,7 +113,9 @@ struct driver_target {
     struct spec_mongo set;
     char regions[REGION_MAX][NAME_SIZE]; /* the spec's */
     uint32_t region_count;
-    uint32_t to; /* place of the one that is to come first */
+    uint32_t to;             /* place of the one that is to come first */
+    uint64_t forced_version; /* that a forced config was last asked for with, this one included;
+                                0: none */
     enum driver_set_change change;
     uint32_t host_count; /* FORCE: who is left out; READMIT: who comes back */
     char hosts[MONGO_MEMBER_MAX][MONGO_HOST_SIZE];

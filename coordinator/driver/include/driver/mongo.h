@@ -1,7 +1,8 @@
 /* A replica set as a target.
  *
  * Its config is changed as a compare-and-swap: one that a majority of the voters was read to have
- * names the version that a change takes (its own, plus one), and replSetReconfig refuses a version
+ * names the version that a change takes (its own, plus one; or above whatever a forced one may have
+ * become), and replSetReconfig refuses a version
  * that isn't greater than the member's. What `ok` means differs (3.6: on one member; 4.4: on a
  * majority), so only a read on a majority decides; it is `in sync` by that alone.
  *
@@ -40,6 +41,11 @@ enum error_code mongo_driver_create(const struct mongo_driver_options *options,
 enum error_code mongo_driver_desired(const struct driver_target *target,
                                      const struct driver_blob *as_read, struct driver_blob *ret,
                                      char *diff, size_t diff_size, struct error *error);
+
+/* The version that DRIVER_SET_FORCE will ask for; target->forced_version: of the one before.
+ * Servers add up to MONGO_FORCE_JUMP to it. Pure. */
+uint64_t mongo_driver_forced_version(const struct driver_target *target,
+                                     const struct driver_blob *as_read);
 
 /* What DRIVER_SET_FORCE leaves out of the config that was read. ERROR_LIMIT: a document too large
  * to be kept. Pure. */
