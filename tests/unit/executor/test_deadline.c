@@ -102,6 +102,31 @@ static void test_records_without_one(void **state) {
     expect_attempts(STEP_DNS, 0);
 }
 
+/* Too late to be sent: of a forced config that was the only attempt, so that it ends here, and
+ * nobody waits for what never left. Any other is looked at first. */
+static void test_an_attempt_that_took_too_long_to_commit(void **state) {
+    static const enum step_kind kinds[] = {STEP_FORCE, STEP_PREFER};
+    static struct scene scene;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
+        open_intended(&scene, kinds[i], 1000);
+        struct played_proposal *attempt = scene_proposal(&scene, COMMAND_ATTEMPT);
+        scene_apply(&scene, attempt);
+        scene_pass_ms(&scene, LOG_MS + 1);
+        scene_tell(&scene, attempt, ERROR_OK);
+        assert_int_equal(scene.sends, 0);
+        if (kinds[i] == STEP_FORCE) {
+            const struct command *outcome = &scene_proposal(&scene, COMMAND_OUTCOME)->command;
+            assert_int_equal(outcome->step.outcome, STEP_UNKNOWN);
+            assert_non_null(strstr(outcome->step.detail, "nothing was sent"));
+            scene_commit(&scene, COMMAND_OUTCOME);
+        } else {
+            assert_int_equal(scene.proposal_count, 0);
+        }
+        scene_close(&scene);
+    }
+}
+
 /* Cancelled when nobody knows what came of the attempt: what is sent next is a burn. Nothing was
  * proposed for it, so it counts from now. */
 static void expect_burn(enum step_kind kind, uint64_t look_timeouts) {
@@ -135,6 +160,7 @@ int main(void) {
         cmocka_unit_test(test_a_promotion_and_a_write_after_a_look),
         cmocka_unit_test(test_records_without_one),
         cmocka_unit_test(test_burns_alike),
+        cmocka_unit_test(test_an_attempt_that_took_too_long_to_commit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
