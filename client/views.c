@@ -227,6 +227,14 @@ static void print_set(const json_t *set, const char *service, FILE *out) {
                       json_string_value(json_array_get(left_out, i)), service,
                       json_string_value(json_array_get(left_out, i)));
     }
+    const json_t *imposing = json_object_get(set, "imposing");
+    for (size_t i = 0; i < json_array_size(imposing); i++) {
+        (void)fprintf(
+            out,
+            "%s may have a config of a newer term than the set, which would win: start it "
+            "only with an empty data directory\n",
+            json_string_value(json_array_get(imposing, i)));
+    }
 }
 
 void view_service(const json_t *document, FILE *out) {

@@ -70,11 +70,23 @@ bool document_is_left_out(const struct mongo_facts *set, const char *host) {
     return set->member_total > 0;
 }
 
-static json_t *left_out_hosts(const struct service *service, const struct mongo_facts *set) {
+bool document_would_impose(const struct left_out *left_out, const struct mongo_view *view) {
+    if (view->primary == NONE_INDEX) {
+        return false; /* nor would anything be written */
+    }
+    const struct mongo_member *primary = &view->facts.members[view->primary];
+    return primary->version >= MONGO_TERM_FIRST_VERSION && left_out->known_term > primary->term;
+}
+
+/* imposing: only those that would bring their own config back. */
+static json_t *left_out_hosts(const struct service *service, const struct mongo_view *view,
+                              bool imposing) {
     json_t *hosts = json_array();
     for (uint32_t i = 0; i < service->left_out_count; i++) {
-        if (document_is_left_out(set, service->left_out[i].host)) {
-            document_append(hosts, document_text(service->left_out[i].host));
+        const struct left_out *left_out = &service->left_out[i];
+        if (document_is_left_out(&view->facts, left_out->host) &&
+            (!imposing || document_would_impose(left_out, view))) {
+            document_append(hosts, document_text(left_out->host));
         }
     }
     return hosts;
@@ -165,6 +177,7 @@ json_t *document_set_of(const struct api_facts *facts, uint32_t service) {
     document_set(set, "majority", document_bool(verdict.voters_alive >= verdict.need));
     document_set(set, "member_total", document_number(view.facts.member_total));
     document_set(set, "members", members);
-    document_set(set, "left_out", left_out_hosts(&state->services[service], &view.facts));
+    document_set(set, "left_out", left_out_hosts(&state->services[service], &view, false));
+    document_set(set, "imposing", left_out_hosts(&state->services[service], &view, true));
     return set;
 }

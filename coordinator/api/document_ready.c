@@ -171,8 +171,9 @@ static void add_places(struct ready *ready, const struct mongo_facts *set) {
 }
 
 /* They count for nothing: the set is weaker than it looks. */
-static void add_kept_out(struct ready *ready, const struct mongo_facts *set) {
+static void add_kept_out(struct ready *ready, const struct mongo_view *view) {
     const struct service *s = &ready->facts->state->services[ready->service];
+    const struct mongo_facts *set = &view->facts;
     const char *service = s->name;
     for (uint32_t i = 0; i < s->left_out_count; i++) {
         if (document_is_left_out(set, s->left_out[i].host)) {
@@ -181,6 +182,14 @@ static void add_kept_out(struct ready *ready, const struct mongo_facts *set) {
                                 "readmit %s %s",
                                 s->left_out[i].host, service, s->left_out[i].host),
                 "every member", "warning");
+        }
+        if (document_is_left_out(set, s->left_out[i].host) &&
+            document_would_impose(&s->left_out[i], view)) {
+            add(ready, "mongo old side",
+                document_format("%s knew of term %" PRIu64 ", newer than the set's: its config "
+                                "would win. Start it only with an empty data directory",
+                                s->left_out[i].host, s->left_out[i].known_term),
+                "no newer term", "warning");
         }
     }
     for (uint32_t i = 0; i < set->member_count; i++) {
@@ -217,7 +226,7 @@ static void add_set(struct ready *ready) {
     }
     if (view.facts.member_total > 0) {
         add_places(ready, &view.facts);
-        add_kept_out(ready, &view.facts);
+        add_kept_out(ready, &view);
     }
     if (mongo->write_check[0] == '\0') {
         add(ready, "mongo write_check", document_text("none"), "a collection", "warning");

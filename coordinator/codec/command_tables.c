@@ -57,6 +57,7 @@ static const struct bind_row left_out_rows[] = {
     ROW_TEXT(struct left_out, host),
     ROW_BYTES(struct left_out, document, size_bytes, false),
     ROW_INDEX(struct left_out, term),
+    ROW_INDEX(struct left_out, known_term),
 };
 const struct bind_table left_out_table =
     BIND_TABLE(struct left_out, noctua__left_out__descriptor, left_out_rows);

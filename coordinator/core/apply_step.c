@@ -183,7 +183,8 @@ static enum core_error check_left_out(const struct service *service, const struc
     }
     for (uint32_t i = 0; i < c->left_out_count; i++) {
         uint32_t size = c->left_out[i].size_bytes;
-        if (size == 0 || size > LEFT_OUT_SIZE || c->left_out[i].term != 0) {
+        if (size == 0 || size > LEFT_OUT_SIZE || c->left_out[i].term != 0 ||
+            c->left_out[i].known_term != 0) {
             return CORE_MALFORMED;
         }
     }
@@ -203,6 +204,16 @@ static uint64_t first_term_without(const struct mongo_view *view) {
     return known + 1;
 }
 
+static uint64_t newest_known_term(const struct mongo_facts *facts) {
+    uint64_t known = facts->primary_term;
+    for (uint32_t i = 0; i < facts->member_count; i++) {
+        const struct mongo_member *member = &facts->members[i];
+        known = member->term > known ? member->term : known;
+        known = member->config_term > known ? member->config_term : known;
+    }
+    return known;
+}
+
 /* What was said of a member before is forgotten: it is in the config now, or said anew. Older ones
  * make room. */
 static void take_left_out(struct service *service, const struct command_step *c) {
@@ -217,6 +228,7 @@ static void take_left_out(struct service *service, const struct command_step *c)
         struct left_out *taken = &service->left_out[service->left_out_count++];
         *taken = c->left_out[i];
         taken->term = first_term_without(&service->execution.mongo);
+        taken->known_term = newest_known_term(facts);
     }
 }
 

@@ -423,6 +423,51 @@ static void test_members_without_their_vote(void **state) {
     assert_int_equal(warnings, 1);
 }
 
+/* How many members are said to bring their old config back; the value of the last such row. */
+static uint32_t imposing(char *words, size_t size) {
+    struct api_facts facts;
+    struct move_preview preview;
+    bool ready = false;
+    uint32_t count = 0;
+    tell();
+    scene_facts(&group, LEADER_PLACE, &facts);
+    keep(document_service(&facts, 0));
+    size_t told = json_array_size(json_object_get(json_object_get(document, "mongo"), "imposing"));
+    assert_int_equal(document_ready_move(&facts, 0, WEST, &preview), CORE_OK);
+    keep(document_ready(&facts, &preview, &ready));
+    const json_t *rows = json_object_get(document, "rows");
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        if (text_equal(json_string_value(json_object_get(row, "what")), "mongo old side")) {
+            count++;
+            (void)text_copy(words, size, json_string_value(json_object_get(row, "value")));
+        }
+    }
+    assert_int_equal(told, count);
+    return count;
+}
+
+/* Its config would be ordered before the set's: from 4.4 on, by the term. */
+static void test_an_old_side_of_a_newer_term(void **state) {
+    char words[160] = "";
+    (void)state;
+    struct service *service = &group.state->services[0];
+    (void)TEXT_COPY(service->left_out[0].host, "y1:27017");
+    service->left_out_count = 1;
+    service->left_out[0].known_term = 7; /* as the set's */
+    assert_int_equal(imposing(words, sizeof words), 0);
+    service->left_out[0].known_term = 8;
+    assert_int_equal(imposing(words, sizeof words), 1);
+    assert_string_equal(words,
+                        "y1:27017 knew of term 8, newer than the set's: its config would win. "
+                        "Start it only with an empty data directory");
+    set.members[E1].version = 306;
+    assert_int_equal(imposing(words, sizeof words), 0);
+    set.members[E1].version = 404;
+    (void)TEXT_COPY(service->left_out[0].host, "e1:27017"); /* it is back, as it should be */
+    assert_int_equal(imposing(words, sizeof words), 0);
+}
+
 static void test_status_of_a_minority(void **state) {
     (void)state;
     lose();
@@ -452,6 +497,7 @@ int main(void) {
         SHOWN_WITH_SET(test_the_loss_line),
         SHOWN_WITH_SET(test_one_line_for_a_page),
         SHOWN_WITH_SET(test_members_without_their_vote),
+        SHOWN_WITH_SET(test_an_old_side_of_a_newer_term),
         SHOWN_WITH_SET(test_status_of_a_minority),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -145,6 +145,7 @@ static void test_a_forced_move(void **state) {
     assert_string_equal(group_service(group)->left_out[2].host, "x1:27017");
     /* What the survivors know, and one more; the dead may know of newer ones. */
     assert_int_equal(group_service(group)->left_out[2].term, 8);
+    assert_int_equal(group_service(group)->left_out[2].known_term, 7);
 }
 
 /* Brings it to ATTEMPTED. */
@@ -233,7 +234,7 @@ static void test_who_is_left_out(void **state) {
     struct scene *scene = lost_scene(state);
     struct group *group = scene->group;
     assert_int_equal(failover(scene, LOST, 0), CORE_OK);
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 9; i++) {
         struct command *command = group_next_step(group, 0);
         struct command_step *c = &command->step;
         assert_int_equal(c->left_out_count, 3);
@@ -259,12 +260,15 @@ static void test_who_is_left_out(void **state) {
             c->left_out[1].term = 8;
             break;
         case 6:
+            c->left_out[1].known_term = 8;
+            break;
+        case 7:
             c->forced_version = 0;
             break;
         default:
             break;
         }
-        assert_int_equal(group_do(group, command), i < 7 ? CORE_MALFORMED : CORE_OK);
+        assert_int_equal(group_do(group, command), i < 8 ? CORE_MALFORMED : CORE_OK);
     }
     struct step *force = step_of(scene, STEP_FORCE);
     while (force->phase != STEP_DONE) {

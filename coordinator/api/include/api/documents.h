@@ -25,9 +25,10 @@
  *           members [{id, host, region, state, writable, lag_ms, lag_age_ms, age_ms, priority,
  *           votes, hidden, arbiter, delay_s, sync_source, version, trouble, kept_out,
  *           rollback_age_ms, silent_in_rollback}],
- *           left_out [host]}, null without a set; choices [command or words]}
+ *           left_out [host], imposing [host]}, null without a set; choices [command or words]}
  *           read false: nobody has read its config, members are the seeds. kept_out: without a vote
- *           since a forced reconfiguration; left_out: out of the set since one. choices: while the
+ *           since a forced reconfiguration; left_out: out of the set since one; imposing: of
+ *           these, whose config would win. choices: while the
  *           set has lost its majority
  * execution {epoch, kind, phase, result, from, to, actor, reason, automatic, began_at, ended_at,
  *           took_ms, skipped [], declared_dead [host], steps [{index, name, kind, target, phase,

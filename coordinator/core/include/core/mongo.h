@@ -102,9 +102,13 @@ struct mongo_view {
 /* To the version of a forced config a server adds 10,000 to 109,999 (facts of 3.6 and 4.4). */
 #define MONGO_FORCE_JUMP UINT64_C(110000)
 
+/* From there on configs are ordered by the term of the primary that wrote them, then by version. */
+#define MONGO_TERM_FIRST_VERSION 404
+
 /* A member that a forced config left out: what it takes to put it back. */
 struct left_out {
     uint64_t term; /* the first that the set can have had without it; 0: not said yet (INTENT) */
+    uint64_t known_term; /* the newest that anybody of the set was known to know then; likewise */
     char host[MONGO_HOST_SIZE];
     uint32_t size_bytes;
     uint8_t document[LEFT_OUT_SIZE]; /* BSON, opaque here */
