@@ -14,10 +14,10 @@ uint64_t document_set_lag_ms(const struct api_facts *facts, uint32_t service, ui
 /* The set and its members; null where the service has none. */
 json_t *document_set_of(const struct api_facts *facts, uint32_t service);
 
-/* Whether the set's config, which somebody has read, doesn't name a host. */
 /* Its old config may be of a newer term than any that the set will write now: then it wins, and who
  * comes back with it brings back all that the set was. Never before 4.4. */
 bool document_would_impose(const struct left_out *left_out, const struct mongo_view *view);
+/* Whether the set's config, which somebody has read, doesn't name a host. */
 bool document_is_left_out(const struct mongo_facts *facts, const char *host);
 
 /* {case, acked, lag_ms, age_ms, writes, text}: what the move may lose; NULL where it promotes

@@ -418,7 +418,6 @@ static void begin_override(struct api_request *request, const struct api_facts *
     propose(request);
 }
 
-/* What "as it is" stands for, so that the entry says exactly what is meant. */
 /* What came of a forced config that was sent can't be told, nor that it won't come any more: the
  * core's answer in the words of what to do. */
 static bool releases_a_forced_config(const struct service *s, const struct command_choice *c) {
@@ -431,6 +430,7 @@ static bool releases_a_forced_config(const struct service *s, const struct comma
     return false;
 }
 
+/* What "as it is" stands for, so that the entry says exactly what is meant. */
 static bool complete_choice(struct api_request *request, const struct api_facts *facts,
                             uint32_t service, struct command_choice *c) {
     const struct state *state = facts->state;
