@@ -176,15 +176,15 @@ static void add_kept_out(struct ready *ready, const struct mongo_view *view) {
     const struct mongo_facts *set = &view->facts;
     const char *service = s->name;
     for (uint32_t i = 0; i < s->left_out_count; i++) {
-        if (document_is_left_out(set, s->left_out[i].host)) {
+        bool is_out = document_is_left_out(set, s->left_out[i].host);
+        if (is_out) {
             add(ready, "mongo members",
                 document_format("%s is out since a forced reconfiguration: noctuactl mongo "
                                 "readmit %s %s",
                                 s->left_out[i].host, service, s->left_out[i].host),
                 "every member", "warning");
         }
-        if (document_is_left_out(set, s->left_out[i].host) &&
-            document_would_impose(&s->left_out[i], view)) {
+        if (is_out && document_would_impose(&s->left_out[i], view)) {
             add(ready, "mongo old side",
                 document_format("%s knew of term %" PRIu64 ", newer than the set's: its config "
                                 "would win. Start it only with an empty data directory",

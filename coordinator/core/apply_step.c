@@ -192,16 +192,17 @@ static enum core_error check_left_out(const struct service *service, const struc
 }
 
 /* Elections count up from what the survivors know; what they don't know, those that are left out
- * may have used already. */
+ * may have used already. The voter that knows least may be the first to be elected. */
 static uint64_t first_term_without(const struct mongo_view *view) {
-    uint64_t known = 0;
+    uint64_t known = UINT64_MAX;
     for (uint32_t i = 0; i < view->facts.member_count; i++) {
+        const struct mongo_member *member = &view->facts.members[i];
         bool survives = (view->dead >> i & 1) == 0;
-        if (survives && view->facts.members[i].term > known) {
-            known = view->facts.members[i].term;
+        if (survives && member->votes && member->term < known) {
+            known = member->term;
         }
     }
-    return known + 1;
+    return known == UINT64_MAX ? 1 : known + 1;
 }
 
 static uint64_t newest_known_term(const struct mongo_facts *facts) {

@@ -36,6 +36,8 @@ SHORT = {
     "test_mongo_races.py": {
         "test_somebody_changes_the_config_meanwhile[world-4.4]",
         "test_a_late_step_up_heals_by_itself[world-3.6]",
+        "test_how_a_forced_config_counts[world-3.6]", "test_how_a_forced_config_counts[world-4.4]",
+        "test_how_a_forced_config_counts[3.6]", "test_how_a_forced_config_counts[4.4]",
     },
     "test_mongo_boundaries.py": {
         "test_leader_killed_at[4.4-after-attempt-prefer]",

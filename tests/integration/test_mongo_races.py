@@ -7,6 +7,7 @@ import mongod
 import noctua
 import pymongo
 import pymongo.errors
+import pytest
 from test_mongo_move import (EAST, WEST, knows_all, moving, priorities, region_of_primary,
                              replica_set, step_up_by_hand, steps, tags, writer)
 
@@ -39,6 +40,33 @@ class Meddler:
     def end(self):
         self.stopping.set()
         self.thread.join(20)
+
+
+@pytest.mark.parametrize("version", mongod.ALL)
+def test_how_a_forced_config_counts(tmp_path, version):
+    """What MONGO_FORCE_JUMP rests on: 3.6 counts from what it is asked for, and refuses what isn't
+    greater than what it has; 4.4 counts from the greater of both, and refuses nothing."""
+    with mongod.running(tmp_path / "set", version, [EAST]) as one:
+        member = one.members[0]
+
+        def force(asked):
+            config = member.command("replSetGetConfig")["config"]
+            config.pop("term", None)
+            try:
+                member.command("replSetReconfig", {**config, "version": asked}, force=True)
+            except pymongo.errors.OperationFailure as error:
+                assert error.code == 103 and version.endswith("3.6"), error
+                return None
+            return member.command("replSetGetConfig")["config"]["version"]
+
+        first = force(500000)
+        assert 510000 <= first < 610000
+        late = force(2)
+        if version.endswith("3.6"):
+            assert late is None
+            assert member.command("replSetGetConfig")["config"]["version"] == first
+        else:
+            assert first + 10000 <= late < first + 110000
 
 
 def test_somebody_changes_the_config_meanwhile(moving, replica_set, writer):

@@ -296,3 +296,17 @@ void carry_out_the_switch(void) {
     struct command_step fields = {.step = 0};
     assert_int_equal(group_step(&node.group, COMMAND_SWITCH, &fields), CORE_OK);
 }
+
+const Noctua__Reply *ask_choice(struct tester *tester, Noctua__ChoiceRequest__Kind kind,
+                                const char *step) {
+    Noctua__ChoiceRequest choice = NOCTUA__CHOICE_REQUEST__INIT;
+    Noctua__Request request = NOCTUA__REQUEST__INIT;
+    choice.kind = kind;
+    choice.service = (char *)"nocturnal";
+    choice.step = (char *)step;
+    fill(&request);
+    request.sequence = ++node.sequence;
+    request.body_case = NOCTUA__REQUEST__BODY_CHOICE;
+    request.choice = &choice;
+    return ask(tester, &request);
+}

@@ -88,5 +88,8 @@ json_t *document_of(const Noctua__Reply *reply);
 void expect(const Noctua__Reply *reply, uint32_t exit_code, const char *error_code);
 /* The open move's first step, which is the switch. */
 void carry_out_the_switch(void);
+/* Approves, rejects, cancels or releases for "nocturnal"; step "" but for a release. */
+const Noctua__Reply *ask_choice(struct tester *tester, Noctua__ChoiceRequest__Kind kind,
+                                const char *step);
 
 #endif

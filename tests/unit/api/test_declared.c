@@ -99,6 +99,24 @@ static void test_forced_by_regions(void **state) {
     leave(&tester);
 }
 
+/* It was sent, perhaps: what to do instead is said, and nothing is in the log. */
+static void test_it_is_not_released(void **state) {
+    const char *dead[] = {"us-east-1", "eu-west-1", NULL};
+    struct group *group = &node.group;
+    (void)state;
+    open_as(&tester, ADMIN);
+    make_failover(dead, false);
+    expect(ask(&tester, &request), 0, "");
+    while (group_execution(group)->steps[0].phase != STEP_ATTEMPTED) {
+        assert_int_equal(group_do(group, group_next_step(group, 0)), CORE_OK);
+    }
+    uint64_t before = group->index;
+    expect_words(ask_choice(&tester, NOCTUA__CHOICE_REQUEST__KIND__RELEASE, "force"), 3, "FORCED",
+                 "noctuactl cancel nocturnal");
+    assert_int_equal(group->index, before);
+    leave(&tester);
+}
+
 static void test_members_by_name(void **state) {
     (void)state;
     char a[16];
@@ -371,6 +389,7 @@ int main(void) {
     (void)alarm(120);
     const struct CMUnitTest tests[] = {
         MAJORITY_LOST(test_forced_by_regions),
+        MAJORITY_LOST(test_it_is_not_released),
         MAJORITY_LOST(test_members_by_name),
         MAJORITY_LOST(test_the_hash_covers_members),
         MAJORITY_LOST(test_a_member_that_is_none),

@@ -45,15 +45,21 @@ static void view(struct mongo_view *ret) {
     policy_view_set(group.state, &group.input, 0, ret);
 }
 
+/* A move to the west without those. */
+static enum core_error preview_without(uint32_t dead, uint32_t skipped, struct api_facts *facts,
+                                       struct move_preview *ret) {
+    static struct mongo_view seen;
+    scene_facts(&group, LEADER_PLACE, facts);
+    view(&seen);
+    seen.dead = dead;
+    return preview_move_of_set(facts, 0, EXECUTION_FAILOVER, WEST, skipped, &seen, ret);
+}
+
 /* What is said of a move that is asked for. */
 static const char *choices_of_move(uint32_t dead) {
     static struct move_preview preview;
-    static struct mongo_view seen;
     struct api_facts facts;
-    scene_facts(&group, LEADER_PLACE, &facts);
-    view(&seen);
-    seen.dead = dead;
-    (void)preview_move_of_set(&facts, 0, EXECUTION_FAILOVER, WEST, 0, &seen, &preview);
+    (void)preview_without(dead, 0, &facts, &preview);
     keep(document_explain(&facts, 0, &preview));
     return lines(at("choices"));
 }
@@ -287,13 +293,8 @@ static void test_after_another_half_move(void **state) {
 
 static const char *forced_plan(uint32_t dead) {
     static struct move_preview preview;
-    static struct mongo_view seen;
     struct api_facts facts;
-    scene_facts(&group, LEADER_PLACE, &facts);
-    view(&seen);
-    seen.dead = dead;
-    assert_int_equal(preview_move_of_set(&facts, 0, EXECUTION_FAILOVER, WEST,
-                                         GATE_BIT(GATE_REPLICATION_LAG), &seen, &preview),
+    assert_int_equal(preview_without(dead, GATE_BIT(GATE_REPLICATION_LAG), &facts, &preview),
                      CORE_OK);
     keep(document_plan(&facts, &preview));
     return lines(json_object_get(json_object_get(document, "forced"), "sentences"));

@@ -268,20 +268,6 @@ static void test_veto_too_late(void **state) {
     leave(&tester);
 }
 
-static const Noctua__Reply *ask_choice(struct tester *tester, Noctua__ChoiceRequest__Kind kind,
-                                       const char *step) {
-    Noctua__ChoiceRequest choice = NOCTUA__CHOICE_REQUEST__INIT;
-    Noctua__Request request = NOCTUA__REQUEST__INIT;
-    choice.kind = kind;
-    choice.service = (char *)"nocturnal";
-    choice.step = (char *)step;
-    fill(&request);
-    request.sequence = ++node.sequence;
-    request.body_case = NOCTUA__REQUEST__BODY_CHOICE;
-    request.choice = &choice;
-    return ask(tester, &request);
-}
-
 static void test_choices(void **state) {
     (void)state;
     static struct tester tester;

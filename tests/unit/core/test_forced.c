@@ -148,6 +148,20 @@ static void test_a_forced_move(void **state) {
     assert_int_equal(group_service(group)->left_out[2].known_term, 7);
 }
 
+/* Of three that are left two may elect one of them before they hear from the third, in a term that
+ * only that one knows to be used. What doesn't vote elects nobody. */
+static void test_the_voter_that_knows_least(void **state) {
+    struct scene *scene = lost_scene(state);
+    scene->facts.members[W1].term = 6;
+    scene->facts.members[W2].term = 5;
+    scene->facts.members[E1].term = 2; /* declared dead: others don't go by it */
+    look(scene);
+    assert_int_equal(failover(scene, LOST, 0), CORE_OK);
+    do_next(scene);
+    assert_int_equal(group_service(scene->group)->left_out[0].term, 6);
+    assert_int_equal(group_service(scene->group)->left_out[0].known_term, 7);
+}
+
 /* Brings it to ATTEMPTED. */
 static struct step *sent(struct scene *scene) {
     assert_int_equal(failover(scene, LOST, 0), CORE_OK);
@@ -495,6 +509,7 @@ int main(void) {
         ADOPTED(test_what_a_read_says),
         ADOPTED(test_cancelled_before_it_is_sent),
         ADOPTED(test_it_is_not_released),
+        ADOPTED(test_the_voter_that_knows_least),
         ADOPTED(test_who_is_left_out),
         ADOPTED(test_the_old_side_is_left_alone),
         ADOPTED(test_fences_of_an_earlier_incarnation),
