@@ -303,10 +303,13 @@ static json_t *choices_of(const struct story *story) {
     }
     if (s->half_moved && story->asked == NULL &&
         !document_choose_of_set(story->facts, move, true, choices)) {
-        choose(choices, "continue: noctuactl failover %s --to %s --reason \"...\"", s->name,
-               document_region_name(state, s->execution.to));
-        choose(choices, "reverse: noctuactl failover %s --to %s --reason \"...\"", s->name,
-               document_region_name(state, s->execution.from));
+        bool knows = s->execution.to != s->execution.from; /* else something else came after it */
+        choose(choices, "%snoctuactl failover %s --to %s --reason \"...\"",
+               knows ? "continue: " : "", s->name, document_region_name(state, s->execution.to));
+        if (knows) {
+            choose(choices, "reverse: noctuactl failover %s --to %s --reason \"...\"", s->name,
+                   document_region_name(state, s->execution.from));
+        }
     }
     if (s->half_moved && story->asked == NULL) {
         return choices;

@@ -171,6 +171,22 @@ static json_t *window_sentence(const struct api_facts *facts, uint32_t service,
                            gate == NULL ? "a gate" : gate);
 }
 
+static json_t *half_moved_sentence(const struct state *state, uint32_t service) {
+    const struct service *s = &state->services[service];
+    const struct execution *execution = &s->execution;
+    bool leased = state->spec.services[service].policy.lease_ms > 0;
+    const char *lease = leased && s->promoted_away ? " No region has the lease until then." : "";
+    const char *to = document_region_name(state, execution->to);
+    if (execution->to == execution->from) { /* a readmission or repair came after that move */
+        return document_format("Half-moved by an earlier epoch: put it right with --to %s, or move "
+                               "it elsewhere.%s",
+                               to, lease);
+    }
+    return document_format("Half-moved by epoch %" PRIu64 ": continue with --to %s, or reverse "
+                           "with --to %s.%s",
+                           s->epoch, to, document_region_name(state, execution->from), lease);
+}
+
 static json_t *service_sentence(const struct api_facts *facts, uint32_t service,
                                 const struct move_preview *preview) {
     const struct state *state = facts->state;
@@ -191,10 +207,7 @@ static json_t *service_sentence(const struct api_facts *facts, uint32_t service,
                                s->name, document_region_name(state, s->active));
     }
     if (s->half_moved) {
-        return document_format("Half-moved by epoch %" PRIu64 ": continue with --to %s, or reverse "
-                               "with --to %s.",
-                               s->epoch, document_region_name(state, execution->to),
-                               document_region_name(state, execution->from));
+        return half_moved_sentence(state, service);
     }
     if (s->suspect.open) {
         return window_sentence(facts, service, preview);

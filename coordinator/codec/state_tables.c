@@ -131,6 +131,7 @@ static const struct bind_row service_rows[] = {
     ROW_COUNTED(struct service, left_out, left_out_count, left_out_table),
     ROW_INDEX(struct service, forced_epoch),
     ROW_INDEX(struct service, forced_version),
+    ROW_BOOL(struct service, promoted_away),
 };
 const struct bind_table service_table =
     BIND_TABLE(struct service, noctua__service__descriptor, service_rows);

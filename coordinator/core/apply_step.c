@@ -495,6 +495,7 @@ enum core_error apply_switch(struct apply *a) {
     (void)TEXT_COPY(event->region, region_name(a->state, service->execution.from));
     (void)TEXT_COPY(event->to, region_name(a->state, service->execution.to));
     service->active = service->execution.to;
+    service->promoted_away = false;
     service->adopted = true;
     service->released = service->execution.kind == EXECUTION_RELEASE;
     execution_settle(a, c->service);
@@ -513,6 +514,11 @@ static bool can_never_start(const struct execution *execution, uint32_t step) {
     return false;
 }
 
+/* A request to step up, or a forced config, may still be under way. */
+static bool lands_late(const struct step *step) {
+    return (step->kind == STEP_PROMOTE || step->kind == STEP_FORCE) && step->attempts > 0;
+}
+
 static enum execution_result result_of(const struct execution *execution) {
     uint32_t released = 0;
     uint32_t failed = 0;
@@ -523,10 +529,8 @@ static enum execution_result result_of(const struct execution *execution) {
         released += step->phase == STEP_RELEASED;
         failed += (step->phase == STEP_REFUSED || step->phase == STEP_UNKNOWN) &&
                   !step->continue_on_failure;
-        stands = stands || (is_done && (step->kind == STEP_SWITCH || step_has_states(step->kind)));
-        /* A request to step up, or a forced config, may still be under way. */
-        bool lands_late = step->kind == STEP_PROMOTE || step->kind == STEP_FORCE;
-        stands = stands || (lands_late && step->attempts > 0);
+        stands = stands || lands_late(step) ||
+                 (is_done && (step->kind == STEP_SWITCH || step_has_states(step->kind)));
     }
     if (failed == 0) {
         return released > 0 ? RESULT_RELEASED : RESULT_DONE;
@@ -551,6 +555,17 @@ static bool lease_was_outlasted(const struct execution *execution) {
     return false;
 }
 
+/* Whether the set's primary may be, or come to be, where this execution wanted it. */
+static bool promotes_away(const struct service *service) {
+    const struct execution *execution = &service->execution;
+    bool sent = false;
+    for (uint32_t i = 0; i < execution->step_count; i++) {
+        const struct step *step = &execution->steps[i];
+        sent = sent || (lands_late(step) && step->phase != STEP_REFUSED);
+    }
+    return sent && execution->to != service->active;
+}
+
 static void execution_end(struct apply *a, uint32_t service) {
     struct service *s = &a->state->services[service];
     struct execution *execution = &s->execution;
@@ -558,6 +573,7 @@ static void execution_end(struct apply *a, uint32_t service) {
     execution->result = result_of(execution);
     execution->end_wall_ms = a->command->wall_ms;
     bool through = execution->result == RESULT_DONE || execution->result == RESULT_RELEASED;
+    s->promoted_away = s->promoted_away || promotes_away(s);
     if (s->active == execution->to && lease_was_outlasted(execution)) {
         /* What stands now was granted by this spec. */
         s->longest_lease_ms = a->state->spec.services[service].policy.lease_ms;
@@ -577,6 +593,7 @@ static void execution_end(struct apply *a, uint32_t service) {
             s->recent_move_next = (s->recent_move_next + 1) % RECENT_MOVE_MAX;
         }
     }
+    s->half_moved = s->half_moved || s->promoted_away; /* no repair of records brings it back */
     struct event *event = event_add_service(a, EVENT_MOVE_ENDED, service);
     (void)TEXT_COPY(event->region, region_name(a->state, execution->from));
     (void)TEXT_COPY(event->to, region_name(a->state, execution->to));

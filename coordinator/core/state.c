@@ -113,6 +113,9 @@ const char *state_broken_invariant(const struct state *state) {
         if (service->suspect.open && service->suspect.region != service->active) {
             return "a region is suspected that isn't active";
         }
+        if (service->promoted_away && !service->half_moved) {
+            return "a primary may be elsewhere, and the service isn't half-moved";
+        }
         if (service->debt_count > DEBT_MAX) {
             return "too many debts";
         }

@@ -251,6 +251,13 @@ static struct step *force_until(enum step_phase phase) {
     return force;
 }
 
+static const char *sentence(void) {
+    struct api_facts facts;
+    scene_facts(&group, LEADER_PLACE, &facts);
+    keep(document_service(&facts, 0));
+    return json_string_value(json_object_get(document, "sentence"));
+}
+
 static void test_after_an_unknown_force(void **state) {
     (void)state;
     lose();
@@ -287,6 +294,28 @@ static void test_after_another_half_move(void **state) {
     assert_string_equal(choices(),
                         "continue: noctuactl failover nocturnal --to us-west-2 --reason \"...\"\n"
                         "reverse: noctuactl failover nocturnal --to us-east-1 --reason \"...\"");
+    assert_string_equal(sentence(), "Half-moved by epoch 2: continue with --to us-west-2, or "
+                                    "reverse with --to us-east-1.");
+    group.state->spec.services[0].policy.lease_ms = 15000;
+    assert_string_equal(sentence(), "Half-moved by epoch 2: continue with --to us-west-2, or "
+                                    "reverse with --to us-east-1. No region has the lease until "
+                                    "then.");
+}
+
+/* Which move left it so, that repair's two regions can't tell. */
+static void test_after_a_repair_of_a_half_move(void **state) {
+    (void)state;
+    lose();
+    (void)force_until(STEP_DONE);
+    assert_int_equal(group_choice(&group, COMMAND_CANCEL, ""), CORE_OK);
+    set = mongo_example();
+    tell();
+    assert_int_equal(group_move(&group, "us-east-1", EXECUTION_REPAIR, 0), CORE_OK);
+    group_carry_out(&group);
+    assert_true(group_service(&group)->half_moved);
+    assert_string_equal(choices(), "noctuactl failover nocturnal --to us-east-1 --reason \"...\"");
+    assert_string_equal(sentence(), "Half-moved by an earlier epoch: put it right with --to "
+                                    "us-east-1, or move it elsewhere.");
 }
 
 /* --- the plan --- */
@@ -494,6 +523,7 @@ int main(void) {
         SHOWN_WITH_SET(test_never_read),
         SHOWN_WITH_SET(test_after_an_unknown_force),
         SHOWN_WITH_SET(test_after_another_half_move),
+        SHOWN_WITH_SET(test_after_a_repair_of_a_half_move),
         SHOWN_WITH_SET(test_what_makes_a_person_stop),
         SHOWN_WITH_SET(test_the_loss_line),
         SHOWN_WITH_SET(test_one_line_for_a_page),

@@ -75,6 +75,7 @@ static void repair_services(struct state *state) {
         service->epoch = 1000 + s;
         service->execution.epoch = service->epoch;
         service->execution.begun_index = 5;
+        service->half_moved = service->half_moved || service->promoted_away;
         if (execution_is_open(&service->execution) && service->execution.step_count == 0) {
             service->execution.phase = EXECUTION_ENDED;
         }

@@ -1,6 +1,8 @@
 /* Moves with a replica set: their plans, and how they are carried out, cancelled and let go. */
 #include <stdio.h>
 
+#include "core/lease.h"
+
 #include "mongo_test.h"
 #include "plan_rules.h"
 
@@ -121,6 +123,77 @@ static void test_cancel_of_a_promotion(void **state) {
     assert_true(group_service(group)->half_moved);
 }
 
+static void let_promotion_be_cancelled(struct scene *scene) {
+    struct group *group = scene->group;
+    struct command_step unknown = {.outcome = STEP_UNKNOWN};
+    gone(scene, E1, 25000);
+    look(scene);
+    assert_int_equal(group_move(group, "us-west-2", EXECUTION_FAILOVER, 0), CORE_OK);
+    assert_int_equal(group_execution(group)->steps[0].kind, STEP_PROMOTE);
+    for (int i = 0; i < 2; i++) { /* INTENT, ATTEMPT */
+        assert_int_equal(group_do(group, group_next_step(group, 0)), CORE_OK);
+    }
+    assert_int_equal(group_choice(group, COMMAND_CANCEL, ""), CORE_OK);
+    assert_int_equal(group_step(group, COMMAND_OUTCOME, &unknown), CORE_OK);
+    assert_false(execution_is_open(group_execution(group)));
+}
+
+/* The primary may yet come up in the west: no writer of the east may think that it goes on. */
+static void test_no_lease_after_a_promotion_was_sent(void **state) {
+    struct scene scene = scene_of(state);
+    struct group *group = scene.group;
+    group->state->spec.services[0].policy.lease_ms = 15000;
+    assert_int_equal(lease_region(group->state, 0), EAST);
+    let_promotion_be_cancelled(&scene);
+    assert_int_equal(lease_region(group->state, 0), NONE_INDEX);
+    assert_int_equal(group_service(group)->active, EAST);
+    /* Records can be put right, but not that. */
+    assert_int_equal(group_move(group, "us-east-1", EXECUTION_REPAIR, 0), CORE_OK);
+    group_carry_out(group);
+    assert_int_equal(group_execution(group)->result, RESULT_DONE);
+    assert_true(group_service(group)->half_moved);
+    assert_int_equal(lease_region(group->state, 0), NONE_INDEX);
+    /* Back it goes by a move like any other, at its switch. */
+    elected(&scene, W1);
+    look(&scene);
+    assert_int_equal(group_move(group, "us-east-1", EXECUTION_FAILOVER, 0), CORE_OK);
+    assert_int_equal(lease_region(group->state, 0), NONE_INDEX);
+    group_carry_out(group);
+    assert_int_equal(group_execution(group)->result, RESULT_DONE);
+    assert_int_equal(lease_region(group->state, 0), EAST);
+    assert_false(group_service(group)->half_moved);
+}
+
+static void test_a_lease_after_a_promotion_that_was_undone(void **state) {
+    struct scene scene = scene_of(state);
+    struct group *group = scene.group;
+    group->state->spec.services[0].policy.lease_ms = 15000;
+    gone(&scene, E1, 25000);
+    look(&scene);
+    assert_int_equal(group_move(group, "us-west-2", EXECUTION_FAILOVER, 0), CORE_OK);
+    assert_int_equal(group_do(group, group_next_step(group, 0)), CORE_OK); /* INTENT alone */
+    assert_int_equal(lease_region(group->state, 0), NONE_INDEX);
+    assert_int_equal(group_choice(group, COMMAND_CANCEL, ""), CORE_OK);
+    assert_int_equal(group_execution(group)->result, RESULT_CANCELLED);
+    assert_int_equal(lease_region(group->state, 0), EAST);
+}
+
+/* The switch says where it is, whatever became of the rest of the move. */
+static void test_a_lease_after_the_switch(void **state) {
+    struct scene scene = scene_of(state);
+    struct group *group = scene.group;
+    group->state->spec.services[0].policy.lease_ms = 15000;
+    look(&scene);
+    assert_int_equal(group_move(group, "us-west-2", EXECUTION_SWITCHOVER, 0), CORE_OK);
+    while (group_service(group)->active == EAST) {
+        assert_int_equal(lease_region(group->state, 0), NONE_INDEX);
+        assert_int_equal(group_do(group, group_next_step(group, 0)), CORE_OK);
+    }
+    assert_int_equal(group_choice(group, COMMAND_CANCEL, ""), CORE_OK);
+    assert_int_equal(group_execution(group)->result, RESULT_HALF_MOVED);
+    assert_int_equal(lease_region(group->state, 0), WEST);
+}
+
 /* Let go, a promotion leaves nothing to burn; the config's change does. */
 static void test_release(void **state) {
     struct scene scene = scene_of(state);
@@ -154,6 +227,9 @@ int main(void) {
         ADOPTED(test_a_move_by_hand),
         ADOPTED(test_an_automatic_move),
         ADOPTED(test_cancel_of_a_promotion),
+        ADOPTED(test_no_lease_after_a_promotion_was_sent),
+        ADOPTED(test_a_lease_after_a_promotion_that_was_undone),
+        ADOPTED(test_a_lease_after_the_switch),
         ADOPTED(test_release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
