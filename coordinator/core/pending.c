@@ -207,6 +207,12 @@ enum step_action step_after_read(const struct state *state, uint32_t service, ui
     bool fence_alone = step_is_of_marks(at->kind);
     bool as_before =
         text_equal(fence, at->fence_before) && (reading->state_as_before || fence_alone);
+    if (!closing && !cancelled && at->kind == STEP_READMIT && reading->late &&
+        reading->against != NULL) {
+        /* Only a person can help, and a failover mustn't wait for him. */
+        *why = reading->against;
+        return ACTION_CLOSE;
+    }
     if (!closing && !cancelled && as_before) {
         *why = "fence and records are as before the attempt";
         return ACTION_ATTEMPT;

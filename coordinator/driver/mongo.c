@@ -233,7 +233,7 @@ static void after_scan_to_send(struct mongo_op *op) {
     }
     if (code != ERROR_OK) {
         mongo_op_answer_error(op, &error);
-    } else if (reading.against[0] != '\0') {
+    } else if (op->has_states && reading.against[0] != '\0') { /* a burn brings nobody in */
         mongo_op_answer_sent(op, DRIVER_REPLY_REFUSED, false, reading.against);
     } else if (!is_as_expected(op, &reading)) {
         mongo_op_answer_sent(op, DRIVER_REPLY_REFUSED, false,

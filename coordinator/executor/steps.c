@@ -507,14 +507,17 @@ static bool change_wrote(const struct task *task, uint32_t service, const char *
     return text_equal(wanted, fence);
 }
 
-/* Whether a forced config that was sent has had its time to show, by our own stopwatch. */
-static bool force_is_late(struct task *task, uint32_t service) {
+/* Whether it has had its time, by our own stopwatch: a forced config that was sent, to show; what
+ * stands against a readmission, to pass. */
+static bool is_late(struct task *task, uint32_t service) {
     uint64_t now_ms = executor_now(task->executor);
-    if (task_step(task, service)->kind != STEP_FORCE) {
+    bool forces = task_step(task, service)->kind == STEP_FORCE;
+    if (!forces && task_step(task, service)->kind != STEP_READMIT) {
         return false;
     }
     task->resolving_ms = task->resolving_ms == 0 ? now_ms : task->resolving_ms;
-    return task->force_failed || now_ms - task->resolving_ms >= FORCE_SHOWS_MS;
+    uint64_t limit_ms = forces ? FORCE_SHOWS_MS : READMIT_TRIES_MS;
+    return task->force_failed || now_ms - task->resolving_ms >= limit_ms;
 }
 
 static void on_read_to_resolve(void *context, const struct error *error,
@@ -530,7 +533,7 @@ static void on_read_to_resolve(void *context, const struct error *error,
     const struct state *state = executor_state(task->executor);
     const struct step *step = task_step(task, service);
     if (error != NULL) {
-        if (force_is_late(task, service) && step->phase == STEP_ATTEMPTED) {
+        if (step->kind == STEP_FORCE && is_late(task, service) && step->phase == STEP_ATTEMPTED) {
             task_propose_outcome(task, service, STEP_UNKNOWN, error->message);
         } else {
             task_end_in_trouble(task, error->message);
@@ -544,7 +547,8 @@ static void on_read_to_resolve(void *context, const struct error *error,
         .fence_present = reading->fence_present,
         .fence = task->fence_read,
         .state_as_before = state_is_as_before(state, step, &reading->state),
-        .late = force_is_late(task, service),
+        .late = is_late(task, service),
+        .against = reading->against[0] == '\0' ? NULL : reading->against,
     };
     bool resolvable = (step->phase == STEP_INTENDED && step->kind == STEP_UNMARK) ||
                       step->phase == STEP_ATTEMPTED || step->phase == STEP_ACCEPTED ||

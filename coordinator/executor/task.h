@@ -13,6 +13,7 @@
 #define TASK_LONGEST_DELAY_MS 8000
 #define TASK_ACT_AGAIN_MS 5000 /* an election takes its time: not asked for twice at once */
 #define FORCE_SHOWS_MS 60000   /* a forced config is seen by then, or a person must look */
+#define READMIT_TRIES_MS 30000 /* a readmission holds a failover up for no longer than that */
 #define TASK_WAIT_MS 250       /* between two looks at a change that is not in sync */
 #define SEND_DEADLINE_MS 5000  /* from the proposal of ATTEMPT to the first byte */
 #define SET_LOOK_TIMEOUTS 6    /* seeds, members, those that only the config names; a connection */
@@ -31,7 +32,8 @@ struct task {
     enum command_kind proposed; /* last */
     uint64_t proposed_ms;       /* when the ATTEMPT under way was proposed */
     uint64_t acted_ms;     /* when the last act on the replica set was sent; 0: none this term */
-    uint64_t resolving_ms; /* force: when it was first looked for after it was sent; 0: not yet */
+    uint64_t resolving_ms; /* force, readmit: when it was first looked for after it was sent; 0: not
+                              yet */
     bool force_failed;     /* ... and nobody said yes */
     char sync_change_id[CHANGE_ID_SIZE]; /* of a touch or a burn: what its INSYNC proves ... */
     char sync_fence[FENCE_SIZE];         /* ... is this fence, and no other */

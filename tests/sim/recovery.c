@@ -316,8 +316,21 @@ static void end_what_is_stuck(const struct look *look) {
     }
 }
 
+/* As the refusal of a readmission says. */
+static void perhaps_empty(const struct look *look) {
+    const struct execution *execution = &look->service->execution;
+    const struct step *step = &execution->steps[0];
+    if (execution->kind == EXECUTION_READMIT && step->phase == STEP_REFUSED &&
+        strstr(step->detail, "Empty its data directory") != NULL &&
+        look->recovery->emptied_epoch != execution->epoch) {
+        look->recovery->emptied_epoch = execution->epoch;
+        set_empty(look->node->sim->set, execution->mongo.readmit);
+    }
+}
+
 static void perhaps_readmit(const struct look *look) {
     struct sim *sim = look->node->sim;
+    perhaps_empty(look);
     if (service_is_managed(look->service) && !execution_is_open(&look->service->execution) &&
         draw(sim, 3) == 0) {
         readmit(look, draw(sim, 3) == 0);

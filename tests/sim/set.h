@@ -87,6 +87,8 @@ bool set_let_in(struct sim_set *set, bool all);
 bool set_has_voter(const struct sim_set *set, uint32_t region);
 /* What was sent to it, and is late, will never come. */
 void set_restart(struct sim_set *set, const char *host);
+/* It comes back as a new one. */
+void set_empty(struct sim_set *set, const char *host);
 
 /* --- people --- */
 

@@ -137,6 +137,17 @@ void set_restart(struct sim_set *set, const char *host) {
     }
 }
 
+void set_empty(struct sim_set *set, const char *host) {
+    uint32_t place = set_place(set, host);
+    if (place != SET_NONE) {
+        sim_say(set->sim, "somebody", "empties the data directory of %s", host);
+        set_run(set);
+        set_kill(set, place, set_now_us(set) + SIM_SECOND);
+        mongo_set_fate(set->core, place, MONGO_WIPE);
+        set_follow(set);
+    }
+}
+
 /* --- whoever has rolled back what its majority had ends, and is made anew --- */
 
 struct ended {

@@ -52,6 +52,7 @@ struct sim_recovery {
     bool careless; /* lets in all at once, and what is late come */
     bool cancels, hasty;
     uint64_t since_us, patience_us, acts_us, epoch;
+    uint64_t emptied_epoch; /* of the refused readmission whose member was emptied */
     uint32_t tries;
 };
 

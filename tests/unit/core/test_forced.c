@@ -414,6 +414,38 @@ static void test_readmission(void **state) {
     assert_int_equal(group_service(group)->last_move_end_ms, 0);
 }
 
+/* What only a person can mend ends it, so that a failover can begin: proved undone, by a burn. */
+static void test_a_readmission_that_gets_nowhere(void **state) {
+    struct scene *scene = kept_scene(state);
+    struct group *group = scene->group;
+    const struct step *step = group_execution(group)->steps;
+    static const char words[] = "w1:27017 has writes of term 3";
+    const char *why = "";
+    assert_int_equal(readmit(scene, "w1:27017"), CORE_OK);
+    do_next(scene); /* INTENT */
+    do_next(scene); /* ATTEMPT */
+    assert_int_equal(step->phase, STEP_ATTEMPTED);
+    struct target_reading reading = reading_of(step->fence_before, TARGET_INSYNC, false);
+    reading.against = words;
+    assert_int_equal(step_after_read(group->state, 0, 0, &reading, &why), ACTION_ATTEMPT);
+    reading.late = true;
+    assert_int_equal(step_after_read(group->state, 0, 0, &reading, &why), ACTION_CLOSE);
+    assert_string_equal(why, words);
+    reading.against = NULL; /* somebody has mended it */
+    assert_int_equal(step_after_read(group->state, 0, 0, &reading, &why), ACTION_ATTEMPT);
+    struct command_step closing = {.step = 0};
+    (void)TEXT_COPY(closing.detail, words);
+    assert_int_equal(group_step(group, COMMAND_CLOSING, &closing), CORE_OK);
+    assert_int_equal(step_after_read(group->state, 0, 0, &reading, &why), ACTION_BURN);
+    struct command_step refused = {.step = 0, .outcome = STEP_REFUSED};
+    char eid[EID_SIZE];
+    step_eid(group->state, 0, 0, eid);
+    fence_format_void(refused.fence, "prod", eid);
+    assert_int_equal(group_step(group, COMMAND_OUTCOME, &refused), CORE_OK);
+    assert_false(execution_is_open(group_execution(group)));
+    assert_int_equal(group_service(group)->debt_count, 0);
+}
+
 /* One that a forced config left out isn't in any report: whether it answers, the driver asks. */
 static void test_one_that_was_left_out(void **state) {
     struct scene *scene = kept_scene(state);
@@ -515,6 +547,7 @@ int main(void) {
         ADOPTED(test_fences_of_an_earlier_incarnation),
         ADOPTED(test_left_out_again),
         ADOPTED(test_readmission),
+        ADOPTED(test_a_readmission_that_gets_nowhere),
         ADOPTED(test_one_that_was_left_out),
         ADOPTED(test_a_readmission_has_one_step),
         ADOPTED(test_who_is_not_readmitted),

@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "driver/mongo.h"
+#include "mongo_config.h"
 #include "mongo_scan.h"
 
 #define VOTERS 3
@@ -30,6 +31,7 @@ struct played {
 struct mongo_client {
     struct played members[VOTERS + 1]; /* the last one is in no config */
     const char *written;               /* eid of the document that a majority has; NULL: none */
+    uint32_t reconfigs;                /* that were asked for */
 };
 
 struct mongo_link {
@@ -151,6 +153,7 @@ void mongo_link_ask(struct mongo_link *link, const char *database, const bson_t 
     (void)database;
     (void)manner;
     (void)timeout_ms;
+    link->client->reconfigs += bson_has_field(command, "replSetReconfig");
     if (member->silent) {
         answer(callback, context, MONGO_RESULT_TIMEOUT, 0, NULL);
     } else if (member->tells_no_status && bson_has_field(command, "replSetGetStatus")) {
@@ -410,6 +413,60 @@ static void test_who_comes_without_a_vote_waits_for_nobody(void **state) {
     assert_non_null(strstr(against_return("m3:1", &arbiter), "no majority of the voters has all"));
 }
 
+static void on_sent(void *context, const struct driver_sent *sent) {
+    (void)snprintf(context, sizeof sent->message, "%s", sent->message);
+}
+
+static const char *send_readmission(const struct driver_change *change,
+                                    const struct left_out *left_out) {
+    static char words[sizeof((struct driver_sent *)NULL)->message];
+    uv_loop_t loop;
+    struct driver *driver;
+    struct driver_target target = the_set();
+    target.change = DRIVER_SET_READMIT;
+    target.host_count = 1;
+    target.left_out = *left_out;
+    (void)TEXT_COPY(target.hosts[0], left_out->host);
+    open_driver(&loop, &driver);
+    driver_send(driver, &target, change, on_sent, words);
+    run_and_close(&loop, driver);
+    return words;
+}
+
+/* It brings nobody in: it keeps what was sent before from doing so. */
+static void test_a_burn_is_sent_whoever_would_come(void **state) {
+    struct left_out left_out = left_out_of(3, false);
+    struct driver_reading reading = {0};
+    bson_t *reply;
+    bson_iter_t config;
+    struct error error;
+    (void)state;
+    play(5, 3, NO_TERM);
+    played.members[0].is_primary = true;
+    played.members[3].oplog_term = 3;
+    reply = config_of(&played.members[0]);
+    bson_t document;
+    const uint8_t *data;
+    uint32_t length;
+    assert_true(bson_iter_init_find(&config, reply, "config"));
+    bson_iter_document(&config, &length, &data);
+    assert_true(bson_init_static(&document, data, length));
+    assert_int_equal(mongo_config_split(&document, &reading, &error), ERROR_OK);
+    bson_destroy(reply);
+    struct driver_change change = {.fence_after = "prod/svc/5.2/0",
+                                   .deadline_boottime_ms = UINT64_MAX,
+                                   .state_before = &reading.state,
+                                   .state_after = &reading.state};
+    played.reconfigs = 0;
+    assert_non_null(strstr(send_readmission(&change, &left_out), "has writes of term 3"));
+    assert_int_equal(played.reconfigs, 0);
+    change.fence_after = "void(prod/svc/5.2/0)";
+    change.state_before = NULL;
+    change.state_after = NULL;
+    (void)send_readmission(&change, &left_out);
+    assert_int_equal(played.reconfigs, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_majority_has_it),
@@ -422,6 +479,7 @@ int main(void) {
         cmocka_unit_test(test_a_vote_waits_for_what_was_acknowledged),
         cmocka_unit_test(test_writes_of_a_term_of_the_set_do_not_come_back),
         cmocka_unit_test(test_who_comes_without_a_vote_waits_for_nobody),
+        cmocka_unit_test(test_a_burn_is_sent_whoever_would_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,7 +36,9 @@ struct target_reading {
     bool fence_present;
     const char *fence;
     bool state_as_before; /* the records are exactly INTENT's `before` */
-    bool late;            /* force: it had its time to show */
+    bool late;            /* force: it had its time to show; readmit: what stands against it had
+                             its time to pass */
+    const char *against;  /* readmit: what stands against sending it; NULL: nothing does */
 };
 
 enum step_action {
