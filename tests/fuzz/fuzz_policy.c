@@ -1,5 +1,5 @@
 /* A report that decodes, in the hands of the leader's policy: whatever a node says, what comes of
- * it can be written into the log, and the invariants hold (state_apply asserts them). The first
+ * it can be written into the log, and the invariants hold (group_apply asserts them). The first
  * byte says whose report it is, and what the group sees of the region that is active. */
 #include <assert.h>
 #include <stdlib.h>
