@@ -283,22 +283,25 @@ uint32_t mongo_read_oplog_start(const bson_t *reply) {
     return seconds;
 }
 
+/* What is no term must not pass for "before any election": a member comes back on that word. */
 bool mongo_read_oplog_term(const bson_t *reply, uint64_t *ret_term) {
-    bson_t cursor;
     bson_t batch;
+    bson_t entry;
     bson_iter_t iter;
-    bson_iter_t found;
+    double term = 0;
     *ret_term = 0;
-    if (!field_inner(reply, "cursor", &cursor) || !field_inner(&cursor, "firstBatch", &batch) ||
-        !bson_iter_init(&iter, &batch)) {
+    if (!field_inner(reply, "cursor.firstBatch", &batch)) {
         return false;
     }
-    if (!bson_iter_find_descendant(&iter, "0.t", &found)) {
+    if (bson_empty(&batch)) {
         return true;
     }
-    int64_t term = bson_iter_as_int64(&found);
-    *ret_term = term > 0 ? (uint64_t)term : 0;
-    return true;
+    if (!field_inner(&batch, "0", &entry)) {
+        return false;
+    }
+    return !bson_iter_init_find(&iter, &entry, "t") ||
+           field_number(&entry, "t", INDEX_MAX, ret_term) ||
+           (field_real(&entry, "t", &term) && term < 0);
 }
 
 bool mongo_read_writes(const bson_t *reply, uint64_t *ret_count) {

@@ -10,6 +10,8 @@
 #include "mongo/replica_set.h"
 #include "mongo_private.h"
 
+#define NUMBER_MAX (UINT64_C(1) << 53) /* what a report can carry */
+
 static void check_text(const char *text, size_t size) {
     assert(memchr(text, '\0', size) != NULL);
     for (; *text != '\0'; text++) {
@@ -19,7 +21,7 @@ static void check_text(const char *text, size_t size) {
 
 static void check_optime(const struct mongo_optime *optime) {
     assert(optime->seconds != 0 || (optime->count == 0 && optime->term == 0));
-    assert(optime->term <= (UINT64_C(1) << 53));
+    assert(optime->term <= NUMBER_MAX);
 }
 
 static void check_status(const struct mongo_status *status) {
@@ -41,6 +43,16 @@ static void check_config(const struct mongo_config *config, bool good) {
         check_text(config->members[i].host, sizeof config->members[i].host);
         check_text(config->members[i].tag, sizeof config->members[i].tag);
         assert(config->members[i].priority_milli <= 1000000);
+    }
+}
+
+static void check_counts(const bson_t *reply) {
+    uint64_t term = NUMBER_MAX;
+    uint64_t writes = 0;
+    bool told = mongo_read_oplog_term(reply, &term);
+    assert(told ? term <= NUMBER_MAX : term == 0);
+    if (mongo_read_writes(reply, &writes)) {
+        assert(writes <= 3 * NUMBER_MAX);
     }
 }
 
@@ -94,6 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bool written = mongo_read_write(&reply, &trouble);
     assert(trouble != NULL && written == (trouble[0] == '\0'));
     (void)mongo_read_oplog_start(&reply);
+    check_counts(&reply);
     mongo_read_seeds(&reply, seeds);
     assert(seeds->count <= MONGO_SET_MEMBER_MAX);
     put_together(answer);

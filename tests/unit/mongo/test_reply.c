@@ -225,8 +225,12 @@ static void the_end_of_an_oplog(void **state) {
     } rows[] = {
         {"{\"cursor\": {\"firstBatch\": [{\"t\": {\"$numberLong\": \"9\"}}]}}", true, 9},
         {"{\"cursor\": {\"firstBatch\": [{\"t\": -1}]}}", true, 0},
-        {"{\"cursor\": {\"firstBatch\": [{\"ts\": 1}]}}", true, 0}, /* before any election */
-        {"{\"cursor\": {\"firstBatch\": []}}", true, 0},            /* empty */
+        {"{\"cursor\": {\"firstBatch\": [{\"ts\": 1}]}}", true, 0},     /* before any election */
+        {"{\"cursor\": {\"firstBatch\": []}}", true, 0},                /* empty */
+        {"{\"cursor\": {\"firstBatch\": [{\"t\": \"9\"}]}}", false, 0}, /* no term, but no none */
+        {"{\"cursor\": {\"firstBatch\": [{\"t\": {\"$numberDouble\": \"NaN\"}}]}}", false, 0},
+        {"{\"cursor\": {\"firstBatch\": [{\"t\": 1e300}]}}", false, 0},
+        {"{\"cursor\": {\"firstBatch\": [9]}}", false, 0},
         {"{\"cursor\": {}}", false, 0},
         {"{\"cursor\": 3}", false, 0},
         {"{}", false, 0},
