@@ -1,6 +1,7 @@
 #include "config_rewrite.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,11 +34,15 @@ bool config_view_members(const bson_t *config, bson_t *ret) {
            config_view_inner(&iter, ret);
 }
 
+/* One that holds a NUL is none: its beginning is another text. */
 const char *config_text(const bson_t *document, const char *key) {
     bson_iter_t iter;
-    return bson_iter_init_find(&iter, document, key) && BSON_ITER_HOLDS_UTF8(&iter)
-               ? bson_iter_utf8(&iter, NULL)
-               : NULL;
+    uint32_t length = 0;
+    if (!bson_iter_init_find(&iter, document, key) || !BSON_ITER_HOLDS_UTF8(&iter)) {
+        return NULL;
+    }
+    const char *text = bson_iter_utf8(&iter, &length);
+    return strlen(text) == length ? text : NULL;
 }
 
 const char *config_tag(const bson_t *member, const char *name) {
@@ -48,19 +53,29 @@ const char *config_tag(const bson_t *member, const char *name) {
                : NULL;
 }
 
+/* --- fields of a member: one of another type is as if it weren't there, as with the watcher --- */
+
+static bool find_number(const bson_t *member, const char *key, bson_iter_t *ret) {
+    return bson_iter_init_find(ret, member, key) && BSON_ITER_HOLDS_NUMBER(ret);
+}
+
 bool config_is_arbiter(const bson_t *member) {
     bson_iter_t iter;
-    return bson_iter_init_find(&iter, member, "arbiterOnly") && bson_iter_as_bool(&iter);
+    return bson_iter_init_find(&iter, member, "arbiterOnly") &&
+           (BSON_ITER_HOLDS_BOOL(&iter) || BSON_ITER_HOLDS_NUMBER(&iter)) &&
+           bson_iter_as_bool(&iter);
 }
 
 double config_priority(const bson_t *member) {
     bson_iter_t iter;
-    return bson_iter_init_find(&iter, member, "priority") ? bson_iter_as_double(&iter) : 1;
+    double priority = find_number(member, "priority", &iter) ? bson_iter_as_double(&iter) : 1;
+    return isfinite(priority) ? priority : 1;
 }
 
 int32_t config_votes(const bson_t *member) {
     bson_iter_t iter;
-    return bson_iter_init_find(&iter, member, "votes") ? (int32_t)bson_iter_as_int64(&iter) : 1;
+    double votes = find_number(member, "votes", &iter) ? bson_iter_as_double(&iter) : 1;
+    return votes >= 0 && votes < 1 ? 0 : 1;
 }
 
 /* --- writing a config again, with some things changed --- */
@@ -221,8 +236,8 @@ static enum error_code read_fence(const bson_t *members, struct driver_reading *
     }
     while (bson_iter_next(&iter)) {
         bson_t member;
-        const char *fence =
-            config_view_inner(&iter, &member) ? config_tag(&member, MONGO_FENCE_TAG) : NULL;
+        bool carries = config_view_inner(&iter, &member) && !config_is_arbiter(&member);
+        const char *fence = carries ? config_tag(&member, MONGO_FENCE_TAG) : NULL;
         if (fence == NULL) {
             continue; /* an arbiter, or one that was added since */
         }
@@ -247,8 +262,11 @@ enum error_code mongo_config_split(const bson_t *config, struct driver_reading *
     const struct rewrite bare = {.keeps_fence = false};
     bson_t members;
     bson_t state = BSON_INITIALIZER;
-    enum error_code code = config_view_members(config, &members) ? read_fence(&members, ret, error)
-                                                                 : config_is_none(error);
+    /* All of it: what is read of a broken document ends where it is broken, without a word. */
+    bool is_whole = bson_validate(config, BSON_VALIDATE_NONE, NULL);
+    enum error_code code = is_whole && config_view_members(config, &members)
+                               ? read_fence(&members, ret, error)
+                               : config_is_none(error);
     if (code == ERROR_OK && !config_write(config, &bare, &state)) {
         code = config_is_none(error);
     }

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "mongo_config.h"
+#include "config_rewrite.h"
 
 #define FENCE "prod/nocturnal/5.1/0"
 
@@ -162,6 +162,22 @@ static void test_what_is_no_config(void **state) {
         ERROR_CORRUPT);
 }
 
+/* The beginning of a config is another config. */
+static void test_what_is_broken_inside(void **state) {
+    (void)state;
+    struct driver_reading reading;
+    struct error error;
+    bson_t *config = fenced();
+    bson_iter_t iter;
+    bson_iter_t found;
+    assert_true(bson_iter_init(&iter, config));
+    assert_true(bson_iter_find_descendant(&iter, "members.2.votes", &found));
+    uint8_t *bytes = (uint8_t *)(uintptr_t)bson_get_data(config);
+    bytes[found.raw + found.type - bytes] = 0x7e; /* no type at all */
+    assert_int_equal(mongo_config_split(config, &reading, &error), ERROR_CORRUPT);
+    bson_destroy(config);
+}
+
 static void test_too_large(void **state) {
     (void)state;
     struct driver_reading reading;
@@ -227,12 +243,67 @@ static void test_ranks(void **state) {
     assert_string_equal(diff, "a 5 -> 2, b 3 -> 1, c 1 -> 10, d 7 -> 11, e 3 -> 1");
 }
 
+/* What no server lets in: as if it weren't there, for this reader as for the watcher's. */
+static void test_fields_that_make_no_sense(void **state) {
+    (void)state;
+    struct driver_reading reading;
+    struct driver_blob preferred;
+    struct error error;
+    char diff[256];
+    bson_t written;
+    bson_t *config = bson_new_from_json(
+        (const uint8_t *)"{\"version\":1,\"members\":["
+                         "{\"host\":\"a\",\"priority\":\"none\",\"tags\":{\"region\":\"west\"}},"
+                         "{\"host\":\"b\",\"priority\":{\"$numberDouble\":\"NaN\"},\"tags\":{}},"
+                         "{\"host\":\"c\",\"arbiterOnly\":\"no\",\"tags\":{}},"
+                         "{\"host\":\"d\",\"tags\":{\"region\":\"west\\u0000st\"}},"
+                         "{\"host\":\"e\",\"arbiterOnly\":true,\"priority\":0,"
+                         "\"tags\":{\"noctua\":\"prod/other/1.1/0\"}}]}",
+        -1, NULL);
+    split(config, &reading);
+    assert_false(reading.fence_present); /* an arbiter's is none */
+    assert_int_equal(mongo_config_prefer(&reading.state, "region", "west", &preferred, diff,
+                                         sizeof diff, &error),
+                     ERROR_OK);
+    assert_string_equal(diff, "a 1 -> 10");
+    assert_int_equal(mongo_config_join(&preferred, FENCE, 2, &written, &error), ERROR_OK);
+    split(bson_copy(&written), &reading);
+    assert_string_equal(reading.fence, FENCE);
+    char *text = text_of(&written);
+    assert_non_null(strstr(text, "\"arbiterOnly\" : \"no\", \"tags\" : { \"noctua\""));
+    bson_free(text);
+    bson_destroy(&written);
+}
+
+static void test_votes(void **state) {
+    (void)state;
+    static const struct {
+        const char *member;
+        int32_t votes;
+    } rows[] = {{"{\"votes\":0}", 0},          {"{\"votes\":0.0}", 0},
+                {"{\"votes\":1}", 1},          {"{}", 1},
+                {"{\"votes\":4294967296}", 1}, {"{\"votes\":1e30}", 1},
+                {"{\"votes\":-1}", 1},         {"{\"votes\":\"0\"}", 1}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        bson_t *member = bson_new_from_json((const uint8_t *)rows[i].member, -1, NULL);
+        assert_int_equal(config_votes(member), rows[i].votes);
+        bson_destroy(member);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_fence_is_apart), cmocka_unit_test(test_the_term_is_no_part_of_it),
-        cmocka_unit_test(test_written_again),      cmocka_unit_test(test_fences_that_are_none),
-        cmocka_unit_test(test_what_is_no_config),  cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_who_comes_first),    cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_the_fence_is_apart),
+        cmocka_unit_test(test_the_term_is_no_part_of_it),
+        cmocka_unit_test(test_written_again),
+        cmocka_unit_test(test_fences_that_are_none),
+        cmocka_unit_test(test_what_is_no_config),
+        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_who_comes_first),
+        cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_what_is_broken_inside),
+        cmocka_unit_test(test_fields_that_make_no_sense),
+        cmocka_unit_test(test_votes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
