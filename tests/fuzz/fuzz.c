@@ -9,6 +9,7 @@
 #include "base/text.h"
 
 #define TAINT 0x5a
+#define FRESH_MAX 4
 
 uint8_t fuzz_take(const uint8_t **data, size_t *size_bytes) {
     if (*size_bytes == 0) {
@@ -52,21 +53,35 @@ static int make_file(const void *content, size_t size_bytes) {
     return fd;
 }
 
+static void *map_fresh(const void *content, size_t size_bytes) {
+    int fd = content == NULL ? -1 : make_file(content, size_bytes);
+    void *memory = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
+    assert(memory != MAP_FAILED);
+    return memory;
+}
+
 void *fuzz_fresh(const void *content, size_t size_bytes) {
-    static void *memory;
-    static size_t memory_bytes;
-    if (memory == NULL) {
-        int fd = content == NULL ? -1 : make_file(content, size_bytes);
-        memory = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
-        assert(memory != MAP_FAILED);
-        memory_bytes = size_bytes;
+    static struct {
+        const void *content;
+        void *memory;
+        size_t size_bytes;
+    } places[FRESH_MAX];
+    uint32_t i = 0;
+    while (i < FRESH_MAX && places[i].memory != NULL && places[i].content != content) {
+        i++;
     }
-    assert(size_bytes == memory_bytes);
-    int rv = madvise(memory, memory_bytes, MADV_DONTNEED);
+    assert(i < FRESH_MAX);
+    if (places[i].memory == NULL) {
+        places[i].content = content;
+        places[i].memory = map_fresh(content, size_bytes);
+        places[i].size_bytes = size_bytes;
+    }
+    assert(size_bytes == places[i].size_bytes);
+    int rv = madvise(places[i].memory, size_bytes, MADV_DONTNEED);
     assert(rv == 0);
     (void)rv;
-    return memory;
+    return places[i].memory;
 }
 
 /* Bytes of the control character (C0, DEL, C1) at the beginning; 0: there is none. */

@@ -25,8 +25,8 @@ void fuzz_taint(void *memory, size_t size_bytes);
 bool fuzz_is_tainted(const void *memory, size_t size_bytes);
 
 /* Memory for a large result that is all zero at each call, whatever the last one left there, and
- * costs as much as was touched. `content` NULL: zeroes, else it begins as a copy of that (the same
- * one at each call). Never freed; one a program. */
+ * costs as much as was touched. `content` NULL: zeroes, else it begins as a copy of what that was
+ * at the first call. One for each content, of at most four. Never freed. */
 void *fuzz_fresh(const void *content, size_t size_bytes);
 
 /* Well-formed UTF-8, also with control characters: what was cut was not cut within a character. */

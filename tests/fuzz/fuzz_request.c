@@ -1,7 +1,7 @@
 /* Requests of the client API, as they come out of TLS: the whole server behind them, with a group
  * in the middle of its life, whose every proposal is encoded, decoded and applied as on a node.
  * Each request gets one answer, a well-formed one, or the connection is closed. The first byte says
- * who asks, and whether this node leads. */
+ * who asks, whether this node leads, and which group it is. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,8 +180,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     (void)TEXT_COPY(peer.name, "alice");
     (void)TEXT_COPY(peer.cluster, "noctua");
     (void)TEXT_COPY(peer.owners, (mode & 8) != 0 ? "platform" : "");
-    group = *midlife_group();
-    group.state = fuzz_fresh(midlife_group()->state, sizeof *group.state);
+    const struct group *begins = midlife_group((enum midlife)((mode >> 4) % MIDLIFE_COUNT));
+    group = *begins;
+    group.state = fuzz_fresh(begins->state, sizeof *group.state);
     place = (mode & 4) != 0 ? 2 : 1; /* n2 leads */
     struct tls_stream *stream = streams_create(&peer);
     streams_listener.on_stream(NULL, stream, &stream->peer, streams_listener.context);

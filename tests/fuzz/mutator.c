@@ -89,8 +89,10 @@ static uint64_t change_number(uint64_t value) {
 }
 
 /* Names that mean something to the group of midlife.c. */
-static const char *const names[] = {"nocturnal", "us-east-1", "us-west-2", "eu-west-1", "n1", "n2",
-                                    "n3",        "platform",  "alice",     "noctua",    "dns"};
+static const char *const names[] = {"nocturnal", "us-east-1", "us-west-2", "eu-west-1",
+                                    "n1",        "n2",        "n3",        "platform",
+                                    "alice",     "noctua",    "dns",       "e1:27017",
+                                    "e2:27017",  "w1:27017",  "w2:27017",  "x1:27017"};
 
 static char *change_text(const char *text) {
     char *changed = calloc(1, TEXT_MAX);
@@ -296,7 +298,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
         return LLVMFuzzerMutate(data, size, max_size);
     }
     if (FUZZ_MODE_BYTES > 0 && ONE_IN(8)) {
-        data[0] = (uint8_t)random_below(16);
+        data[random_below(FUZZ_MODE_BYTES)] = (uint8_t)random_below(256);
     }
     size =
         change(message, data + FUZZ_MODE_BYTES, size - FUZZ_MODE_BYTES, max_size - FUZZ_MODE_BYTES);

@@ -72,8 +72,8 @@ static void write_kind(unsigned kind, uint64_t seed) {
     struct command *command = group_new((enum command_kind)kind);
     struct spec *spec = NULL;
     uint64_t number = seed;
-    command->term = midlife_group()->term;
-    command->wall_ms = midlife_group()->wall_ms;
+    command->term = midlife_group(MIDLIFE_MOVING)->term;
+    command->wall_ms = midlife_group(MIDLIFE_MOVING)->wall_ms;
     if (command_is_by_person(command->kind)) {
         fill_struct(&origin_table, &command->origin, 2, &seed);
         command->origin.role = ROLE_ADMIN;
@@ -95,29 +95,8 @@ static void write_kind(unsigned kind, uint64_t seed) {
     free(command);
 }
 
-/* Each longer than the one before: the rest of the move, step by step. */
-static void write_steps(void) {
-    struct group *group = midlife_group();
-    const struct command *commands[64];
-    uint32_t count = 0;
-    for (struct command *next = group_next_step(group, 0); next != NULL && count < 64;
-         next = group_next_step(group, 0)) {
-        struct command *copy = group_new(next->kind);
-        enum core_error error = group_do(group, memcpy(copy, next, sizeof *copy));
-        assert(error == CORE_OK);
-        (void)error;
-        next->term = group->term;
-        next->wall_ms = group->wall_ms;
-        commands[count++] = next;
-        write_commands("apply", "steps", count, commands, count);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        free((void *)(uintptr_t)commands[i]);
-    }
-}
-
-static void fill_person(struct command *command) {
-    struct group *group = midlife_group();
+/* What it has to be told besides what it says: by a person, whose first command it is. */
+static void fill_person(struct command *command, const struct group *group) {
     memset(command->origin.client_id, 7, sizeof command->origin.client_id);
     command->term = group->term;
     command->wall_ms = group->wall_ms;
@@ -128,39 +107,84 @@ static void fill_person(struct command *command) {
     (void)TEXT_COPY(command->origin.reason, "maintenance of the zone");
 }
 
-static void write_people(void) {
-    struct group *group = midlife_group();
+/* Each longer than the one before: `next` and the rest of the move, step by step. */
+static void write_steps(struct group *group, const char *name, struct command *next) {
+    const struct command *commands[64];
+    uint32_t count = 0;
+    for (; next != NULL && count < 64; next = group_next_step(group, 0)) {
+        next->term = group->term;
+        next->wall_ms = group->wall_ms;
+        struct command *copy = group_new(next->kind);
+        enum core_error error = group_do(group, memcpy(copy, next, sizeof *copy));
+        assert(error == CORE_OK);
+        (void)error;
+        commands[count++] = next;
+        write_commands("apply", name, count, commands, count);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        free((void *)(uintptr_t)commands[i]);
+    }
+}
+
+/* What people may ask for of a set, each to its end. */
+static void write_set_moves(void) {
+    static const struct {
+        const char *name, *to, *readmit;
+        enum execution_kind kind;
+        uint32_t dead;
+        enum midlife in; /* what the nodes say */
+    } rows[] = {
+        {"prefer", "us-east-1", NULL, EXECUTION_SWITCHOVER, 0, MIDLIFE_SET},
+        {"force", "us-east-1", NULL, EXECUTION_FAILOVER, BIT(W1) | BIT(W2), MIDLIFE_SET_LOST},
+        {"vote", "us-west-2", "e2:27017", EXECUTION_READMIT, 0, MIDLIFE_SET},
+        {"readmit", "us-west-2", "x1:27017", EXECUTION_READMIT, 0, MIDLIFE_SET},
+    };
+    for (unsigned i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct group group = *midlife_group(rows[i].in);
+        group.state = calloc(1, sizeof *group.state);
+        assert(group.state != NULL);
+        memcpy(group.state, midlife_group(MIDLIFE_SET)->state, sizeof *group.state);
+        group.dead = rows[i].dead;
+        group.readmit = rows[i].readmit;
+        struct command *move = group_new_move(&group, rows[i].to, rows[i].kind, 0);
+        fill_person(move, &group);
+        write_steps(&group, rows[i].name, move);
+        free(group.state);
+    }
+}
+
+static void write_people(const struct group *group, unsigned number) {
     const char *service = group->state->services[0].name;
     const enum command_kind choices[] = {COMMAND_APPROVE, COMMAND_REJECT, COMMAND_CANCEL,
                                          COMMAND_RELEASE};
     for (unsigned i = 0; i < 4; i++) {
         struct command *command = group_new(choices[i]);
         const struct command *commands[] = {command};
-        fill_person(command);
+        fill_person(command, group);
         (void)TEXT_COPY(command->choice.service, service);
         (void)TEXT_COPY(command->choice.step, group_execution(group)->steps[0].name);
         (void)TEXT_COPY(command->choice.to, "us-east-1");
-        command->choice.epoch = group_service(group)->epoch + (i == 0 ? 1 : 0);
-        write_commands("apply", "choice", i, commands, 1);
+        command->choice.epoch = group->state->services[0].epoch + (i == 0 ? 1 : 0);
+        write_commands("apply", "choice", number + i, commands, 1);
         free(command);
     }
     for (unsigned i = 0; i < 3; i++) {
         struct command *command = group_new(COMMAND_OVERRIDE);
         const struct command *commands[] = {command, command};
-        fill_person(command);
+        fill_person(command, group);
         command->override.kind = (enum override_kind)i;
         (void)TEXT_COPY(command->override.service, service);
-        write_commands("apply", "override", i, commands, 2);
+        write_commands("apply", "override", number + i, commands, 2);
         free(command);
     }
     struct command *command = group_new(COMMAND_SPEC);
     const struct command *commands[] = {command};
-    fill_person(command);
+    fill_person(command, group);
     command->spec.spec = &group->state->spec;
     command->spec.text = "version: 1\n";
     command->spec.text_size = 11;
-    write_commands("apply", "spec", 0, commands, 1);
-    write_commands("command", "spec", 0, commands, 1);
+    write_commands("apply", "spec", number, commands, 1);
+    write_commands("command", "spec", number, commands, 1);
     free(command);
 }
 
@@ -189,7 +213,8 @@ static void write_states(void) {
     group_open_adopted(&group);
     write_state(group.state, 2);
     group_close(&group);
-    write_state(midlife_group()->state, 3);
+    write_state(midlife_group(MIDLIFE_MOVING)->state, 3);
+    write_state(midlife_group(MIDLIFE_SET)->state, 4);
 }
 
 static void write_reports(void) {
@@ -214,12 +239,27 @@ static void write_reports(void) {
         (void)code;
         write_buffer("report", "report", i, &bytes);
     }
-    for (unsigned i = 0; i < 16; i++) { /* as the group's nodes see it */
+    free(report);
+}
+
+/* As the nodes of a group see it; in the second half its replica set as well. */
+static void write_policy_reports(void) {
+    struct report *report = calloc(1, sizeof *report);
+    assert(report != NULL);
+    for (unsigned i = 0; i < 32; i++) {
         struct buffer bytes;
         struct error error;
         uint8_t mode = (uint8_t)(i * 16 + i % 3);
-        memcpy(report, midlife_group()->reports[1], sizeof *report);
+        memcpy(report, midlife_group(MIDLIFE_MOVING)->reports[1], sizeof *report);
         report->opinions[0][EAST].value = (enum opinion_value)(i % OPINION_VALUE_COUNT);
+        if (i >= 16) {
+            mode = (uint8_t)(i << 5 | 8 | 4);
+            mode = (uint8_t)(mode + (3 - mode % 3) % 3); /* the report of n1, which is gone */
+            report->mongo[0] = mongo_example();
+            for (uint32_t m = 0; m < i % 6; m++) {
+                mongo_lose(&report->mongo[0], m, 25000);
+            }
+        }
         buffer_init(&bytes, 0);
         buffer_append(&bytes, &mode, 1);
         enum error_code code = codec_encode_report(report, &bytes, &error);
@@ -252,8 +292,9 @@ static void write_leases(void) {
 /* --- clients --- */
 
 /* By an admin, to the leader. */
-static void write_request(Noctua__Request *request, const char *name, unsigned number) {
-    struct group *group = midlife_group();
+static void write_request(Noctua__Request *request, enum midlife in, const char *name,
+                          unsigned number) {
+    const struct group *group = midlife_group(in);
     static uint8_t client_id[16] = {1, 2, 3};
     static uint8_t packed[4096];
     request->version = 1;
@@ -264,16 +305,16 @@ static void write_request(Noctua__Request *request, const char *name, unsigned n
     request->wall_ms = group->wall_ms;
     size_t size = noctua__request__get_packed_size(request);
     assert(size < sizeof packed);
-    packed[0] = TLS_ROLE_ADMIN;
+    packed[0] = (uint8_t)(TLS_ROLE_ADMIN | (unsigned)in << 4);
     (void)noctua__request__pack(request, packed + 1);
-    write_seed("request", name, number, packed, size + 1);
+    write_seed("request", name, 20 * (unsigned)in + number, packed, size + 1);
 }
 
 static char service_name[] = "nocturnal";
 static char region_name[] = "us-east-1";
 static char reason_text[] = "bad deploy";
 
-static void write_queries(void) {
+static void write_queries(enum midlife in) {
     static char words[][16] = {"status", "service", "explain", "history",
                                "ready",  "nodes",   "version"};
     Noctua__Request request = NOCTUA__REQUEST__INIT;
@@ -283,28 +324,28 @@ static void write_queries(void) {
     Noctua__WatchRequest watch = NOCTUA__WATCH_REQUEST__INIT;
     request.body_case = NOCTUA__REQUEST__BODY_HELLO;
     request.hello = &hello;
-    write_request(&request, "hello", 0);
+    write_request(&request, in, "hello", 0);
     request.body_case = NOCTUA__REQUEST__BODY_QUERY;
     request.query = &query;
     query.service = service_name;
     for (unsigned i = 0; i < ARRAY_LENGTH(words); i++) {
         query.what = words[i];
-        write_request(&request, "query", i);
+        write_request(&request, in, "query", i);
     }
     request.body_case = NOCTUA__REQUEST__BODY_SPEC_GET;
     request.spec_get = &spec_get;
     for (unsigned i = 0; i < 2; i++) {
         spec_get.history = i == 1;
-        write_request(&request, "spec-get", i);
+        write_request(&request, in, "spec-get", i);
     }
     request.body_case = NOCTUA__REQUEST__BODY_WATCH;
     request.watch = &watch;
     watch.service = service_name;
     watch.from_index = 1;
-    write_request(&request, "watch", 0);
+    write_request(&request, in, "watch", 0);
 }
 
-static void write_acts(void) {
+static void write_acts(enum midlife in) {
     Noctua__Request request = NOCTUA__REQUEST__INIT;
     Noctua__MoveRequest move = NOCTUA__MOVE_REQUEST__INIT;
     Noctua__OverrideRequest override = NOCTUA__OVERRIDE_REQUEST__INIT;
@@ -315,14 +356,14 @@ static void write_acts(void) {
     request.body_case = NOCTUA__REQUEST__BODY_MOVE;
     request.move = &move;
     for (unsigned i = 0; i < 12; i++) {
-        static char host[] = "e1:27017";
-        static char *dead[] = {region_name, host};
+        static char host[] = "e2:27017", other[] = "us-west-2";
+        char *dead[] = {in == MIDLIFE_SET_LOST ? other : region_name, host};
         move.kind = (Noctua__MoveRequest__Kind)(i / 2);
         move.dry_run = i % 2 == 1;
-        move.n_dead = i < 2 ? ARRAY_LENGTH(dead) : 0;
+        move.n_dead = i >= 2 ? 0 : in == MIDLIFE_SET_LOST ? 1 : ARRAY_LENGTH(dead);
         move.dead = dead;
         move.member = i < 10 ? (char *)"" : host;
-        write_request(&request, "move", i);
+        write_request(&request, in, "move", i);
     }
     request.body_case = NOCTUA__REQUEST__BODY_OVERRIDE;
     request.override = &override;
@@ -330,14 +371,14 @@ static void write_acts(void) {
         override.kind = (Noctua__OverrideRequest__Kind)(i / 2);
         override.end = i % 2 == 1;
         override.for_ms = 60000;
-        write_request(&request, "override", i);
+        write_request(&request, in, "override", i);
     }
     request.body_case = NOCTUA__REQUEST__BODY_CHOICE;
     request.choice = &choice;
-    choice.step = midlife_group()->state->services[0].execution.steps[0].name;
+    choice.step = midlife_group(in)->state->services[0].execution.steps[0].name;
     for (unsigned i = 0; i < 4; i++) {
         choice.kind = (Noctua__ChoiceRequest__Kind)i;
-        write_request(&request, "choice", i);
+        write_request(&request, in, "choice", i);
     }
 }
 
@@ -359,21 +400,21 @@ static void write_other_acts(void) {
     apply.any_index = true;
     for (unsigned i = 0; i < 2; i++) {
         apply.dry_run = i == 1;
-        write_request(&request, "spec-apply", i);
+        write_request(&request, MIDLIFE_MOVING, "spec-apply", i);
     }
     request.body_case = NOCTUA__REQUEST__BODY_RESUME_AUTOMATION;
     request.resume_automation = &automation;
-    write_request(&request, "automation", 0);
+    write_request(&request, MIDLIFE_MOVING, "automation", 0);
     request.body_case = NOCTUA__REQUEST__BODY_TRANSFER_LEADER;
     request.transfer_leader = &transfer;
     transfer.to = node_name;
-    write_request(&request, "transfer", 0);
+    write_request(&request, MIDLIFE_MOVING, "transfer", 0);
     request.body_case = NOCTUA__REQUEST__BODY_MEMBER;
     request.member = &member;
     member.node = node_name;
     for (unsigned i = 0; i < 2; i++) {
         member.kind = (Noctua__MemberRequest__Kind)i;
-        write_request(&request, "member", i);
+        write_request(&request, MIDLIFE_MOVING, "member", i);
     }
 }
 
@@ -570,13 +611,19 @@ int main(int argc, char **argv) {
         write_kind(kind, 1);
         write_kind(kind, 2);
     }
-    write_people();
+    write_people(midlife_group(MIDLIFE_MOVING), 0);
+    write_people(midlife_group(MIDLIFE_SET), 10);
+    write_set_moves();
     write_states();
-    write_queries();
-    write_acts();
+    for (unsigned in = 0; in < MIDLIFE_COUNT; in++) {
+        write_queries((enum midlife)in);
+        write_acts((enum midlife)in);
+    }
     write_other_acts();
-    write_steps();
+    write_steps(midlife_group(MIDLIFE_MOVING), "steps",
+                group_next_step(midlife_group(MIDLIFE_MOVING), 0));
     write_reports();
+    write_policy_reports();
     write_leases();
     write_messages();
     write_entries();

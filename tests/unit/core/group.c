@@ -166,8 +166,8 @@ enum core_error group_override(struct group *group, enum override_kind kind, con
     return group_do(group, command);
 }
 
-enum core_error group_move(struct group *group, const char *to, enum execution_kind kind,
-                           uint32_t skip) {
+struct command *group_new_move(struct group *group, const char *to, enum execution_kind kind,
+                               uint32_t skip) {
     struct command *command = group_new(execution_kind_marks(kind) ? COMMAND_ADOPT : COMMAND_MOVE);
     struct command_move *move = &command->move;
     (void)TEXT_COPY(move->service, "nocturnal");
@@ -182,7 +182,12 @@ enum core_error group_move(struct group *group, const char *to, enum execution_k
     move->mongo.dead = group->dead;
     (void)TEXT_COPY(move->mongo.readmit, group->readmit == NULL ? "" : group->readmit);
     (void)policy_plan(group->state, 0, kind, region, 0, &move->mongo, &move->plan);
-    return group_do(group, command);
+    return command;
+}
+
+enum core_error group_move(struct group *group, const char *to, enum execution_kind kind,
+                           uint32_t skip) {
+    return group_do(group, group_new_move(group, to, kind, skip));
 }
 
 enum core_error group_step(struct group *group, enum command_kind kind,
@@ -554,7 +559,11 @@ struct command *group_next_step(const struct group *group, uint32_t service) {
         command->kind = COMMAND_INTENT;
         if (step->kind != STEP_ADOPT) {
             char old[EID_SIZE];
-            eid_format(old, state->services[service].name, state->incarnation, 1, 0);
+            /* What is older than a forced config is the old side's. */
+            uint64_t forced =
+                step->zone == PLACE_OF_SET ? state->services[service].forced_epoch : 0;
+            eid_format(old, state->services[service].name, state->incarnation,
+                       forced == 0 ? 1 : forced, 0);
             fence_format(fields->fence, state->cluster, old);
         }
         fields->before = (struct blob){.used = true, .size_bytes = 4, .bytes = "east"};

@@ -85,6 +85,9 @@ enum core_error group_override(struct group *group, enum override_kind kind, con
                                uint64_t for_ms);
 enum core_error group_move(struct group *group, const char *to, enum execution_kind kind,
                            uint32_t skip);
+/* The command of it, not applied. */
+struct command *group_new_move(struct group *group, const char *to, enum execution_kind kind,
+                               uint32_t skip);
 enum core_error group_step(struct group *group, enum command_kind kind,
                            const struct command_step *fields);
 enum core_error group_choice(struct group *group, enum command_kind kind, const char *step);
