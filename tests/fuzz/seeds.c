@@ -310,6 +310,29 @@ static void write_request(Noctua__Request *request, enum midlife in, const char 
     write_seed("request", name, 20 * (unsigned)in + number, packed, size + 1);
 }
 
+/* ... and what it is answered, as each command shows it. */
+static void write_answers(void) {
+    static char document[] =
+        "{\"moves\": [{\"epoch\": 2, \"result\": \"done\", \"took_ms\": 5}], "
+        "\"epoch\": {\"new\": 2}, \"plan\": \"ab12\", \"text\": \"version: 1\"}";
+    static char events[] = "[{\"index\": 1, \"kind\": \"switched\", \"words\": \"moved\"}]";
+    static char message[] = "the leader is n2", word[] = "GATE";
+    for (unsigned i = 0; i < 96; i++) {
+        Noctua__Reply reply = NOCTUA__REPLY__INIT;
+        uint8_t packed[1024] = {(uint8_t)(i / 3), (uint8_t)(i % 3)};
+        reply.version = 1;
+        reply.index = 7;
+        reply.document = i / 3 % 8 == 3 || i / 24 == 1 ? events : document;
+        reply.message = message;
+        reply.exit_code = i % 2 == 0 ? 0 : 3;
+        reply.error_code = i % 2 == 0 ? (char *)"" : word;
+        size_t size = noctua__reply__get_packed_size(&reply);
+        assert(size + 2 < sizeof packed);
+        (void)noctua__reply__pack(&reply, packed + 2);
+        write_seed("reply", "answer", i, packed, size + 2);
+    }
+}
+
 static char service_name[] = "nocturnal";
 static char region_name[] = "us-east-1";
 static char reason_text[] = "bad deploy";
@@ -620,6 +643,7 @@ int main(int argc, char **argv) {
         write_acts((enum midlife)in);
     }
     write_other_acts();
+    write_answers();
     write_steps(midlife_group(MIDLIFE_MOVING), "steps",
                 group_next_step(midlife_group(MIDLIFE_MOVING), 0));
     write_reports();
