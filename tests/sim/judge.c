@@ -361,6 +361,7 @@ static void judge_steps(struct sim *sim, const struct state *state, uint32_t s) 
             judged_add_eid(&judged->closed, step->debt_eid);
         }
         judge_set_step(sim, state, s, i);
+        judge_dns_step(sim, state, s, i);
         if (step->kind == STEP_DNS || step->kind == STEP_ADOPT || step->kind == STEP_UNMARK ||
             step->kind == STEP_PREFER || step->kind == STEP_FORCE || step->kind == STEP_READMIT) {
             eid_format(eid, state->services[s].name, state->incarnation, execution->epoch, i);

@@ -31,12 +31,16 @@ uint64_t judge_life(const struct sim_node *node);
  */
 void judge_fence(struct sim *sim, uint32_t zone, const char *before, const char *after,
                  const char *comment);
-/* The change that put this fence there was forgotten, and may come again; every chain begins anew.
- */
-void judge_forgotten(struct sim *sim, const char *fence);
+/* Beside the fence, as it is now, the batch has changed that record's values ("": none): invariants
+ * 11 and 12. Only a step that writes records does, those of its own service and zone, to what its
+ * region is to have. */
+void judge_records(struct sim *sim, uint32_t zone, const char *fence, const char *record);
+/* What put this fence there ("": none was there) was forgotten, and may come again; its service's
+ * chain there goes on from what stands there again. */
+void judge_forgotten(struct sim *sim, uint32_t zone, const char *was, const char *is);
 /* A change of that comment (an eid, where it is ours) was forgotten: if it deleted the fence, it
  * may do so again. */
-void judge_deletion_forgotten(struct sim *sim, const char *comment);
+void judge_deletion_forgotten(struct sim *sim, uint32_t zone, const char *comment);
 /* A person has deleted the fence of that service: what an adoption wrote can't be told from what it
  * hasn't written (docs/limits.md), and the chain begins anew. */
 void judge_edited(struct sim *sim, uint32_t zone, const char *service);

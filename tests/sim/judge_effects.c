@@ -19,14 +19,6 @@ void judge_chain_ends(struct sim *sim, uint32_t place, const char *service) {
     chain_of(sim->judged, place, service)->known = false;
 }
 
-static void forget_chains(struct judged *judged) {
-    for (uint32_t z = 0; z < WORLD_ZONE_MAX; z++) {
-        for (uint32_t i = 0; i < SERVICE_MAX; i++) {
-            judged->chains[z][i].known = false;
-        }
-    }
-}
-
 static void judge_intent(struct sim *sim, const struct fence *fence) {
     const struct judged *judged = sim->judged;
     char eid[EID_SIZE];
@@ -88,11 +80,10 @@ void judge_fence(struct sim *sim, uint32_t zone, const char *before, const char 
     }
     for (uint32_t i = 0; i < judged->effect_count; i++) {
         struct effect *effect = &judged->effects[i];
-        if (!text_equal(effect->fence, text)) {
+        if (effect->place != zone || !text_equal(effect->fence, text)) {
             continue;
         }
         if (effect->from_nothing && before[0] == '\0' && !effect->forgotten) {
-            effect->may_repeat = true;
             chain_of(judged, zone, fence.service)->known = false;
             return;
         }
@@ -102,6 +93,7 @@ void judge_fence(struct sim *sim, uint32_t zone, const char *before, const char 
     }
     if (judged->effect_count < EFFECT_MAX) {
         struct effect *effect = &judged->effects[judged->effect_count++];
+        effect->place = zone;
         (void)TEXT_COPY(effect->fence, text);
         (void)snprintf(effect->eid, sizeof effect->eid, "%s", comment);
         effect->deletes = after[0] == '\0';
@@ -113,26 +105,84 @@ void judge_fence(struct sim *sim, uint32_t zone, const char *before, const char 
     judge_intent(sim, &fence);
 }
 
-void judge_carried(struct sim *sim, const char *fence, const char *eid) {
+static const struct dns_step *find_dns_step(const struct judged *judged, const char *fence) {
+    for (uint32_t i = judged->dns_step_count; i-- > 0;) {
+        if (text_equal(judged->dns_steps[i].fence, fence)) {
+            return &judged->dns_steps[i];
+        }
+    }
+    return NULL;
+}
+
+void judge_dns_step(struct sim *sim, const struct state *state, uint32_t service, uint32_t i) {
+    struct judged *judged = sim->judged;
+    const struct spec_service *spec = &state->spec.services[service];
+    const struct execution *execution = &state->services[service].execution;
+    const struct step *step = &execution->steps[i];
+    char eid[EID_SIZE];
+    char fence[FENCE_SIZE];
+    if (step->kind != STEP_DNS || step->attempts == 0) {
+        return;
+    }
+    eid_format(eid, spec->name, state->incarnation, execution->epoch, i);
+    fence_format(fence, WORLD_CLUSTER, eid);
+    if (find_dns_step(judged, fence) != NULL) {
+        return;
+    }
+    if (judged->dns_step_count == EFFECT_MAX) {
+        abort();
+    }
+    struct dns_step *kept = &judged->dns_steps[judged->dns_step_count++];
+    (void)TEXT_COPY(kept->fence, fence);
+    (void)TEXT_COPY(kept->service, spec->name);
+    kept->zone = step->zone;
+    for (uint32_t r = 0; r < spec->record_count; r++) {
+        const struct spec_record *record = &spec->records[r];
+        if (record->zone == step->zone) {
+            (void)snprintf(kept->record, sizeof kept->record, "%s.", record->name);
+            (void)TEXT_COPY(kept->address, record->value[execution->to].text);
+        }
+    }
+}
+
+static bool is_as_wanted(struct sim *sim, uint32_t zone, const struct dns_step *step,
+                         const char *record) {
+    char address[64];
+    target_address(sim->target, zone, step->service, address);
+    return zone == step->zone && text_equal(address, step->address) &&
+           (record[0] == '\0' || text_equal(record, step->record));
+}
+
+void judge_records(struct sim *sim, uint32_t zone, const char *fence, const char *record) {
+    const struct dns_step *step = find_dns_step(sim->judged, fence);
+    bool right = step == NULL ? record[0] == '\0' : is_as_wanted(sim, zone, step, record);
+    if (!right) {
+        sim_broken(sim, "records follow their fence (12)", "'%s' came to %s and changed '%s'",
+                   fence, target_domains[zone], record);
+    }
+}
+
+void judge_carried(struct sim *sim, uint32_t place, const char *fence, const char *eid) {
     struct judged *judged = sim->judged;
     if (!judged_has_landed(judged, eid) && judged->effect_count < EFFECT_MAX) {
         struct effect *effect = &judged->effects[judged->effect_count++];
+        effect->place = place;
         (void)TEXT_COPY(effect->fence, fence);
         (void)TEXT_COPY(effect->eid, eid);
         effect->may_repeat = true;
     }
 }
 
-void judge_forgotten(struct sim *sim, const char *fence) {
+void judge_forgotten(struct sim *sim, uint32_t zone, const char *was, const char *is) {
     struct judged *judged = sim->judged;
-    struct fence parsed;
+    struct fence fence;
     char eid[EID_SIZE] = "";
-    if (fence_parse(fence, WORLD_CLUSTER, &parsed) && !parsed.burnt) {
-        eid_format(eid, parsed.service, parsed.incarnation, parsed.epoch, parsed.step);
+    if (fence_parse(was, WORLD_CLUSTER, &fence) && !fence.burnt) {
+        eid_format(eid, fence.service, fence.incarnation, fence.epoch, fence.step);
     }
-    for (uint32_t i = 0; i < judged->effect_count; i++) {
+    for (uint32_t i = 0; i < judged->effect_count && was[0] != '\0'; i++) {
         struct effect *effect = &judged->effects[i];
-        if (text_equal(effect->fence, fence)) {
+        if (effect->place == zone && text_equal(effect->fence, was)) {
             if (!effect->may_repeat && judged_has_eid(&judged->done, eid)) {
                 sim_broken(sim, "done is done (14)", "%s was done and could still be forgotten",
                            eid);
@@ -141,27 +191,33 @@ void judge_forgotten(struct sim *sim, const char *fence) {
             effect->forgotten = true;
         }
     }
-    forget_chains(judged);
+    if (fence_parse(is, WORLD_CLUSTER, &fence)) {
+        struct chain *chain = chain_of(judged, zone, fence.service);
+        chain->last = fence;
+        chain->known = true;
+    } else if (fence_parse(was, WORLD_CLUSTER, &fence)) {
+        judge_chain_ends(sim, zone, fence.service);
+    }
 }
 
-void judge_deletion_forgotten(struct sim *sim, const char *comment) {
+void judge_deletion_forgotten(struct sim *sim, uint32_t zone, const char *comment) {
     struct judged *judged = sim->judged;
     for (uint32_t i = 0; i < judged->effect_count; i++) {
         struct effect *effect = &judged->effects[i];
-        if (effect->deletes && text_equal(effect->eid, comment)) {
+        if (effect->place == zone && effect->deletes && text_equal(effect->eid, comment)) {
             effect->may_repeat = true;
             effect->forgotten = true;
         }
     }
-    forget_chains(judged);
 }
 
 void judge_edited(struct sim *sim, uint32_t zone, const char *service) {
     struct judged *judged = sim->judged;
-    chain_of(judged, zone, service)->known = false;
+    judge_chain_ends(sim, zone, service);
     for (uint32_t i = 0; i < judged->effect_count; i++) {
         struct fence fence;
-        if (eid_parse(judged->effects[i].eid, &fence) && text_equal(fence.service, service)) {
+        if (judged->effects[i].place == zone && eid_parse(judged->effects[i].eid, &fence) &&
+            text_equal(fence.service, service)) {
             judged->effects[i].may_repeat = true;
         }
     }

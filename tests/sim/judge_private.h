@@ -26,10 +26,18 @@ struct eids {
 /* What stood in a fence. It may come again when its change was forgotten, or a person deleted it.
  */
 struct effect {
+    uint32_t place; /* a zone, or the replica set */
     char fence[FENCE_SIZE], eid[EID_SIZE];
     bool deletes, may_repeat, forgotten;
     bool from_nothing; /* an adoption's, where there was no fence: nothing refuses it again once
                         * there is none (docs/limits.md) */
+};
+
+/* A step that has an ATTEMPT and writes records, and what they say then. */
+struct dns_step {
+    char fence[FENCE_SIZE], service[NAME_SIZE];
+    uint32_t zone;
+    char record[DNS_NAME_SIZE], address[64];
 };
 
 struct chain {
@@ -110,6 +118,8 @@ struct judged {
     uint64_t answered_index; /* the highest that a person was told of */
     struct effect effects[EFFECT_MAX];
     uint32_t effect_count;
+    struct dns_step dns_steps[EFFECT_MAX];
+    uint32_t dns_step_count;
     struct chain chains[WORLD_TARGET_MAX][SERVICE_MAX];
     uint64_t decisions;
     bool set_went_back; /* a forced config came after a later epoch's, or was undone */
@@ -122,10 +132,12 @@ void judged_add_eid(struct eids *set, const char *eid);
 /* It stands at the target, or did. */
 bool judged_has_landed(const struct judged *judged, const char *eid);
 
-/* judge_effects.c: the chain of fences there begins anew. */
+/* judge_effects.c: after each command. */
+void judge_dns_step(struct sim *sim, const struct state *state, uint32_t service, uint32_t step);
+/* The chain of fences there begins anew. */
 void judge_chain_ends(struct sim *sim, uint32_t place, const char *service);
 /* It has landed by somebody else's hand: nothing is claimed of how often. */
-void judge_carried(struct sim *sim, const char *fence, const char *eid);
+void judge_carried(struct sim *sim, uint32_t place, const char *fence, const char *eid);
 
 /* judge_set.c */
 void judge_set_decision(struct sim *sim, const struct state *state, uint32_t service);

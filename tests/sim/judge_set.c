@@ -51,7 +51,7 @@ void judge_set_fence(struct sim *sim, const char *before, const char *after, boo
     if (edited) {
         /* Whoever changed the config that a primary alone had took its fence along. */
         judge_chain_ends(sim, SET_PLACE, "svc1");
-        judge_carried(sim, after, eid);
+        judge_carried(sim, SET_PLACE, after, eid);
         return;
     }
     /* Unlike a zone's, a late adoption can't land again where there is no fence: its version is

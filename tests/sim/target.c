@@ -101,51 +101,78 @@ static void fence_text(const struct record_set *set, char text[FENCE_TEXT_SIZE])
     }
 }
 
-static void judge_change(struct sim_target *target, uint32_t zone, const struct zone_state *before,
-                         const struct zone_state *after, const char *comment) {
-    for (size_t i = 0; i < after->count; i++) {
-        if (is_fence(after->sets[i])) {
-            char was[FENCE_TEXT_SIZE];
-            char is[FENCE_TEXT_SIZE];
-            fence_text(zone_state_find(before, after->sets[i]), was);
-            fence_text(after->sets[i], is);
-            if (!text_equal(was, is)) {
-                judge_fence(target->sim, zone, was, is, comment);
-            }
-        }
+/* What one accepted batch has changed. */
+struct batch {
+    struct sim *sim;
+    const char *comment;
+    uint32_t fences, records;
+    char was[FENCE_TEXT_SIZE], is[FENCE_TEXT_SIZE]; /* its fence, before and after */
+    char record[DNS_NAME_SIZE];                     /* whose values it has changed; "": none */
+};
+
+static bool differs_in_values_only(const struct record_set *before,
+                                   const struct record_set *after) {
+    return before != NULL && after != NULL && before->fields == after->fields &&
+           before->ttl_s == after->ttl_s && before->type == RECORD_A && after->value_count == 1;
+}
+
+static void note_difference(void *context, const struct record_set *before,
+                            const struct record_set *after) {
+    struct batch *batch = context;
+    const struct record_set *set = after == NULL ? before : after;
+    if (is_fence(set)) {
+        batch->fences++;
+        fence_text(before, batch->was);
+        fence_text(after, batch->is);
+        return;
     }
-    for (size_t i = 0; i < before->count; i++) {
-        if (is_fence(before->sets[i]) && zone_state_find(after, before->sets[i]) == NULL) {
-            char was[FENCE_TEXT_SIZE];
-            fence_text(before->sets[i], was);
-            judge_fence(target->sim, zone, was, "", comment);
-        }
+    batch->records++;
+    (void)TEXT_COPY(batch->record, set->name);
+    if (!differs_in_values_only(before, after)) {
+        sim_broken(batch->sim, "records follow their fence (12)", "%s: not just the values of %s",
+                   batch->comment, set->name);
     }
 }
 
-struct forgetting {
+/* Every service has one fence in the zone and one record beside it. */
+static void judge_batch(struct sim_target *target, uint32_t zone, const struct zone_state *before,
+                        const struct zone_state *after, const char *comment) {
+    struct batch batch = {.sim = target->sim, .comment = comment};
+    if (zone_state_compare(before, after, note_difference, &batch) == 0) {
+        return; /* a fence was written over itself: its change is what INSYNC is asked of */
+    }
+    if (batch.fences != 1 || batch.records > 1) {
+        sim_broken(target->sim, "records follow their fence (12)",
+                   "%s changes %u fences and %u records, the last one %s", comment, batch.fences,
+                   batch.records, batch.record);
+    }
+    judge_fence(target->sim, zone, batch.was, batch.is, comment);
+    judge_records(target->sim, zone, batch.is, batch.record);
+}
+
+struct place {
     struct sim_target *target;
     uint32_t zone;
 };
 
-static void forget(struct sim_target *target, uint32_t place);
+static void forget(struct place *place);
 
 static void on_forgetting(void *context) {
-    struct forgetting forgetting = *(struct forgetting *)context;
+    struct place place = *(struct place *)context;
     free(context);
-    forget(forgetting.target, forgetting.zone);
+    forget(&place);
 }
 
 /* Seldom, an accepted change is never seen in sync. */
 static void perhaps_forget(struct sim_target *target, uint32_t zone) {
     uint64_t after_us = judge_forgets_us(target->sim, INSYNC_MS * SIM_MS);
     if (after_us > 0) {
-        struct forgetting *forgetting = malloc(sizeof *forgetting);
-        if (forgetting == NULL) {
+        struct place *place = malloc(sizeof *place);
+        if (place == NULL) {
             abort();
         }
-        *forgetting = (struct forgetting){target, zone};
-        sim_at(target->sim, sim_now(target->sim) + after_us, on_forgetting, forgetting);
+        *place = (struct place){target, zone};
+        sim_at(target->sim, sim_now(target->sim) + after_us, on_forgetting, place);
     }
 }
 
@@ -176,7 +203,7 @@ static void execute(struct wire *wire) {
             effective = true;
             target->effective++;
             sim_say(target->sim, "route53", "%s takes effect", comment);
-            judge_change(target, z, before[z], after, comment);
+            judge_batch(target, z, before[z], after, comment);
             perhaps_forget(target, z);
         }
         zone_state_unref(before[z]);
@@ -364,41 +391,22 @@ void target_delete_fence(struct sim_target *target, uint32_t zone, const char *s
             target_domains[zone]);
 }
 
-static bool has_fence(const struct zone_state *state, const char *text) {
-    for (size_t i = 0; i < state->count; i++) {
-        char fence[FENCE_TEXT_SIZE];
-        if (is_fence(state->sets[i])) {
-            fence_text(state->sets[i], fence);
-            if (text_equal(fence, text)) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/* What stood there and doesn't any more was forgotten; and so was whatever took away what is there
- * again. */
-static void tell_forgotten(struct sim_target *target, const struct zone_state *before,
-                           const struct zone_state *after, const struct hosted_zone *zone,
-                           size_t first) {
-    for (size_t i = 0; i < before->count; i++) {
-        char fence[FENCE_TEXT_SIZE];
-        if (is_fence(before->sets[i])) {
-            fence_text(before->sets[i], fence);
-            if (!has_fence(after, fence)) {
-                judge_forgotten(target->sim, fence);
-            }
-        }
-    }
-    for (size_t c = first; c < zone->change_count; c++) {
-        judge_deletion_forgotten(target->sim, zone->changes[c]->comment);
+static void tell_forgotten(void *context, const struct record_set *before,
+                           const struct record_set *after) {
+    const struct place *place = context;
+    char was[FENCE_TEXT_SIZE];
+    char is[FENCE_TEXT_SIZE];
+    if (is_fence(after == NULL ? before : after)) {
+        fence_text(before, was);
+        fence_text(after, is);
+        judge_forgotten(place->target->sim, place->zone, was, is);
     }
 }
 
 /* The newest pending change. */
-static void forget(struct sim_target *target, uint32_t place) {
-    struct hosted_zone *zone = target->world.zones.zones[place];
+static void forget(struct place *place) {
+    struct sim_target *target = place->target;
+    struct hosted_zone *zone = target->world.zones.zones[place->zone];
     hosted_zone_settle(zone, clock_boottime_ms(&target->world.clock));
     for (size_t i = zone->change_count; i-- > 0;) {
         struct hosted_change *change = zone->changes[i];
@@ -407,7 +415,10 @@ static void forget(struct sim_target *target, uint32_t place) {
             (void)hosted_zone_forget(zone, change, true);
             sim_say(target->sim, "route53", "forgets a change: %s",
                     change->comment == NULL ? "" : change->comment);
-            tell_forgotten(target, before, zone->newest, zone, i);
+            (void)zone_state_compare(before, zone->newest, tell_forgotten, place);
+            for (size_t c = i; c < zone->change_count; c++) {
+                judge_deletion_forgotten(target->sim, place->zone, zone->changes[c]->comment);
+            }
             zone_state_unref(before);
             return;
         }
