@@ -297,10 +297,7 @@ static void answer_complete(struct http_connection *connection) {
     struct http_scene scene = http_endpoints_scene(endpoints, connection->listener->is_public);
     struct http_request *request = &connection->request;
     struct http_answer answer;
-    http_route_request(&scene, request, &answer);
-    if (answer.lease_ask_ms > 0) {
-        http_endpoints_note_lease_poll(endpoints, &answer, scene.now_ms);
-    }
+    http_endpoints_answer(endpoints, &scene, request, &answer);
     enum http_verb verb = request->verb;
     uint64_t last_event_id = request->last_event_id;
     connection->close_after = !request->keep_alive;

@@ -1,5 +1,4 @@
-/* The endpoint thread: its loop, its listeners, and the mailboxes through which the main loop gives
- * it views and events. */
+/* The endpoint thread: its loop and its listeners. */
 #include "api/http_endpoints.h"
 
 #include <assert.h>
@@ -57,45 +56,6 @@ void http_endpoints_render(const struct http_endpoints *endpoints, struct buffer
         "noctua_http_refused_connections_total %" PRIu64 "\n",
         endpoints->listeners[0].connection_count, endpoints->listeners[1].connection_count,
         endpoints->refused_connections);
-}
-
-static void take_view(struct http_endpoints *endpoints) {
-    struct view *next = atomic_exchange(&endpoints->next_view, NULL);
-    if (next != NULL) {
-        view_release(endpoints->view);
-        endpoints->view = next;
-    }
-}
-
-struct http_scene http_endpoints_scene(struct http_endpoints *endpoints, bool is_public) {
-    take_view(endpoints);
-    return (struct http_scene){.view = endpoints->view,
-                               .is_public = is_public,
-                               .now_ms = clock_boottime_ms(&endpoints->clock)};
-}
-
-void http_endpoints_note_lease_poll(struct http_endpoints *endpoints,
-                                    const struct http_answer *answer, uint64_t now_ms) {
-    uint64_t *woken_ms = &endpoints->lease_woken_ms[answer->service][answer->region];
-    atomic_store(&endpoints->lease_polled_ms[answer->service][answer->region], now_ms);
-    if (endpoints->lease_polled != NULL &&
-        (*woken_ms == 0 || now_ms - *woken_ms >= answer->lease_ask_ms)) {
-        *woken_ms = now_ms;
-        (void)uv_async_send(endpoints->lease_polled);
-    }
-}
-
-uint64_t http_endpoints_lease_polled_ms(const struct http_endpoints *endpoints, uint32_t service,
-                                        uint32_t region) {
-    return atomic_load(&endpoints->lease_polled_ms[service][region]);
-}
-
-void http_endpoints_publish(struct http_endpoints *endpoints, struct view *view) {
-    if (view == NULL) {
-        return;
-    }
-    /* What was not fetched yet is out of date, and the caller's again. */
-    view_release(atomic_exchange(&endpoints->next_view, view));
 }
 
 static void on_connection(uv_stream_t *stream, int status) {

@@ -104,12 +104,14 @@ void http_events_take(struct http_endpoints *endpoints);
 void http_events_begin(struct http_connection *connection, uint64_t last);
 void http_events_finish(struct http_endpoints *endpoints);
 
-/* http_endpoints.c */
+/* http_scene.c */
 /* The newest published view (NULL: none), as the scene of an answer on this listener. */
 struct http_scene http_endpoints_scene(struct http_endpoints *endpoints, bool is_public);
-/* Wakes the main loop, which asks for the lease, but not for every poll. */
-void http_endpoints_note_lease_poll(struct http_endpoints *endpoints,
-                                    const struct http_answer *answer, uint64_t now_ms);
+/* The answer; a poll of a lease is noted, for the main loop. */
+void http_endpoints_answer(struct http_endpoints *endpoints, const struct http_scene *scene,
+                           const struct http_request *request, struct http_answer *ret);
+
+/* http_endpoints.c */
 void http_endpoints_count(struct http_endpoints *endpoints, enum http_route route, unsigned status);
 /* Appends the thread's own metrics. */
 void http_endpoints_render(const struct http_endpoints *endpoints, struct buffer *out);

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "parts.h"
 #include "replica_private.h"
 
 /* --- the log --- */
@@ -281,76 +280,5 @@ void judge_command_result(struct sim *sim, const uint8_t client_id[16], uint32_t
     }
     if (judged->client_count < CLIENT_KEPT_MAX) {
         memcpy(judged->clients[judged->client_count++], client_id, 16);
-    }
-}
-
-/* --- endpoints and leases --- */
-
-/* Invariant 20: what a node answers is what some committed entry has said, and that entry is the
- * one it names. */
-void judge_view(struct sim_node *node) {
-    const struct view *view = node->view;
-    const struct judged *judged = node->sim->judged;
-    for (uint32_t i = 0; i < view->service_count && view->applied_index <= judged->last_index;
-         i++) {
-        const struct view_service *service = &view->services[i];
-        const struct judged_service *kept = &judged->services[i];
-        uint32_t at = kept->active_count;
-        while (at > 0 && kept->actives[at - 1].index > view->applied_index) {
-            at--;
-        }
-        if (at > 0 && kept->actives[at - 1].active != service->active) {
-            sim_broken(node->sim, "endpoints say what is committed (20)", "%s of %s at %llu",
-                       service->name, node->name, (unsigned long long)view->applied_index);
-        }
-    }
-}
-
-/* Invariant 2: from here on the new region may be granted a lease, so nobody may hold the old one's
- * any more, by what its pollers were told. */
-void judge_switch(struct sim *sim, uint32_t service, uint32_t active) {
-    const struct state *state = world_newest_state(sim);
-    const struct execution *execution = &state->services[service].execution;
-    for (uint32_t i = 0; i < execution->step_count; i++) {
-        if (execution->steps[i].kind == STEP_LEASE && execution->steps[i].phase != STEP_DONE) {
-            return; /* let go by a person */
-        }
-    }
-    for (uint32_t n = 0; n < sim->node_count; n++) {
-        for (uint32_t r = 0; r < 2; r++) {
-            const struct holding *held = &sim->judged->held[service][n][r];
-            if (r != active && held->until_us > sim->now_us) {
-                sim_broken(sim, "one holder of a lease (2)",
-                           "svc%u switched %llu ms before the lease of %s has run out on %s",
-                           service + 1, (unsigned long long)((held->until_us - sim->now_us) / 1000),
-                           world_regions[r], sim->nodes[n].name);
-            }
-        }
-    }
-}
-
-/* Invariant 2. A poller in each region asks each node, and counts from before it asked. */
-void judge_leases(struct sim *sim) {
-    struct judged *judged = sim->judged;
-    for (uint32_t s = 0; s < sim->service_count && sim->lease_ms > 0; s++) {
-        char name[NAME_SIZE];
-        bool holds[2] = {false, false};
-        (void)snprintf(name, sizeof name, "svc%u", s + 1);
-        for (uint32_t n = 0; n < sim->node_count; n++) {
-            struct sim_node *node = &sim->nodes[n];
-            for (uint32_t r = 0; r < 2; r++) {
-                struct holding *held = &judged->held[s][n][r];
-                uint64_t left_ms = node->alive && !node->stalled && node->api != NULL
-                                       ? parts_poll_lease(node, name, r)
-                                       : 0;
-                if (left_ms > 0) {
-                    held->until_us = sim->now_us + left_ms * SIM_MS;
-                }
-                holds[r] = holds[r] || held->until_us > sim->now_us;
-            }
-        }
-        if (holds[0] && holds[1]) {
-            sim_broken(sim, "one holder of a lease (2)", "%s", name);
-        }
     }
 }

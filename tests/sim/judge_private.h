@@ -3,7 +3,8 @@
  *   judge.c          states and decisions, as each command leaves them; the end
  *   judge_effects.c  what has happened at the target
  *   judge_set.c      what has happened at the replica set
- *   judge_group.c    the log, leaders, answers to people, leases, endpoints */
+ *   judge_group.c    the log, leaders, answers to people
+ *   judge_endpoints.c, judge_lease.c  what those who poll were told */
 #ifndef SIM_JUDGE_PRIVATE_H
 #define SIM_JUDGE_PRIVATE_H
 
@@ -17,6 +18,7 @@
 #define EFFECT_MAX 4096
 #define CHANGE_KEPT_MAX 64
 #define SET_STEP_MAX 1024
+#define LEASE_REGIONS 2
 
 struct eids {
     char (*eids)[EID_SIZE];
@@ -58,10 +60,9 @@ struct leader_of_term {
     uint64_t term, id;
 };
 
-/* Who may think that it holds the lease, until when. */
-struct holding {
-    uint64_t until_us;
-    uint32_t region;
+/* When a node last said KEEP or EVICT. */
+struct spoken {
+    uint64_t life, index;
 };
 
 /* A service's history, as the log tells it. */
@@ -112,7 +113,9 @@ struct judged {
     bool change_missed; /* there may be one behind the last of these */
     struct leader_of_term terms[TERM_KEPT_MAX];
     uint32_t term_count;
-    struct holding held[SERVICE_MAX][SIM_NODE_MAX][2];
+    struct spoken spoken[SIM_NODE_MAX];
+    /* until when who asks that node may think that the region holds the lease */
+    uint64_t held_until_us[WORLD_SERVICE_MAX][SIM_NODE_MAX][LEASE_REGIONS];
     uint8_t clients[CLIENT_KEPT_MAX][16];
     uint32_t client_count;
     uint64_t answered_index; /* the highest that a person was told of */
@@ -149,8 +152,12 @@ void judge_set_step(struct sim *sim, const struct state *state, uint32_t s, uint
 /* False, and why: something is missing, or the primary isn't where the service is. */
 bool judge_set_is_well(struct sim *sim, const struct service *service, struct error *why);
 
-/* judge_group.c: the service has another active region. */
+/* judge_lease.c: the service has another active region. */
 void judge_switch(struct sim *sim, uint32_t service, uint32_t active);
+/* Who polls the node at that place is told that the region holds the service's lease for so long.
+ */
+void judge_lease(struct sim *sim, uint32_t service, uint32_t place, uint32_t region,
+                 uint64_t left_ms);
 /* judge_group.c: the entry of the log whose command was just applied. */
 void judge_entry(struct sim_node *node);
 

@@ -38,7 +38,6 @@ struct sim_node {
     struct noctuad *daemon;
     struct sim_transport *transport;
     struct sim_api *api;
-    struct view *view; /* what its endpoints answer; NULL: nothing yet */
     char failure[256]; /* its last word */
 };
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "driver/pager.h"
+#include "http_private.h"
 #include "world.h"
 
 struct api_server {
@@ -25,9 +26,16 @@ static struct sim_api *own_api(struct sim_node *node) {
     return node->api;
 }
 
+static void free_endpoints(struct http_endpoints *endpoints) {
+    if (endpoints != NULL) {
+        view_release(atomic_exchange(&endpoints->next_view, NULL));
+        view_release(endpoints->view);
+        free(endpoints);
+    }
+}
+
 void parts_forget(struct sim_node *node) {
-    view_release(node->view);
-    node->view = NULL;
+    free_endpoints(node->api == NULL ? NULL : node->api->endpoints);
     free(node->api);
     node->api = NULL;
 }
@@ -89,21 +97,17 @@ void api_server_close(struct api_server *server, void (*closed)(void *context), 
     close_later(closed, context);
 }
 
-/* --- api/http_endpoints.h --- */
-
-struct http_endpoints {
-    struct sim_node *node;
-};
+/* --- api/http_endpoints.h, but for what http_scene.c has --- */
 
 enum error_code http_endpoints_create(const struct http_endpoints_options *options,
                                       struct http_endpoints **ret_endpoints, struct error *error) {
-    struct sim_node *node = sim_current();
     struct http_endpoints *endpoints = calloc(1, sizeof *endpoints);
     if (endpoints == NULL) {
         return error_set(error, ERROR_NO_MEMORY, "out of memory");
     }
-    own_api(node)->lease_polled = options->lease_polled;
-    endpoints->node = node;
+    endpoints->clock = *options->clock;
+    endpoints->lease_polled = options->lease_polled;
+    own_api(sim_current())->endpoints = endpoints;
     *ret_endpoints = endpoints;
     return ERROR_OK;
 }
@@ -113,49 +117,35 @@ uint16_t http_endpoints_port(const struct http_endpoints *endpoints) {
     return 7602;
 }
 
-void http_endpoints_publish(struct http_endpoints *endpoints, struct view *view) {
-    view_release(endpoints->node->view);
-    endpoints->node->view = view_acquire(view); /* main keeps one as well */
-    view_release(view);
-    world_on_published(endpoints->node);
-}
-
+/* Comes right behind a new view. */
 void http_endpoints_publish_events(struct http_endpoints *endpoints, const struct state *state) {
     (void)endpoints;
     (void)state;
-}
-
-uint64_t http_endpoints_lease_polled_ms(const struct http_endpoints *endpoints, uint32_t service,
-                                        uint32_t region) {
-    return endpoints->node->api->lease_polled_ms[service][region];
+    world_on_published(sim_current());
 }
 
 void http_endpoints_destroy(struct http_endpoints *endpoints) {
-    free(endpoints);
+    own_api(sim_current())->endpoints = NULL;
+    free_endpoints(endpoints);
 }
 
-uint32_t parts_active(const struct sim_node *node, const char *service) {
-    const struct view_service *found =
-        node->view == NULL ? NULL : view_find_service(node->view, service);
-    return found == NULL ? NONE_INDEX : found->active;
+const struct view *parts_view(const struct sim_node *node) {
+    const struct http_endpoints *endpoints = node->api == NULL ? NULL : node->api->endpoints;
+    const struct view *next = endpoints == NULL ? NULL : atomic_load(&endpoints->next_view);
+    return next == NULL && endpoints != NULL ? endpoints->view : next;
 }
 
-uint64_t parts_poll_lease(struct sim_node *node, const char *service, uint32_t region) {
-    uint64_t now_ms = clock_boottime_ms(&node->clock);
-    const struct view_service *found =
-        node->view == NULL ? NULL : view_find_service(node->view, service);
-    if (found == NULL || found->lease_ms == 0) {
-        return 0;
+bool parts_ask(struct sim_node *node, bool is_public, const struct http_request *request,
+               struct http_answer *ret) {
+    if (!node->alive || node->stalled || node->api == NULL || node->api->endpoints == NULL) {
+        return false;
     }
-    uint32_t place = (uint32_t)(found - node->view->services);
-    bool holds = found->lease_region == region && found->lease_until_ms > now_ms;
-    bool asks = found->active == region && node->api->lease_polled != NULL;
-    node->api->lease_polled_ms[place][region] = now_ms;
-    if (asks) {
-        (void)uv_async_send(node->api->lease_polled);
+    struct http_scene scene = http_endpoints_scene(node->api->endpoints, is_public);
+    http_endpoints_answer(node->api->endpoints, &scene, request, ret);
+    if (ret->lease_ask_ms > 0) { /* its loop may have been woken */
         sim_at_node(node, sim_now(node->sim), NULL, NULL, false);
     }
-    return holds ? found->lease_until_ms - now_ms : 0;
+    return true;
 }
 
 /* --- driver/pager.h: nobody is paged --- */

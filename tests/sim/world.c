@@ -319,7 +319,6 @@ static void on_look(void *context) {
     struct sim *sim = context;
     judge_leaders(sim);
     judge_counted(sim);
-    judge_leases(sim);
     if (sim->set != NULL) {
         set_look(sim->set);
     }
@@ -402,6 +401,7 @@ void world_run(struct sim *sim) {
         node_start(&sim->nodes[i]);
     }
     on_look(sim);
+    pollers_begin(sim);
     await_leader(sim, 60);
     people_first_spec(sim);
     run_until(sim, sim->now_us + 5 * SIM_SECOND);

@@ -27,6 +27,8 @@ struct sim_options {
 };
 
 struct judged; /* judge.c */
+struct sim_poll;
+struct http_answer;
 
 enum recovery_phase {
     RECOVERY_IDLE,
@@ -86,6 +88,7 @@ struct sim {
     struct chance set_chance;        /* of what is decided about it: other worlds draw as before */
     uint64_t set_max_lag_ms, set_max_lag_age_ms;
     struct sim_recovery recovery;
+    struct chance poll_chance; /* of who polls: other worlds draw as before */
 
     /* how it is now */
     uint64_t cut_until_us[SIM_NODE_MAX][SIM_NODE_MAX]; /* from, to */
@@ -172,6 +175,9 @@ void people_tidy(struct sim *sim);
 void people_hear_of(struct sim *sim, uint32_t service);
 struct sim_node *people_leader(struct sim *sim); /* NULL: nobody leads */
 
+/* pollers.c */
+void pollers_begin(struct sim *sim);
+
 /* members.c */
 void people_look_after_nodes(struct sim *sim);
 void people_add_node(struct sim *sim);
@@ -182,7 +188,6 @@ void people_transfer(struct sim *sim);
 struct judged *judged_create(void);
 void judged_destroy(struct judged *judged);
 void judge_applied(struct sim_node *node);
-void judge_leases(struct sim *sim);
 void judge_leaders(struct sim *sim);
 void judge_counted(struct sim *sim);
 void judge_snapshot(struct sim_node *node, uint64_t index, uint64_t term);
@@ -191,6 +196,9 @@ void judge_members(struct sim_node *node, uint64_t index, const struct raft_conf
 /* A change of the members goes into a log: those before it have counted there. */
 void judge_change(struct sim_node *node, uint64_t index);
 void judge_view(struct sim_node *node);
+/* What somebody who polls was told (parts.h). */
+void judge_told(struct sim_node *node, const struct sim_poll *poll,
+                const struct http_answer *answer);
 /* The last command that anybody has applied. */
 uint64_t judge_last_index(const struct sim *sim);
 /* What a person who asks now has been told of. */
