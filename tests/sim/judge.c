@@ -308,42 +308,18 @@ static void judge_step(struct sim *sim, const struct step *step, const char *eid
     }
 }
 
-/* Invariant 15, for what must never be turned round: a region's last lease runs out before the
- * switch, and the switch comes before the records. */
-static void judge_order(struct sim *sim, const struct execution *execution, uint32_t s) {
-    bool outlasted = true;
-    bool switched = !execution_kind_moves(execution->kind);
-    for (uint32_t i = 0; i < execution->step_count; i++) {
-        const struct step *step = &execution->steps[i];
-        bool begun = step->phase != STEP_WAITING && step->phase != STEP_REFUSED &&
-                     step->phase != STEP_RELEASED;
-        if (step->kind == STEP_LEASE && step->phase != STEP_DONE) {
-            outlasted = step->phase == STEP_RELEASED;
-        }
-        if (step->kind == STEP_SWITCH && step->phase == STEP_DONE) {
-            switched = true;
-            if (!outlasted) {
-                sim_broken(sim, "steps in their order (15)", "svc%u switched before its lease", s);
-            }
-        }
-        if (step->kind == STEP_DNS && begun && !switched) {
-            sim_broken(sim, "steps in their order (15)", "svc%u: %s before the switch", s + 1,
-                       step->name);
-        }
-    }
-}
-
 static void judge_steps(struct sim *sim, const struct state *state, uint32_t s) {
     struct judged *judged = sim->judged;
     const struct execution *execution = &state->services[s].execution;
-    judge_order(sim, execution, s);
     if (switched_clean(execution)) {
         judged->services[s].switched_epoch = execution->epoch;
     }
     if (judged->services[s].phases_epoch != execution->epoch) {
         judged->services[s].phases_epoch = execution->epoch;
         memset(judged->services[s].phases, 0, sizeof judged->services[s].phases);
+        judge_plan(&judged->services[s], execution);
     }
+    judge_order(sim, execution, s);
     for (uint32_t i = 0; i < execution->step_count; i++) {
         const struct step *step = &execution->steps[i];
         char eid[EID_SIZE];

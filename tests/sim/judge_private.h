@@ -1,6 +1,7 @@
 /* What the judge's files share.
  *
  *   judge.c          states and decisions, as each command leaves them; the end
+ *   judge_order.c    steps in their order
  *   judge_effects.c  what has happened at the target
  *   judge_set.c      what has happened at the replica set
  *   judge_group.c    the log, leaders, answers to people
@@ -77,7 +78,9 @@ struct judged_service {
     uint64_t opened_us;      /* when it was first seen */
     uint64_t approved_index; /* the last suspicion that a person approved of */
     uint64_t phases_epoch;
-    enum step_phase phases[STEP_MAX]; /* of that execution's steps */
+    enum step_phase phases[STEP_MAX]; /* of that execution's steps, as the last command left them */
+    uint64_t needs[STEP_MAX];
+    bool goes_on[STEP_MAX]; /* continue, whatever becomes of it */
     bool end_untimed;
     uint64_t end_ms; /* of the last move, by committed time; 0: none */
     uint64_t automatic_ends_ms[MOVE_END_KEPT_MAX];
@@ -134,6 +137,10 @@ bool judged_has_eid(const struct eids *set, const char *eid);
 void judged_add_eid(struct eids *set, const char *eid);
 /* It stands at the target, or did. */
 bool judged_has_landed(const struct judged *judged, const char *eid);
+
+/* judge_order.c: of a plan that has just been opened; and after each command. */
+void judge_plan(struct judged_service *kept, const struct execution *execution);
+void judge_order(struct sim *sim, const struct execution *execution, uint32_t service);
 
 /* judge_effects.c: after each command. */
 void judge_dns_step(struct sim *sim, const struct state *state, uint32_t service, uint32_t step);

@@ -227,6 +227,18 @@ static struct command *new_command(enum command_kind kind) {
     return command;
 }
 
+/* Somebody's own plan: one zone after the other, or one that may fail. */
+static void change_plan(struct sim *sim, struct plan *plan) {
+    uint64_t dns = 0;
+    for (uint32_t i = 0; i < plan->count; i++) {
+        if (plan->steps[i].kind == STEP_DNS) {
+            plan->steps[i].needs |= chance_below(&sim->plan_chance, 2) == 0 ? dns : 0;
+            plan->steps[i].continue_on_failure = chance_below(&sim->plan_chance, 2) == 0;
+            dns |= UINT64_C(1) << i;
+        }
+    }
+}
+
 static void move(const struct act *act, const struct api_facts *facts, enum execution_kind kind) {
     const struct state *state = facts->state;
     const struct service *service = &state->services[act->service];
@@ -261,6 +273,7 @@ static void move(const struct act *act, const struct api_facts *facts, enum exec
     c->skipped_gates = preview.skipped_gates;
     memcpy(c->gates, preview.gates, sizeof c->gates);
     c->plan = preview.plan;
+    change_plan(act->sim, &c->plan);
     c->mongo = preview.mongo;
     ask(act, command, NULL);
 }
@@ -547,10 +560,22 @@ void people_change_spec(struct sim *sim) {
     act_as(sim, WISH_SPEC, (uint32_t)chance_below(&sim->chance, sim->service_count), false);
 }
 
+/* Its plan went on without it. */
+static bool has_failed_step(const struct execution *execution) {
+    for (uint32_t i = 0; i < execution->step_count; i++) {
+        enum step_phase phase = execution->steps[i].phase;
+        if (phase == STEP_REFUSED || phase == STEP_UNKNOWN) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool wants_adoption(const struct service *service) {
     const struct execution *execution = &service->execution;
     bool stopped = execution->phase == EXECUTION_ENDED &&
-                   (execution->result == RESULT_STOPPED || execution->result == RESULT_HALF_MOVED);
+                   (execution->result == RESULT_STOPPED || execution->result == RESULT_HALF_MOVED ||
+                    (execution->result == RESULT_DONE && has_failed_step(execution)));
     return !execution_is_open(execution) &&
            (!service->adopted || service->released || service->half_moved || stopped);
 }

@@ -58,6 +58,5 @@ static void on_poll(void *context) {
 }
 
 void pollers_begin(struct sim *sim) {
-    chance_seed(&sim->poll_chance, sim->options.seed ^ (uint64_t)sim->options.salt << 48 ^ 0x9011);
     on_poll(sim);
 }

@@ -14,6 +14,8 @@
 
 #define HEALING_ROUNDS 15 /* of 20 s */
 #define LOOK_EVERY_US (500 * SIM_MS)
+#define POLL_SALT UINT64_C(0x706f6c6c)
+#define PLAN_SALT UINT64_C(0x706c616e)
 
 const char *const world_regions[WORLD_REGION_MAX] = {"us-east-1", "us-west-2", "eu-west-1",
                                                      "ap-south-1", "sa-east-1"};
@@ -361,6 +363,8 @@ void world_create(struct sim *sim, const struct sim_options *options) {
     if (options->salt != 0) {
         chance_seed(&sim->chance, options->seed ^ (uint64_t)options->salt << 48);
     }
+    chance_seed(&sim->poll_chance, options->seed ^ (uint64_t)options->salt << 48 ^ POLL_SALT);
+    chance_seed(&sim->plan_chance, options->seed ^ (uint64_t)options->salt << 48 ^ PLAN_SALT);
     sim->judged = judged_create();
     sim->target = target_create(sim);
     set_begin(sim);

@@ -88,7 +88,7 @@ struct sim {
     struct chance set_chance;        /* of what is decided about it: other worlds draw as before */
     uint64_t set_max_lag_ms, set_max_lag_age_ms;
     struct sim_recovery recovery;
-    struct chance poll_chance; /* of who polls: other worlds draw as before */
+    struct chance poll_chance, plan_chance; /* of who polls, of plans: others draw as before */
 
     /* how it is now */
     uint64_t cut_until_us[SIM_NODE_MAX][SIM_NODE_MAX]; /* from, to */
