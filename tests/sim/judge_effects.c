@@ -114,10 +114,10 @@ static const struct dns_step *find_dns_step(const struct judged *judged, const c
     return NULL;
 }
 
-void judge_dns_step(struct sim *sim, const struct state *state, uint32_t service, uint32_t i) {
+void judge_dns_step(struct sim *sim, const struct state *state, uint32_t s, uint32_t i) {
     struct judged *judged = sim->judged;
-    const struct spec_service *spec = &state->spec.services[service];
-    const struct execution *execution = &state->services[service].execution;
+    const struct spec_service *spec = &state->spec.services[s];
+    const struct execution *execution = &state->services[s].execution;
     const struct step *step = &execution->steps[i];
     char eid[EID_SIZE];
     char fence[FENCE_SIZE];

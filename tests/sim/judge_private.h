@@ -143,7 +143,7 @@ void judge_plan(struct judged_service *kept, const struct execution *execution);
 void judge_order(struct sim *sim, const struct execution *execution, uint32_t service);
 
 /* judge_effects.c: after each command. */
-void judge_dns_step(struct sim *sim, const struct state *state, uint32_t service, uint32_t step);
+void judge_dns_step(struct sim *sim, const struct state *state, uint32_t s, uint32_t i);
 /* The chain of fences there begins anew. */
 void judge_chain_ends(struct sim *sim, uint32_t place, const char *service);
 /* It has landed by somebody else's hand: nothing is claimed of how often. */
