@@ -11,6 +11,7 @@
 
 #define CONNECT_EVERY_US (200 * SIM_MS)
 #define CONNECT_WITHIN_US (3 * SIM_SECOND)
+#define CLOSE_US (1 * SIM_MS) /* until the other end hears that it was closed */
 
 /* Towards one other node. */
 struct end {
@@ -71,14 +72,26 @@ struct ending {
     uint64_t session;
 };
 
+static void end_one(struct sim_node *node, uint32_t peer, uint64_t after_us);
+
+/* The end of a connection comes to the other node, too, unless the network loses it. */
+static void tell_other(struct sim_node *node, struct sim_node *other, uint64_t session) {
+    if (is_listening(other) && other->transport->ends[node->place].session == session &&
+        !world_is_cut(node->sim, node, other)) {
+        end_one(other, node->place, CLOSE_US);
+    }
+}
+
 static void on_down(void *context) {
     struct ending *ending = context;
     struct sim_transport *transport = ending->transport;
+    struct sim_node *node = transport->node;
+    struct sim_node *other = world_node(node->sim, ending->peer);
     struct end *end = &transport->ends[ending->peer];
     if (end->up && end->session == ending->session && !transport->closing) {
         end->up = false;
-        transport->callbacks->on_link(world_node(transport->node->sim, ending->peer)->id, false,
-                                      NULL, transport->context);
+        tell_other(node, other, ending->session);
+        transport->callbacks->on_link(other->id, false, NULL, transport->context);
     }
     free(ending);
 }
@@ -258,9 +271,7 @@ static void on_connect(void *context) {
     for (uint32_t i = node->place + 1; i < world_node_count(node->sim); i++) {
         struct sim_node *other = world_node(node->sim, i);
         struct end *end = &transport->ends[i];
-        bool stands = end->up && is_listening(other) && other->transport->ends[node->place].up &&
-                      other->transport->ends[node->place].session == end->session;
-        if (stands || end->connecting_us > sim_now(node->sim) || !is_listening(other) ||
+        if (end->up || end->connecting_us > sim_now(node->sim) || !is_listening(other) ||
             world_is_cut(node->sim, node, other) || world_is_cut(node->sim, other, node)) {
             continue;
         }
