@@ -406,6 +406,7 @@ static void judge_service(struct sim *sim, const struct state *state, uint32_t s
     judge_begin(sim, state, s);
     judge_open(sim, state, s);
     judge_steps(sim, state, s);
+    judge_promotion(sim, state, s);
     keep_active(sim, s, state->applied_index, service->adopted ? service->active : NONE_INDEX);
 }
 

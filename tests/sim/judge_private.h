@@ -66,6 +66,15 @@ struct spoken {
     uint64_t life, index;
 };
 
+/* Whose first ATTEMPT is committed, to a region that isn't active: until it is proved undone, or a
+ * switch is committed, a late request of it may still make a primary there. */
+struct promotion {
+    bool open;
+    uint64_t epoch;
+    uint32_t step, to;
+    uint64_t excused_until_us; /* a person has let go of the wait for the old region's lease */
+};
+
 /* A service's history, as the log tells it. */
 struct judged_service {
     uint64_t suspect_index, suspect_us; /* the last suspicion, and when it was applied first */
@@ -81,6 +90,7 @@ struct judged_service {
     enum step_phase phases[STEP_MAX]; /* of that execution's steps, as the last command left them */
     uint64_t needs[STEP_MAX];
     bool goes_on[STEP_MAX]; /* continue, whatever becomes of it */
+    struct promotion promotion;
     bool end_untimed;
     uint64_t end_ms; /* of the last move, by committed time; 0: none */
     uint64_t automatic_ends_ms[MOVE_END_KEPT_MAX];
@@ -161,6 +171,8 @@ bool judge_set_is_well(struct sim *sim, const struct service *service, struct er
 
 /* judge_lease.c: the service has another active region. */
 void judge_switch(struct sim *sim, uint32_t service, uint32_t active);
+/* After each command: what becomes of a promotion. */
+void judge_promotion(struct sim *sim, const struct state *state, uint32_t service);
 /* Who polls the node at that place is told that the region holds the service's lease for so long.
  */
 void judge_lease(struct sim *sim, uint32_t service, uint32_t place, uint32_t region,
