@@ -31,6 +31,7 @@ static const char help[] =
 struct totals {
     uint64_t counts[SIM_FAULT_COUNT];
     uint64_t simulated_s, worlds;
+    uint64_t demanded, skipped[LAST_FAILURE_SKIP_COUNT]; /* by last failures */
 };
 
 static uint64_t number(const char *text) {
@@ -65,6 +66,10 @@ static void run_one(const struct sim_options *options, struct totals *totals) {
     world_run(&sim);
     for (int i = 0; i < SIM_FAULT_COUNT; i++) {
         totals->counts[i] += sim.counts[i];
+    }
+    totals->demanded += sim.last_failure.demanded;
+    for (int i = 0; i < LAST_FAILURE_SKIP_COUNT; i++) {
+        totals->skipped[i] += sim.last_failure.skipped[i];
     }
     totals->simulated_s += sim.now_us / SIM_SECOND;
     totals->worlds++;
@@ -131,6 +136,7 @@ static void print_totals(const struct totals *totals, double seconds, uint64_t b
                      (unsigned long long)totals->counts[i],
                      totals->counts[i] == 0 ? "  NEVER MET" : "");
     }
+    last_failure_print(totals->demanded, totals->skipped);
     (void)printf("%llu worlds, %llu simulated seconds in %.1f s (%.0f a second); %llu broken\n",
                  (unsigned long long)totals->worlds, (unsigned long long)totals->simulated_s,
                  seconds, (double)totals->simulated_s / seconds, (unsigned long long)broken);
@@ -156,6 +162,10 @@ static void reap(struct job *jobs, uint64_t job_count, struct totals *totals, ui
             if (read(jobs[j].pipe, &part, sizeof part) == (ssize_t)sizeof part) {
                 for (int i = 0; i < SIM_FAULT_COUNT; i++) {
                     totals->counts[i] += part.counts[i];
+                }
+                totals->demanded += part.demanded;
+                for (int i = 0; i < LAST_FAILURE_SKIP_COUNT; i++) {
+                    totals->skipped[i] += part.skipped[i];
                 }
                 totals->simulated_s += part.simulated_s;
                 totals->worlds += part.worlds;

@@ -331,8 +331,8 @@ static void perhaps_empty(const struct look *look) {
 static void perhaps_readmit(const struct look *look) {
     struct sim *sim = look->node->sim;
     perhaps_empty(look);
-    if (service_is_managed(look->service) && !execution_is_open(&look->service->execution) &&
-        draw(sim, 3) == 0) {
+    if (!sim->last_failure.is_near && service_is_managed(look->service) &&
+        !execution_is_open(&look->service->execution) && draw(sim, 3) == 0) {
         readmit(look, draw(sim, 3) == 0);
     }
 }

@@ -107,7 +107,7 @@ static void run_event(struct sim *sim, const struct sim_event *event) {
     node_run_now(node);
 }
 
-static void run_until(struct sim *sim, uint64_t until_us) {
+void world_run_until(struct sim *sim, uint64_t until_us) {
     struct sim_event event;
     while (sim->queue.count > 0 && sim->queue.events[0].time_us <= until_us) {
         (void)queue_take(&sim->queue, &event);
@@ -392,7 +392,7 @@ static void await_leader(struct sim *sim, uint64_t seconds) {
             sim_broken(sim, "liveness (22)", "no leader within %llu s",
                        (unsigned long long)seconds);
         }
-        run_until(sim, sim->now_us + 100 * SIM_MS);
+        world_run_until(sim, sim->now_us + 100 * SIM_MS);
     }
 }
 
@@ -408,27 +408,28 @@ void world_run(struct sim *sim) {
     pollers_begin(sim);
     await_leader(sim, 60);
     people_first_spec(sim);
-    run_until(sim, sim->now_us + 5 * SIM_SECOND);
+    world_run_until(sim, sim->now_us + 5 * SIM_SECOND);
     people_tidy(sim);
-    run_until(sim, sim->now_us + 20 * SIM_SECOND);
+    world_run_until(sim, sim->now_us + 20 * SIM_SECOND);
     faults_begin(sim);
     uint64_t end_us = sim->now_us + sim->options.seconds * SIM_SECOND;
     while (sim->now_us < end_us) {
         uint64_t next_us = sim->now_us + chance_between(&sim->chance, 1, 30) * SIM_SECOND;
-        run_until(sim, next_us < end_us ? next_us : end_us);
+        world_run_until(sim, next_us < end_us ? next_us : end_us);
         people_look_after(sim);
     }
     faults_heal(sim);
-    run_until(sim, sim->now_us + 30 * SIM_SECOND);
+    world_run_until(sim, sim->now_us + 30 * SIM_SECOND);
     await_leader(sim, 60);
     struct error why;
     uint32_t rounds = 0;
     do {
         people_tidy(sim);
-        run_until(sim, sim->now_us + 20 * SIM_SECOND);
+        world_run_until(sim, sim->now_us + 20 * SIM_SECOND);
         rounds++;
     } while (rounds < HEALING_ROUNDS && !(rounds > 2 && is_quiet(sim) && judge_is_over(sim, &why)));
     judge_end(sim);
+    last_failure(sim);
 }
 
 void world_destroy(struct sim *sim) {

@@ -5,6 +5,7 @@
 #include "core/command.h"
 #include "core/spec.h"
 #include "judge.h"
+#include "last_failure.h"
 #include "node.h"
 #include "probe/engine.h"
 #include "queue.h"
@@ -89,6 +90,7 @@ struct sim {
     uint64_t set_max_lag_ms, set_max_lag_age_ms;
     struct sim_recovery recovery;
     struct chance poll_chance, plan_chance; /* of who polls, of plans: others draw as before */
+    struct sim_last_failure last_failure;
 
     /* how it is now */
     uint64_t cut_until_us[SIM_NODE_MAX][SIM_NODE_MAX]; /* from, to */
@@ -110,6 +112,7 @@ void world_create(struct sim *sim, const struct sim_options *options);
 /* The whole run: faults, healing, and the last check. sim_broken() ends it early. */
 void world_run(struct sim *sim);
 void world_destroy(struct sim *sim);
+void world_run_until(struct sim *sim, uint64_t until_us);
 
 uint32_t world_node_count(const struct sim *sim);
 struct sim_node *world_node(struct sim *sim, uint32_t place);
