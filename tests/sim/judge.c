@@ -181,12 +181,9 @@ static void judge_decision(struct sim *sim, const struct state *state, uint32_t 
     struct judged_service *kept = &sim->judged->services[s];
     const struct service *service = &state->services[s];
     const struct execution *execution = &service->execution;
-    bool fresh = execution->automatic && execution->epoch != kept->decided_epoch &&
-                 execution->decide_index == state->applied_index;
-    if (!fresh) {
+    if (!execution->automatic || execution->decide_index != state->applied_index) {
         return;
     }
-    kept->decided_epoch = execution->epoch;
     kept->decide_leader_term = state->leader_term;
     sim->judged->decisions++;
     faults_at_moment(sim, 3);
@@ -223,11 +220,9 @@ static void judge_begin(struct sim *sim, const struct state *state, uint32_t s) 
     struct judged_service *kept = &sim->judged->services[s];
     const struct service *service = &state->services[s];
     const struct execution *execution = &service->execution;
-    if (!execution->automatic || execution->begun_index != state->applied_index ||
-        kept->begun_epoch == execution->epoch) {
+    if (!execution->automatic || execution->begun_index != state->applied_index) {
         return;
     }
-    kept->begun_epoch = execution->epoch;
     if (overridden(state, service, execution)) {
         sim_broken(sim, "no first intent under an override (8)", "%s epoch %llu", service->name,
                    (unsigned long long)execution->epoch);
@@ -244,13 +239,13 @@ static void judge_open(struct sim *sim, const struct state *state, uint32_t s) {
     struct judged_service *kept = &sim->judged->services[s];
     const struct execution *execution = &state->services[s].execution;
     bool open = execution_is_open(execution);
-    if (kept->open_epoch != 0 && execution->epoch != kept->open_epoch) {
-        sim_broken(sim, "an execution is never lost (16)", "svc%u: epoch %llu was open at %llu",
-                   s + 1, (unsigned long long)kept->open_epoch,
-                   (unsigned long long)execution->epoch);
+    if (kept->open_index != 0 && execution->decide_index != kept->open_index) {
+        sim_broken(sim, "an execution is never lost (16)",
+                   "svc%u: that of %llu was open when epoch %llu came", s + 1,
+                   (unsigned long long)kept->open_index, (unsigned long long)execution->epoch);
     }
-    bool ended = kept->open_epoch != 0 && !open;
-    kept->open_epoch = open ? execution->epoch : 0;
+    bool ended = kept->open_index != 0 && !open;
+    kept->open_index = open ? execution->decide_index : 0;
     if (ended && execution_kind_moves(execution->kind) && execution->begun_index != 0) {
         /* By the clocks at DECIDE or since; a person's move may end long after the last TICK. */
         bool timed = execution->automatic || state->tick_index > execution->decide_index;
@@ -313,11 +308,6 @@ static void judge_steps(struct sim *sim, const struct state *state, uint32_t s) 
     const struct execution *execution = &state->services[s].execution;
     if (switched_clean(execution)) {
         judged->services[s].switched_epoch = execution->epoch;
-    }
-    if (judged->services[s].phases_epoch != execution->epoch) {
-        judged->services[s].phases_epoch = execution->epoch;
-        memset(judged->services[s].phases, 0, sizeof judged->services[s].phases);
-        judge_plan(&judged->services[s], execution);
     }
     judge_order(sim, execution, s);
     for (uint32_t i = 0; i < execution->step_count; i++) {
@@ -383,6 +373,27 @@ static void judge_window(struct sim *sim, const struct service *service,
     }
 }
 
+/* Another execution, by its entry: an epoch that came again would not show it. */
+static void judge_opened(struct sim *sim, const struct state *state, uint32_t s) {
+    struct judged_service *kept = &sim->judged->services[s];
+    const struct execution *execution = &state->services[s].execution;
+    if (execution->decide_index == kept->opened_index) {
+        return;
+    }
+    if (execution->epoch <= kept->opened_epoch) {
+        sim_broken(sim, "epochs are not used again (3)", "svc%u: %llu at %llu, after %llu", s + 1,
+                   (unsigned long long)execution->epoch,
+                   (unsigned long long)execution->decide_index,
+                   (unsigned long long)kept->opened_epoch);
+    }
+    kept->opened_index = execution->decide_index;
+    kept->opened_epoch = execution->epoch;
+    kept->opened_us = sim->now_us;
+    memset(kept->phases, 0, sizeof kept->phases);
+    judge_plan(kept, execution);
+    judge_set_opened(sim, state, s);
+}
+
 static void judge_service(struct sim *sim, const struct state *state, uint32_t s) {
     struct judged_service *kept = &sim->judged->services[s];
     const struct service *service = &state->services[s];
@@ -390,16 +401,7 @@ static void judge_service(struct sim *sim, const struct state *state, uint32_t s
         sim_broken(sim, "epochs only rise (3)", "%s %llu after %llu", service->name,
                    (unsigned long long)service->epoch, (unsigned long long)kept->last_epoch);
     }
-    bool moves_on = service->execution.epoch != kept->opened_epoch;
-    if (moves_on && service->execution.epoch <= kept->opened_epoch) {
-        sim_broken(sim, "epochs are not used again (3)", "%s %llu", service->name,
-                   (unsigned long long)service->execution.epoch);
-    }
-    kept->opened_us = moves_on ? sim->now_us : kept->opened_us;
-    kept->opened_epoch = service->execution.epoch;
-    if (moves_on) {
-        judge_set_opened(sim, state, s);
-    }
+    judge_opened(sim, state, s);
     kept->last_epoch = service->epoch;
     judge_window(sim, service, kept);
     judge_decision(sim, state, s);
@@ -461,28 +463,37 @@ void judge_applied(struct sim_node *node) {
 
 /* --- the end --- */
 
-static bool waits_for_a_person(const struct execution *execution) {
-    for (uint32_t i = 0; i < execution->step_count; i++) {
-        if (execution->steps[i].phase == STEP_UNKNOWN) {
-            return true;
-        }
+/* What people have to see to: in the healing they do. */
+static const char *unfinished(const struct service *service) {
+    const struct execution *execution = &service->execution;
+    if (execution_is_open(execution)) {
+        return "is still moving";
     }
-    return false;
+    if (!service_is_managed(service)) {
+        return "is not adopted";
+    }
+    return service->half_moved ? "is half-moved" : NULL;
+}
+
+/* What has ended so leaves the records where the active region says. A released step may have
+ * landed, or may not: then there is a debt, or there was one that is settled by now. */
+static bool leaves_records(const struct service *service) {
+    enum execution_result result = service->execution.result;
+    return service->debt_count == 0 &&
+           (result == RESULT_DONE || result == RESULT_CANCELLED || result == RESULT_LAPSED);
 }
 
 /* False, and why: it isn't over yet, or (at the end) never will be. */
 static bool is_settled(struct sim *sim, const struct state *state, uint32_t s, struct error *why) {
     const struct service *service = &state->services[s];
-    const struct execution *execution = &service->execution;
-    if (execution_is_open(execution) && !waits_for_a_person(execution)) {
-        (void)error_set(why, ERROR_UNAVAILABLE, "liveness (16, 22): %s: epoch %llu is still open",
-                        service->name, (unsigned long long)service->epoch);
+    const char *left = unfinished(service);
+    if (left != NULL) {
+        (void)error_set(why, ERROR_UNAVAILABLE, "liveness (16, 22): %s %s, epoch %llu",
+                        service->name, left, (unsigned long long)service->epoch);
         return false;
     }
-    bool well = service->adopted && !service->released && !service->half_moved &&
-                service->debt_count == 0 && !execution_is_open(execution);
     const char *wanted = service->active == 0 ? "192.0.2.1" : "192.0.2.2";
-    for (uint32_t z = 0; z < sim->zone_count && well && execution->result == RESULT_DONE; z++) {
+    for (uint32_t z = 0; z < sim->zone_count && leaves_records(service); z++) {
         char address[64];
         target_address(sim->target, z, service->name, address);
         if (!text_equal(address, wanted)) {

@@ -78,16 +78,14 @@ struct promotion {
 /* A service's history, as the log tells it. */
 struct judged_service {
     uint64_t suspect_index, suspect_us; /* the last suspicion, and when it was applied first */
-    uint64_t decided_epoch, decide_leader_term;
-    uint64_t begun_epoch;
+    uint64_t decide_leader_term;
     uint64_t last_epoch;
-    uint64_t open_epoch;     /* 0: nothing is open */
     uint64_t switched_epoch; /* newest one that has switched, all debts settled before */
-    uint64_t opened_epoch;   /* of the last execution */
-    uint64_t opened_us;      /* when it was first seen */
-    uint64_t approved_index; /* the last suspicion that a person approved of */
-    uint64_t phases_epoch;
-    enum step_phase phases[STEP_MAX]; /* of that execution's steps, as the last command left them */
+    uint64_t opened_index, opened_epoch; /* of the last execution: its entry */
+    uint64_t opened_us;                  /* when it was first seen */
+    enum step_phase phases[STEP_MAX];    /* of its steps, as the last command left them */
+    uint64_t open_index;                 /* it, while it is open; else 0 */
+    uint64_t approved_index;             /* the last suspicion that a person approved of */
     uint64_t needs[STEP_MAX];
     bool goes_on[STEP_MAX]; /* continue, whatever becomes of it */
     struct promotion promotion;

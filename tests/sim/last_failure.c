@@ -20,6 +20,7 @@
 /* A suspicion, a TICK and a decision are reported within a second and written to slow disks. */
 #define DECIDE_SLACK_MS 10000
 #define SWITCH_SLACK_MS 10000
+#define DEBT_MS 10000 /* a burn, in sync */
 /* Time-outs of elections are 10 s, and whoever was promoted has to be so again where the set
  * elects another. */
 #define SET_SLACK_MS 60000
@@ -35,6 +36,8 @@ struct look {
         uint32_t closed; /* the first gate that is, but for those of the failure itself;
                             NOT_MANAGED; DUE: none */
         uint64_t decide_index, longest_lease_ms;
+        uint32_t debt_count;
+        bool is_foreign; /* somebody has put a fence away, and nobody has put it back */
     } services[WORLD_SERVICE_MAX];
 };
 
@@ -62,6 +65,17 @@ static uint32_t closed_gate(const struct api_facts *facts, uint32_t s) {
     return DUE;
 }
 
+static bool is_foreign(const struct api_facts *facts, uint32_t s) {
+    const struct spec_service *spec = &facts->state->spec.services[s];
+    bool foreign = false;
+    for (uint32_t z = 0; z < spec->zone_count && facts->target != NULL; z++) {
+        struct target_facts target;
+        facts->target(facts->trouble_context, spec->name, spec->zones[z].id, &target);
+        foreign = foreign || target.result == TARGET_FOREIGN;
+    }
+    return foreign;
+}
+
 static void on_look(void *context) {
     struct look *look = context;
     struct api_facts facts;
@@ -75,6 +89,8 @@ static void on_look(void *context) {
             .closed = closed_gate(&facts, s),
             .decide_index = service->execution.decide_index,
             .longest_lease_ms = service->longest_lease_ms,
+            .debt_count = service->debt_count,
+            .is_foreign = is_foreign(&facts, s),
         };
     }
     look->answered = facts.leads;
@@ -101,6 +117,12 @@ static bool all_are_due(const struct look *look) {
 static void prepare(struct sim *sim) {
     sim->usual = MODE_AUTO;
     sim->last_failure.is_near = true;
+    look_at_services(sim);
+    for (uint32_t s = 0; s < looked.service_count; s++) {
+        if (looked.services[s].is_foreign) {
+            people_adopt(sim, s);
+        }
+    }
     for (uint32_t round = 0; round < ROUNDS_MAX; round++) {
         people_first_spec(sim);
         world_run_until(sim, sim->now_us + ROUND_US);
@@ -131,7 +153,8 @@ static uint64_t decide_within_us(const struct sim *sim) {
 static uint64_t switch_within_us(const struct sim *sim, uint32_t s, const struct standing *before) {
     uint64_t lease_ms = before->longest_lease_ms * 101 / 100;
     uint64_t set_ms = s == 0 && sim->set != NULL ? SET_SLACK_MS : 0;
-    return (lease_ms + set_ms + SWITCH_SLACK_MS) * SIM_MS;
+    uint64_t debts_ms = before->debt_count * (uint64_t)DEBT_MS;
+    return (lease_ms + debts_ms + set_ms + SWITCH_SLACK_MS) * SIM_MS;
 }
 
 /* What is still awaited of a service. */
@@ -149,7 +172,7 @@ static bool has_come(const struct demand *demand, const struct service *service,
     case AWAITS_SWITCH:
         return service->active != before->active;
     case AWAITS_END:
-        return !execution_is_open(&service->execution);
+        return !execution_is_open(&service->execution) && service->execution.result == RESULT_DONE;
     case AWAITS_NOTHING:
         break;
     }
@@ -172,7 +195,7 @@ static void await_next(struct sim *sim, struct demand *demand, uint32_t s,
 /* What the failure has made of the replica set may forbid a decision, for a while (a member that
  * syncs from one that has fallen silent lags) or for good; nothing else may. */
 static void explain_delay(struct sim *sim, struct demand *demand, uint32_t s) {
-    static const char *const words[] = {"wasn't decided on", "wasn't switched", "moves for ever"};
+    static const char *const words[] = {"wasn't decided on", "wasn't switched", "wasn't through"};
     look_at_services(sim);
     uint32_t closed = looked.answered ? looked.services[s].closed : DUE;
     bool of_set = closed < GATE_COUNT && gate_is_of_set((enum gate)closed);

@@ -593,13 +593,30 @@ static void put_right(struct sim *sim, const struct service *service, uint32_t z
     }
 }
 
-/* An adoption takes what is there for true: records and replica set have to agree. */
-static void lead_where_the_record_says(struct sim *sim, uint32_t service) {
+/* An adoption takes what is there for true: records and replica set have to agree. False: they
+ * can't, since a forced config has left that region out. */
+static bool lead_where_the_record_says(struct sim *sim, uint32_t service) {
     char address[64];
     target_address(sim->target, 0, service == 0 ? "svc1" : "svc2", address);
     uint32_t region = text_equal(address, "192.0.2.2") ? WEST : EAST;
-    if (service == 0 && sim->set != NULL && set_primary_region(sim->set) != region) {
-        set_lead_to(sim->set, region);
+    if (service != 0 || sim->set == NULL || set_primary_region(sim->set) == region) {
+        return true;
+    }
+    set_lead_to(sim->set, region);
+    return set_has_voter(sim->set, region);
+}
+
+/* In the healing they make the zones say the same. */
+static void make_records_agree(struct sim *sim, uint32_t service) {
+    const char *name = service == 0 ? "svc1" : "svc2";
+    char first[64];
+    char other[64];
+    target_address(sim->target, 0, name, first);
+    for (uint32_t z = 1; z < sim->zone_count && !sim->faults_on; z++) {
+        target_address(sim->target, z, name, other);
+        if (!text_equal(first, other)) {
+            target_edit_record(sim->target, z, name, first);
+        }
     }
 }
 
@@ -653,6 +670,12 @@ static void perhaps_move(struct sim *sim, const struct service *service) {
     }
 }
 
+void people_adopt(struct sim *sim, uint32_t service) {
+    make_records_agree(sim, service);
+    bool agrees = lead_where_the_record_says(sim, service);
+    act_as(sim, agrees ? WISH_ADOPT : WISH_FAILOVER, service, true);
+}
+
 void people_look_after(struct sim *sim) {
     people_look_after_nodes(sim);
     const struct state *state = leader_state(sim);
@@ -672,8 +695,7 @@ void people_look_after(struct sim *sim) {
             put_right(sim, &state->services[s], z);
         }
         if (wants_adoption(&state->services[s])) {
-            lead_where_the_record_says(sim, s);
-            act_as(sim, WISH_ADOPT, s, true);
+            people_adopt(sim, s);
         }
     }
 }

@@ -170,6 +170,8 @@ void people_propose(struct sim_node *node, struct command *command);
 void people_cancel(struct sim *sim);
 void people_first_spec(struct sim *sim);
 void people_change_spec(struct sim *sim);
+/* Somebody adopts it, having made what is there agree. */
+void people_adopt(struct sim *sim, uint32_t service);
 /* Adopts what isn't, or has stopped, and puts somebody's records right: who is on call. */
 void people_look_after(struct sim *sim);
 /* The same, and ends every override; in the healing. */
