@@ -23,7 +23,7 @@ struct judged *judged_create(void) {
 
 void judged_destroy(struct judged *judged) {
     free(judged->hashes);
-    free(judged->log_terms);
+    free(judged->log);
     for (uint32_t i = 0; i < judged->change_count; i++) {
         free(judged->changes[i].bytes);
     }
@@ -61,20 +61,21 @@ void judged_add_eid(struct eids *set, const char *eid) {
 
 /* --- one state --- */
 
-static void mix(uint64_t *hash, const void *bytes, size_t size_bytes) {
+uint64_t judged_mix(uint64_t hash, const void *bytes, size_t size_bytes) {
     const uint8_t *at = bytes;
     for (size_t i = 0; i < size_bytes; i++) {
-        *hash = (*hash ^ at[i]) * UINT64_C(0x100000001b3);
+        hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
     }
+    return hash;
 }
 
 static void mix_u64(uint64_t *hash, uint64_t value) {
-    mix(hash, &value, sizeof value);
+    *hash = judged_mix(*hash, &value, sizeof value);
 }
 
 /* Everything that decides; the digest of the whole state is compared by the nodes themselves. */
 static uint64_t hash_state(const struct state *state) {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    uint64_t hash = JUDGED_HASH_START;
     mix_u64(&hash, state->leader_term);
     mix_u64(&hash, state->leader_id);
     mix_u64(&hash, state->tick_index);
@@ -96,7 +97,8 @@ static uint64_t hash_state(const struct state *state) {
         mix_u64(&hash, execution->phase * 16u + execution->result);
         for (uint32_t i = 0; i < execution->step_count; i++) {
             mix_u64(&hash, execution->steps[i].phase * 1000u + execution->steps[i].attempts);
-            mix(&hash, execution->steps[i].change_id, strlen(execution->steps[i].change_id));
+            hash = judged_mix(hash, execution->steps[i].change_id,
+                              strlen(execution->steps[i].change_id));
         }
     }
     return hash;

@@ -9,30 +9,35 @@
 
 /* --- the log --- */
 
-static uint64_t *term_of_entry(struct judged *judged, uint64_t index) {
+static struct log_entry *known_entry(struct judged *judged, uint64_t index) {
     if (index >= judged->log_room) {
         uint64_t room = index + 1024;
-        judged->log_terms = realloc(judged->log_terms, room * sizeof judged->log_terms[0]);
-        if (judged->log_terms == NULL) {
+        judged->log = realloc(judged->log, room * sizeof judged->log[0]);
+        if (judged->log == NULL) {
             abort();
         }
-        memset(judged->log_terms + judged->log_room, 0,
-               (room - judged->log_room) * sizeof judged->log_terms[0]);
+        memset(judged->log + judged->log_room, 0, (room - judged->log_room) * sizeof *judged->log);
         judged->log_room = room;
     }
-    return &judged->log_terms[index];
+    return &judged->log[index];
 }
 
 /* State machine safety and log matching (Ongaro 2014, 3.2): one entry an index, once it is
- * committed, on every disk. */
-static void judge_log(struct sim *sim, const struct sim_node *node, uint64_t index, uint64_t term) {
-    uint64_t *kept = term_of_entry(sim->judged, index);
-    if (*kept != 0 && *kept != term) {
+ * committed, on every disk. hash 0: only its term is known. */
+static void judge_log(struct sim *sim, const struct sim_node *node, uint64_t index, uint64_t term,
+                      uint64_t hash) {
+    struct log_entry *known = known_entry(sim->judged, index);
+    if (known->term != 0 && known->term != term) {
         sim_broken(sim, "log matching", "entry %llu has term %llu on %s and %llu elsewhere",
                    (unsigned long long)index, (unsigned long long)term, node->name,
-                   (unsigned long long)*kept);
+                   (unsigned long long)known->term);
     }
-    *kept = term;
+    if (known->hash != 0 && hash != 0 && known->hash != hash) {
+        sim_broken(sim, "log matching", "entry %llu of term %llu has other bytes on %s",
+                   (unsigned long long)index, (unsigned long long)term, node->name);
+    }
+    known->term = term;
+    known->hash = hash != 0 ? hash : known->hash;
 }
 
 static bool is_on_a_majority(struct sim *sim, const struct raft_configuration *configuration,
@@ -97,11 +102,12 @@ void judge_entry(struct sim_node *node) {
         keep_changes(node->sim->judged, &node->disk, index);
         node->sim->judged->committed = index;
     }
-    judge_log(node->sim, node, index, entry->term);
+    judge_log(node->sim, node, index, entry->term,
+              judged_mix(JUDGED_HASH_START, entry->bytes, entry->size_bytes));
 }
 
 void judge_snapshot(struct sim_node *node, uint64_t index, uint64_t term) {
-    judge_log(node->sim, node, index, term);
+    judge_log(node->sim, node, index, term, 0);
 }
 
 void judge_members(struct sim_node *node, uint64_t index,
@@ -148,26 +154,17 @@ void judge_change(struct sim_node *node, uint64_t index) {
     }
 }
 
-/* Between events: a change of the members that a node has applied has counted there. Else it would
- * go back to older ones, and write them into its snapshots. */
-void judge_counted(struct sim *sim) {
-    const struct judged *judged = sim->judged;
-    for (uint32_t i = 0; i < sim->node_count; i++) {
-        const struct replica *replica = node_replica(&sim->nodes[i]);
-        uint32_t at = judged->change_count;
-        if (replica == NULL) {
-            continue;
-        }
-        raft_index applied = raft_last_applied((struct raft *)&replica->raft);
-        while (at > 0 && judged->changes[at - 1].index > applied) {
-            at--;
-        }
-        if (at > 0 && replica->raft.configuration_committed_index < judged->changes[at - 1].index) {
-            sim_broken(sim, "an applied change of the members counts", "%s goes by %llu, not %llu",
-                       sim->nodes[i].name,
-                       (unsigned long long)replica->raft.configuration_committed_index,
-                       (unsigned long long)judged->changes[at - 1].index);
-        }
+/* A change of the members that a node has applied has counted there. Else it would go back to older
+ * ones, and write them into its snapshots. */
+static void judge_counted(struct sim_node *node, const struct replica *replica) {
+    const struct judged *judged = node->sim->judged;
+    raft_index applied = raft_last_applied((struct raft *)&replica->raft);
+    uint64_t change = change_before(judged, applied + 1);
+    if (replica->raft.configuration_committed_index < change) {
+        sim_broken(node->sim, "an applied change of the members counts",
+                   "%s goes by %llu, not %llu", node->name,
+                   (unsigned long long)replica->raft.configuration_committed_index,
+                   (unsigned long long)change);
     }
 }
 
@@ -190,53 +187,50 @@ static bool was_deposed(const struct sim *sim, uint64_t term) {
     return false;
 }
 
-/* Leader completeness: whoever is elected has every entry that was committed before. */
+/* Leader completeness: whoever is elected has every entry that was committed in an older term. */
 static void judge_new_leader(struct sim *sim, const struct sim_node *node, uint64_t term) {
     const struct judged *judged = sim->judged;
-    const struct sim_disk *disk = &node->disk;
     if (was_deposed(sim, term)) {
         return; /* before anybody has looked */
     }
-    if (judged->committed == 0 || judged->log_terms[judged->committed] >= term) {
-        return;
-    }
-    if (disk->first + disk->count <= judged->committed) {
-        sim_broken(sim, "leader completeness", "%s leads term %llu without entry %llu", node->name,
-                   (unsigned long long)term, (unsigned long long)judged->committed);
-    }
-    for (size_t i = 0; i < disk->count && disk->first + i <= judged->committed; i++) {
-        uint64_t known = judged->log_terms[disk->first + i];
-        if (known != 0 && known != disk->entries[i].term) {
-            sim_broken(sim, "leader completeness", "%s leads term %llu with another entry %llu",
-                       node->name, (unsigned long long)term, (unsigned long long)(disk->first + i));
+    for (uint64_t index = judged->committed; index >= node->disk.first && index > 0; index--) {
+        const struct log_entry *known = known_entry(sim->judged, index);
+        const struct disk_entry *entry = disk_entry(&node->disk, index);
+        bool older = known->term != 0 && known->term < term;
+        if (older && (entry == NULL || entry->term != known->term)) {
+            sim_broken(sim, "leader completeness", "%s leads term %llu %s entry %llu", node->name,
+                       (unsigned long long)term, entry == NULL ? "without" : "with another",
+                       (unsigned long long)index);
         }
     }
 }
 
-void judge_leaders(struct sim *sim) {
-    struct judged *judged = sim->judged;
-    for (uint32_t i = 0; i < sim->node_count; i++) {
-        const struct sim_node *node = &sim->nodes[i];
-        struct replica_status status;
-        struct replica *replica = node_replica(node);
-        if (replica == NULL) {
-            continue;
-        }
-        replica_read_status(replica, &status);
-        if (status.role != REPLICA_LEADER) {
-            continue;
-        }
-        uint32_t t = 0;
-        while (t < judged->term_count && judged->terms[t].term != status.term) {
-            t++;
-        }
-        if (t == judged->term_count && t < TERM_KEPT_MAX) {
-            judge_new_leader(sim, node, status.term);
-            judged->terms[judged->term_count++] = (struct leader_of_term){status.term, status.id};
-        } else if (t < judged->term_count && judged->terms[t].id != status.id) {
-            sim_broken(sim, "election safety", "two leaders in term %llu",
-                       (unsigned long long)status.term);
-        }
+static void judge_leader(struct sim_node *node, struct replica *replica) {
+    struct judged *judged = node->sim->judged;
+    struct replica_status status;
+    replica_read_status(replica, &status);
+    uint32_t t = judged->term_count;
+    while (t > 0 && judged->terms[t - 1].term != status.term) {
+        t--;
+    }
+    if (t > 0 && judged->terms[t - 1].id != status.id) {
+        sim_broken(node->sim, "election safety", "two leaders in term %llu",
+                   (unsigned long long)status.term);
+    }
+    if (t == 0 && judged->term_count < TERM_KEPT_MAX) {
+        judge_new_leader(node->sim, node, status.term);
+        judged->terms[judged->term_count++] = (struct leader_of_term){status.term, status.id};
+    }
+}
+
+void judge_ran(struct sim_node *node) {
+    struct replica *replica = node_replica(node);
+    if (replica == NULL) {
+        return;
+    }
+    judge_counted(node, replica);
+    if (raft_state(&replica->raft) == RAFT_LEADER) {
+        judge_leader(node, replica);
     }
 }
 

@@ -57,6 +57,12 @@ struct change {
     bool gap_before; /* there may be another between the one before and this */
 };
 
+/* A committed entry of the log. */
+struct log_entry {
+    uint64_t term; /* 0: not seen yet */
+    uint64_t hash; /* of its bytes; 0: it was seen in a snapshot alone */
+};
+
 struct leader_of_term {
     uint64_t term, id;
 };
@@ -113,7 +119,7 @@ struct set_step {
 struct judged {
     uint64_t *hashes; /* of the state after each command, by index; 0: not seen yet */
     uint64_t hash_room;
-    uint64_t *log_terms; /* of each committed entry, by its index in the log; 0: not seen yet */
+    struct log_entry *log; /* by index in the log */
     uint64_t log_room;
     uint64_t committed; /* in the log, as far as anybody has applied */
     uint64_t last_index, last_time_ms;
@@ -140,6 +146,10 @@ struct judged {
     struct set_step set_steps[SET_STEP_MAX];
     uint32_t set_step_count;
 };
+
+/* FNV-1a, 64 bits; goes on from `hash`. */
+#define JUDGED_HASH_START UINT64_C(0xcbf29ce484222325)
+uint64_t judged_mix(uint64_t hash, const void *bytes, size_t size_bytes);
 
 bool judged_has_eid(const struct eids *set, const char *eid);
 void judged_add_eid(struct eids *set, const char *eid);

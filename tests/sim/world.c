@@ -105,6 +105,7 @@ static void run_event(struct sim *sim, const struct sim_event *event) {
         loop_add_task(&node->loop, event->function, event->context);
     }
     node_run_now(node);
+    judge_ran(node);
 }
 
 void world_run_until(struct sim *sim, uint64_t until_us) {
@@ -319,8 +320,6 @@ uint64_t judge_life(const struct sim_node *node) {
 
 static void on_look(void *context) {
     struct sim *sim = context;
-    judge_leaders(sim);
-    judge_counted(sim);
     if (sim->set != NULL) {
         set_look(sim->set);
     }

@@ -193,8 +193,8 @@ void people_transfer(struct sim *sim);
 struct judged *judged_create(void);
 void judged_destroy(struct judged *judged);
 void judge_applied(struct sim_node *node);
-void judge_leaders(struct sim *sim);
-void judge_counted(struct sim *sim);
+/* After each event of a node. */
+void judge_ran(struct sim_node *node);
 void judge_snapshot(struct sim_node *node, uint64_t index, uint64_t term);
 /* A snapshot up to there has these members. */
 void judge_members(struct sim_node *node, uint64_t index, const struct raft_configuration *members);
