@@ -24,6 +24,7 @@ struct judged *judged_create(void) {
 void judged_destroy(struct judged *judged) {
     free(judged->hashes);
     free(judged->log);
+    judged_forget_commands(judged);
     for (uint32_t i = 0; i < judged->change_count; i++) {
         free(judged->changes[i].bytes);
     }
@@ -131,14 +132,6 @@ static bool judge_hash(struct sim_node *node, const struct state *state) {
 
 /* --- decisions --- */
 
-static bool overridden(const struct state *state, const struct service *service,
-                       const struct execution *execution) {
-    const char *to = state->spec.regions[execution->to].name;
-    return state_override(state, OVERRIDE_VETO, service->name, NULL) != NULL ||
-           state_override(state, OVERRIDE_PAUSE, service->name, NULL) != NULL ||
-           state_override(state, OVERRIDE_MAINTENANCE, service->name, to) != NULL;
-}
-
 /* Invariant 5, by the truth: nodes in enough other regions have had WORLD_FALL bad probes in a row
  * that all began after the suspicion. */
 static uint32_t regions_that_saw_it_down(struct sim *sim, const struct state *state,
@@ -194,7 +187,7 @@ static void judge_decision(struct sim *sim, const struct state *state, uint32_t 
         sim_broken(sim, "evidence (5)", "%s decided for a suspicion that was never seen",
                    service->name);
     }
-    if (overridden(state, service, execution)) {
+    if (judged_is_forbidden(sim->judged, state, service)) {
         sim_broken(sim, "no DECIDE under an override (8)", "%s epoch %llu", service->name,
                    (unsigned long long)execution->epoch);
     }
@@ -225,7 +218,7 @@ static void judge_begin(struct sim *sim, const struct state *state, uint32_t s) 
     if (!execution->automatic || execution->begun_index != state->applied_index) {
         return;
     }
-    if (overridden(state, service, execution)) {
+    if (judged_is_forbidden(sim->judged, state, service)) {
         sim_broken(sim, "no first intent under an override (8)", "%s epoch %llu", service->name,
                    (unsigned long long)execution->epoch);
     }
@@ -450,6 +443,7 @@ void judge_applied(struct sim_node *node) {
     if (!judge_hash(node, state) || state->applied_index <= judged->last_index) {
         return;
     }
+    judge_overrides(node, state);
     judged->last_index = state->applied_index;
     if (state->time_ms < judged->last_time_ms) {
         sim_broken(sim, "committed time (18)", "it went back");

@@ -90,10 +90,14 @@ static void keep_changes(struct judged *judged, const struct sim_disk *disk, uin
     }
 }
 
+const struct disk_entry *judged_applied_entry(const struct sim_node *node, uint64_t *ret_index) {
+    *ret_index = raft_last_applied(&node_replica(node)->raft) + 1;
+    return disk_entry(&node->disk, *ret_index);
+}
+
 void judge_entry(struct sim_node *node) {
-    struct replica *replica = node_replica(node);
-    uint64_t index = raft_last_applied(&replica->raft) + 1;
-    const struct disk_entry *entry = disk_entry(&node->disk, index);
+    uint64_t index;
+    const struct disk_entry *entry = judged_applied_entry(node, &index);
     if (entry == NULL) {
         return;
     }

@@ -1,6 +1,7 @@
 /* What the judge's files share.
  *
  *   judge.c          states and decisions, as each command leaves them; the end
+ *   judge_overrides.c  what people have forbidden
  *   judge_order.c    steps in their order
  *   judge_effects.c  what has happened at the target
  *   judge_set.c      what has happened at the replica set
@@ -9,6 +10,7 @@
 #ifndef SIM_JUDGE_PRIVATE_H
 #define SIM_JUDGE_PRIVATE_H
 
+#include "codec/command_codec.h"
 #include "core/state.h"
 #include "judge.h"
 #include "world.h"
@@ -61,6 +63,13 @@ struct change {
 struct log_entry {
     uint64_t term; /* 0: not seen yet */
     uint64_t hash; /* of its bytes; 0: it was seen in a snapshot alone */
+};
+
+/* Of the entry that is being applied for the first time: its commands. */
+struct applied_entry {
+    uint64_t log_index, first_index; /* of its first command */
+    struct command_batch *commands;
+    uint32_t command_count; /* of batches */
 };
 
 struct leader_of_term {
@@ -123,6 +132,9 @@ struct judged {
     uint64_t log_room;
     uint64_t committed; /* in the log, as far as anybody has applied */
     uint64_t last_index, last_time_ms;
+    struct applied_entry entry;
+    struct override overrides[OVERRIDE_MAX]; /* in force, by the commands of the log */
+    uint32_t override_count;
     struct judged_service services[SERVICE_MAX];
     struct eids attempted, closed, refused, done;
     struct change changes[CHANGE_KEPT_MAX];
@@ -177,6 +189,13 @@ void judge_set_step(struct sim *sim, const struct state *state, uint32_t s, uint
 /* False, and why: something is missing, or the primary isn't where the service is. */
 bool judge_set_is_well(struct sim *sim, const struct service *service, struct error *why);
 
+/* judge_overrides.c: after each command that is applied for the first time. */
+void judge_overrides(const struct sim_node *node, const struct state *state);
+/* Something forbids the service's execution to be decided on, or to begin. */
+bool judged_is_forbidden(const struct judged *judged, const struct state *state,
+                         const struct service *service);
+void judged_forget_commands(struct judged *judged);
+
 /* judge_lease.c: the service has another active region. */
 void judge_switch(struct sim *sim, uint32_t service, uint32_t active);
 /* After each command: what becomes of a promotion. */
@@ -187,5 +206,7 @@ void judge_lease(struct sim *sim, uint32_t service, uint32_t place, uint32_t reg
                  uint64_t left_ms);
 /* judge_group.c: the entry of the log whose command was just applied. */
 void judge_entry(struct sim_node *node);
+/* That entry, as the node's disk has it; NULL: it hasn't. */
+const struct disk_entry *judged_applied_entry(const struct sim_node *node, uint64_t *ret_index);
 
 #endif
