@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "codec/state_codec.h"
 #include "parts.h"
 #include "replica_private.h"
 #include "set.h"
 
 #define EID_KEPT_MAX 8192
+#define DIGEST_EVERY 16 /* commands, on each node; the first that gets there takes all */
 
 struct judged *judged_create(void) {
     struct judged *judged = calloc(1, sizeof *judged);
@@ -22,7 +24,7 @@ struct judged *judged_create(void) {
 }
 
 void judged_destroy(struct judged *judged) {
-    free(judged->hashes);
+    free(judged->seen);
     free(judged->log);
     judged_forget_commands(judged);
     for (uint32_t i = 0; i < judged->change_count; i++) {
@@ -74,7 +76,7 @@ static void mix_u64(uint64_t *hash, uint64_t value) {
     *hash = judged_mix(*hash, &value, sizeof value);
 }
 
-/* Everything that decides; the digest of the whole state is compared by the nodes themselves. */
+/* What changes most; the whole is digested where it pays. */
 static uint64_t hash_state(const struct state *state) {
     uint64_t hash = JUDGED_HASH_START;
     mix_u64(&hash, state->leader_term);
@@ -105,29 +107,54 @@ static uint64_t hash_state(const struct state *state) {
     return hash;
 }
 
-/* State machine safety (19): one state after one command, on every node. */
-static bool judge_hash(struct sim_node *node, const struct state *state) {
-    struct judged *judged = node->sim->judged;
-    uint64_t index = state->applied_index;
-    if (index >= judged->hash_room) {
-        uint64_t room = judged->hash_room == 0 ? 1024 : 2 * judged->hash_room;
+static struct seen_state *seen_state(struct judged *judged, uint64_t index) {
+    if (index >= judged->seen_room) {
+        uint64_t room = judged->seen_room == 0 ? 1024 : 2 * judged->seen_room;
         room = room > index ? room : index + 1;
-        judged->hashes = realloc(judged->hashes, room * sizeof judged->hashes[0]);
-        if (judged->hashes == NULL) {
+        judged->seen = realloc(judged->seen, room * sizeof judged->seen[0]);
+        if (judged->seen == NULL) {
             abort();
         }
-        memset(judged->hashes + judged->hash_room, 0,
-               (room - judged->hash_room) * sizeof judged->hashes[0]);
-        judged->hash_room = room;
+        memset(judged->seen + judged->seen_room, 0,
+               (room - judged->seen_room) * sizeof judged->seen[0]);
+        judged->seen_room = room;
     }
+    return &judged->seen[index];
+}
+
+/* State machine safety (19): one state after one command, on every node. */
+static bool judge_hash(struct sim_node *node, const struct state *state) {
+    struct seen_state *seen = seen_state(node->sim->judged, state->applied_index);
     uint64_t hash = hash_state(state);
-    bool first = judged->hashes[index] == 0;
-    if (!first && judged->hashes[index] != hash) {
+    bool first = seen->hash == 0;
+    if (!first && seen->hash != hash) {
         sim_broken(node->sim, "one state a command (19)", "entry %llu on %s",
-                   (unsigned long long)index, node->name);
+                   (unsigned long long)state->applied_index, node->name);
     }
-    judged->hashes[index] = hash;
+    seen->hash = hash;
     return first;
+}
+
+/* The same of the whole state, as a snapshot would have it. */
+static void judge_digest(struct sim_node *node, const struct state *state) {
+    struct seen_state *seen = seen_state(node->sim->judged, state->applied_index);
+    uint8_t digest[32];
+    codec_state_digest(state, digest);
+    if (seen->has_digest && memcmp(seen->digest, digest, sizeof digest) != 0) {
+        sim_broken(node->sim, "one state a command (19)", "entry %llu on %s, by its digest",
+                   (unsigned long long)state->applied_index, node->name);
+    }
+    memcpy(seen->digest, digest, sizeof digest);
+    seen->has_digest = true;
+}
+
+void judge_restored(struct sim_node *node) {
+    const struct state *state = node_state(node);
+    struct looked_at *looked = &node->sim->judged->looked_at[node->place];
+    if (state != NULL && (looked->life != node->life || looked->index != state->applied_index)) {
+        *looked = (struct looked_at){node->life, state->applied_index};
+        judge_digest(node, state);
+    }
 }
 
 /* --- decisions --- */
@@ -439,8 +466,13 @@ void judge_applied(struct sim_node *node) {
         sim_broken(sim, "digests (19)", "automation was halted");
     }
     judge_entry(node);
+    bool first = judge_hash(node, state);
+    if (first || state->applied_index % DIGEST_EVERY == 0) {
+        judge_digest(node, state);
+    }
+    judged->looked_at[node->place] = (struct looked_at){node->life, state->applied_index};
     /* The first node that gets there tells the group's history. */
-    if (!judge_hash(node, state) || state->applied_index <= judged->last_index) {
+    if (!first || state->applied_index <= judged->last_index) {
         return;
     }
     judge_overrides(node, state);

@@ -232,6 +232,7 @@ void judge_ran(struct sim_node *node) {
     if (replica == NULL) {
         return;
     }
+    judge_restored(node);
     judge_counted(node, replica);
     if (raft_state(&replica->raft) == RAFT_LEADER) {
         judge_leader(node, replica);

@@ -59,6 +59,18 @@ struct change {
     bool gap_before; /* there may be another between the one before and this */
 };
 
+/* The state after a command, as the first node had it. */
+struct seen_state {
+    uint64_t hash; /* 0: not seen yet */
+    uint8_t digest[32];
+    bool has_digest;
+};
+
+/* Where a node was when it was last looked at. */
+struct looked_at {
+    uint64_t life, index;
+};
+
 /* A committed entry of the log. */
 struct log_entry {
     uint64_t term; /* 0: not seen yet */
@@ -126,8 +138,9 @@ struct set_step {
 };
 
 struct judged {
-    uint64_t *hashes; /* of the state after each command, by index; 0: not seen yet */
-    uint64_t hash_room;
+    struct seen_state *seen; /* by index */
+    uint64_t seen_room;
+    struct looked_at looked_at[SIM_NODE_MAX];
     struct log_entry *log; /* by index in the log */
     uint64_t log_room;
     uint64_t committed; /* in the log, as far as anybody has applied */
@@ -195,6 +208,9 @@ void judge_overrides(const struct sim_node *node, const struct state *state);
 bool judged_is_forbidden(const struct judged *judged, const struct state *state,
                          const struct service *service);
 void judged_forget_commands(struct judged *judged);
+
+/* judge.c: a node may have got where it is by a snapshot, or have started there. */
+void judge_restored(struct sim_node *node);
 
 /* judge_lease.c: the service has another active region. */
 void judge_switch(struct sim *sim, uint32_t service, uint32_t active);
