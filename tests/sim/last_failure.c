@@ -37,7 +37,8 @@ struct look {
                             NOT_MANAGED; DUE: none */
         uint64_t decide_index, longest_lease_ms;
         uint32_t debt_count;
-        bool is_foreign; /* somebody has put a fence away, and nobody has put it back */
+        bool was_blocked; /* by a gate of the replica set, says the window */
+        bool is_foreign;  /* somebody has put a fence away, and nobody has put it back */
     } services[WORLD_SERVICE_MAX];
 };
 
@@ -76,6 +77,15 @@ static bool is_foreign(const struct api_facts *facts, uint32_t s) {
     return foreign;
 }
 
+static bool was_blocked_by_set(const struct suspect *suspect) {
+    uint32_t blocked = suspect->note == NOTE_BLOCKED ? suspect->noted_gates : 0;
+    bool by_set = false;
+    for (unsigned gate = 0; gate < GATE_COUNT; gate++) {
+        by_set = by_set || ((blocked & GATE_BIT(gate)) != 0 && gate_is_of_set((enum gate)gate));
+    }
+    return by_set;
+}
+
 static void on_look(void *context) {
     struct look *look = context;
     struct api_facts facts;
@@ -90,6 +100,7 @@ static void on_look(void *context) {
             .decide_index = service->execution.decide_index,
             .longest_lease_ms = service->longest_lease_ms,
             .debt_count = service->debt_count,
+            .was_blocked = was_blocked_by_set(&service->suspect),
             .is_foreign = is_foreign(&facts, s),
         };
     }
@@ -198,15 +209,18 @@ static void explain_delay(struct sim *sim, struct demand *demand, uint32_t s) {
     static const char *const words[] = {"wasn't decided on", "wasn't switched", "wasn't through"};
     look_at_services(sim);
     uint32_t closed = looked.answered ? looked.services[s].closed : DUE;
-    bool of_set = closed < GATE_COUNT && gate_is_of_set((enum gate)closed);
-    if (demand->phase != AWAITS_DECISION || !of_set) {
+    bool is_blocked = closed < GATE_COUNT && gate_is_of_set((enum gate)closed);
+    bool was_blocked = looked.answered && looked.services[s].was_blocked;
+    bool awaits_decision = demand->phase == AWAITS_DECISION;
+    if (awaits_decision && (is_blocked || was_blocked) &&
+        sim->now_us < demand->since_us + SET_SLACK_MS * SIM_MS) {
+        demand->end_us = sim->now_us + decide_within_us(sim);
+        return;
+    }
+    if (!awaits_decision || !is_blocked) {
         sim_broken(sim, "a failure is followed by a move (22)", "svc%u %s within %.1f s: %s", s + 1,
                    words[demand->phase], (double)(demand->end_us - demand->since_us) / 1e6,
                    looked.answered ? reason(closed) : "nobody leads");
-    }
-    if (sim->now_us < demand->since_us + SET_SLACK_MS * SIM_MS) {
-        demand->end_us = sim->now_us + decide_within_us(sim);
-        return;
     }
     demand->phase = AWAITS_NOTHING;
     sim->last_failure.demanded--;
