@@ -159,8 +159,12 @@ void judge_restored(struct sim_node *node) {
 
 /* --- decisions --- */
 
+static bool saw_it_down(const struct sim *sim, const struct seen *seen, uint64_t suspect_us) {
+    return seen->down_us >= suspect_us && seen->last_bad_us >= sim->judged->evidence_since_us;
+}
+
 /* Invariant 5, by the truth: nodes in enough other regions have had WORLD_FALL bad probes in a row
- * that all began after the suspicion. */
+ * that all began after the suspicion, the last one after LEADER and the last TICK. */
 static uint32_t regions_that_saw_it_down(struct sim *sim, const struct state *state,
                                          uint32_t service, uint32_t region, uint64_t suspect_us) {
     uint32_t regions = 0;
@@ -171,9 +175,9 @@ static uint32_t regions_that_saw_it_down(struct sim *sim, const struct state *st
             const struct sim_node *node = world_find_node(sim, state->nodes[n].id);
             if (text_equal(node->region, world_regions[r])) {
                 nodes++;
-                down +=
-                    sim->seen[node->place][service][region].down_us >= suspect_us ||
-                    (service == 0 && sim->seen_of_set[node->place][region].down_us >= suspect_us);
+                down += saw_it_down(sim, &sim->seen[node->place][service][region], suspect_us) ||
+                        (service == 0 &&
+                         saw_it_down(sim, &sim->seen_of_set[node->place][region], suspect_us));
             }
         }
         regions += r != region && down * 2 > nodes;
@@ -484,6 +488,9 @@ void judge_applied(struct sim_node *node) {
         sim_broken(sim, "committed time (18)", "a minority of clocks moved it");
     }
     judged->last_time_ms = state->time_ms;
+    if (state->tick_index == state->applied_index || state->leader_index == state->applied_index) {
+        judged->evidence_since_us = sim->now_us;
+    }
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
         judge_service(sim, state, s);
     }

@@ -145,6 +145,7 @@ struct judged {
     uint64_t log_room;
     uint64_t committed; /* in the log, as far as anybody has applied */
     uint64_t last_index, last_time_ms;
+    uint64_t evidence_since_us; /* the last LEADER or TICK was applied first */
     struct applied_entry entry;
     struct override overrides[OVERRIDE_MAX]; /* in force, by the commands of the log */
     uint32_t override_count;

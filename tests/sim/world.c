@@ -176,6 +176,7 @@ static uint32_t region_place(const char *url) {
 static void note_bad(struct seen *seen, uint64_t start_us) {
     memmove(seen->failed_us, seen->failed_us + 1, sizeof seen->failed_us - sizeof *seen->failed_us);
     seen->failed_us[WORLD_FALL - 1] = start_us;
+    seen->last_bad_us = start_us;
     if (seen->failed_us[0] != 0) {
         seen->down_us = seen->failed_us[0];
     }

@@ -100,6 +100,7 @@ struct sim {
     struct seen {                       /* by one node of one service in one region */
         uint64_t failed_us[WORLD_FALL]; /* starts of the last bad probes in a row; 0: fewer */
         uint64_t down_us; /* start of the first of the last WORLD_FALL of them, in any such run */
+        uint64_t last_bad_us; /* start of the last bad one, also when a good one has come since */
     } seen[SIM_NODE_MAX][WORLD_SERVICE_MAX][WORLD_REGION_MAX];
     struct seen seen_of_set[SIM_NODE_MAX][WORLD_REGION_MAX]; /* of service 0's, by its own check */
     uint32_t crash_countdown[SIM_NODE_MAX]; /* crash points left; 0: none is armed */
