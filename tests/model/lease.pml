@@ -1,8 +1,9 @@
 /* The lease: coordinator/core/lease.c, executor/leases.c, main/leasing.c.
  *
- * Three voters; two regions, east (0) and west (1). Time passes in whole units and is kept as what is left or as an age, so that
- * it has no end; any number of things happen within a unit. A grant holds for at most LENGTH units after
- * the asker's t0, a leader's wait for at least as long: that is what the 1 % is for.
+ * Three voters, of which CHANGES may replace the first, one change at a time; two regions, east (0) and west (1). Time
+ * passes in whole units and is kept as what is left or as an age, so that it has no end; any number of things happen
+ * within a unit. A grant holds for at most LENGTH units after the asker's t0, a leader's wait for at least as long:
+ * that is what the 1 % is for.
  *
  * Raft is abstract. One committed log; a leader commits while a majority is in its term, and what it had proposed
  * and not committed may be taken over by the next one, before that one's LEADER. Each leader applies when it
@@ -10,7 +11,8 @@
  * forgotten what it gave.
  *
  * A grant takes effect at once, since a late one only holds for less; with DELAYS the asker is there too: it asks,
- * restarts, and gets answers late. WRONG_ flags: see README.md. */
+ * restarts, and gets answers late. With PROMOTES a move takes the primary of a replica set along: what an ATTEMPT
+ * sends takes effect at any later time, again and again, or never. WRONG_ flags: see README.md. */
 #ifndef LENGTH
 #define LENGTH 2
 #endif
@@ -26,49 +28,70 @@
 #ifndef RESTARTS
 #define RESTARTS 1
 #endif
+#ifndef CHANGES
+#define CHANGES 0
+#endif
 
 #define CLAIM(name, holds) assert((holds) || !name)
 bool one_holder = true;           /* DESIGN, invariant 2 */
 bool switch_after_the_last = true; /* no promotion while the old region may hold it */
 bool holder_is_active = true;     /* none gets one after the switch away from it */
+bool primary_is_with_the_holder = true; /* nor while the primary is elsewhere, or may still be sent there */
 bool never_reached = true;
 
 #define LEADS(v) (leader_of[v] != 0)
-#define COMMITTED 3 /* the place of what all committed entries together say */
+#if CHANGES > 0
+#define VOTERS 4
+#else
+#define VOTERS 3
+#endif
+#define COMMITTED VOTERS /* the place of what all committed entries together say */
 
 mtype = { SPEC, DECIDE, OUTCOME_LEASE_DONE, SWITCH, CANCEL };
+/* DECIDE_BACK: to the region that still serves. An OUTCOME ends what was cancelled behind its ATTEMPT. */
+mtype = { DECIDE_BACK, ATTEMPT_PREFER, ATTEMPT_PROMOTE, OUTCOME_UNKNOWN, OUTCOME_REFUSED };
 
 /* Raft */
-byte voter_term[3];
-byte leader_of[3];          /* the term that this voter believes to lead; 0: none */
+byte voter_term[VOTERS];
+byte leader_of[VOTERS];     /* the term that this voter believes to lead; 0: none */
 mtype log[ENTRIES]; byte committed_in[ENTRIES], log_count; /* in whose term it was committed */
 mtype proposed; byte proposed_term;
 byte leader_term = 1;        /* of the last LEADER: what an earlier leader left does nothing behind it */
+#if CHANGES > 0
+byte changed;               /* how many changes of the members are committed */
+bool change_proposed;       /* the next one may be in somebody's log */
+byte changed_of[VOTERS];    /* how many are in that leader's log */
+#endif
 
 /* Applied state, by voter, and of all that is committed. */
-byte applied[4];
-bool serves[4];             /* the region */
-bool leaving[4];            /* an execution is open, to the other region */
-bool outlasted[4];          /* its step `lease` is STEP_DONE */
-bool is_short[4];           /* the spec's lease is 1 now */
-bool longest_short[4];      /* longest_lease_ms is 1 */
+byte applied[VOTERS + 1];
+bool serves[VOTERS + 1];        /* the region */
+bool leaving[VOTERS + 1];       /* an execution is open, to the other region */
+bool returning[VOTERS + 1];     /* ... to the one that serves */
+bool outlasted[VOTERS + 1];     /* its step `lease` is STEP_DONE */
+mtype attempted[VOTERS + 1];    /* its step by which the primary may move */
+bool promoted_away[VOTERS + 1]; /* one ended by which the primary may have moved: no lease until `switch` */
+bool is_short[VOTERS + 1];      /* the spec's lease is 1 now */
+bool longest_short[VOTERS + 1]; /* longest_lease_ms is 1 */
 
 /* struct leases, by leader */
-bool leads[3];              /* on_leadership: its own barrier and LEADER are applied */
-byte since_start[3];        /* since term_start_ms */
-byte until[3];              /* what is left of given[].until_ms */
+bool leads[VOTERS];         /* on_leadership: its own barrier and LEADER are applied */
+byte since_start[VOTERS];   /* since term_start_ms */
+byte until[VOTERS];         /* what is left of given[].until_ms */
 #ifdef WRONG_WAIT_AT_PROPOSAL
-byte fixed[3];
+byte fixed[VOTERS];
 #endif
 
 /* The leader's open ask: 1 it came in, 2 an entry behind it is committed. */
-byte round[3], asked_age[3];
+byte round[VOTERS], asked_age[VOTERS];
 #ifdef WRONG_NO_ROUND
-bool contact[3];
+bool contact[VOTERS];
 #endif
 
 /* What regions hold: until a poller's own time of asking + length. */
 byte held[2];
+/* The replica set: where its primary is, and where a request takes it. */
+bool primary, sent[2];
 #ifdef DELAYS
 bool asks; byte ask_age;    /* the asker's last */
 bool answer[2]; byte answer_age[2], answer_length[2]; bool other_boot[2];
@@ -76,9 +99,30 @@ bool answer[2]; byte answer_age[2], answer_length[2]; bool other_boot[2];
 byte restarts = RESTARTS, specs = SPECS;
 
 #define LONGER(v) (is_short[v] -> 1 : LENGTH)
-#define IN_TERM(t) ((voter_term[0] == (t)) + (voter_term[1] == (t)) + (voter_term[2] == (t)) >= 2)
 #define MAX2(a, b) ((a) > (b) -> (a) : (b))
+
+/* Of three or four members all but one are the least majority. A leader goes by the last change in its log, committed or
+ * not (Raft's dissertation, 4.1). */
+#if CHANGES > 0
+#ifdef WRONG_TWO_CHANGES_AT_ONCE
+#define IS_MEMBER(q, changes) ((q) != ((changes) == 0 -> 3 : 0))
+#else
+#define IS_MEMBER(q, changes) ((changes) == 0 -> (q) < 3 : ((changes) == 1 || (q) > 0))
+#endif
+#define LACKS(q, v, HAS) (IS_MEMBER(q, changed_of[v]) && !HAS(q, v))
+#define MAJORITY(v, HAS) (LACKS(0, v, HAS) + LACKS(1, v, HAS) + LACKS(2, v, HAS) + LACKS(3, v, HAS) <= 1)
+#define NEWEST_TERM MAX2(MAX2(voter_term[0], voter_term[1]), MAX2(voter_term[2], voter_term[3]))
+#define CHANGE_IS_COMMITTED(v) (changed_of[v] <= changed)
+#define ANY(v) if :: v = 0 :: v = 1 :: v = 2 :: v = 3 fi
+#else
+#define IS_MEMBER(q, changes) true
+#define MAJORITY(v, HAS) (HAS(0, v) + HAS(1, v) + HAS(2, v) >= 2)
 #define NEWEST_TERM MAX2(voter_term[0], MAX2(voter_term[1], voter_term[2]))
+#define CHANGE_IS_COMMITTED(v) true
+#define ANY(v) if :: v = 0 :: v = 1 :: v = 2 fi
+#endif
+#define IS_IN_TERM(q, v) (voter_term[q] == leader_of[v])
+#define IN_TERM(v) MAJORITY(v, IS_IN_TERM)
 
 #ifdef WRONG_NO_MARGIN
 #define HOLDS(length) ((length) + 1)
@@ -103,10 +147,12 @@ byte restarts = RESTARTS, specs = SPECS;
 #define WAITED(v) (STARTED(v) && until[v] == 0)
 #endif
 /* lease_region */
-#ifdef WRONG_GRANT_WHILE_LEAVING
+#if defined(WRONG_GRANT_WHILE_LEAVING)
 #define GRANTED(v) true
-#else
+#elif defined(WRONG_CANCEL_GIVES_BACK)
 #define GRANTED(v) !leaving[v]
+#else
+#define GRANTED(v) (!leaving[v] && !promoted_away[v])
 #endif
 #ifdef WRONG_NO_BARRIER
 #define READY(v) true
@@ -116,9 +162,10 @@ byte restarts = RESTARTS, specs = SPECS;
 #define CAUGHT_UP(v) (applied[v] == log_count)
 #endif
 #ifdef WRONG_ANY_TERM
-#define ANSWERS(q, v) true
+#define ANSWERED(v) true
 #else
-#define ANSWERS(q, v) (voter_term[v] == leader_of[v] && voter_term[q] <= leader_of[v])
+#define ANSWERS(q, v) (voter_term[q] <= leader_of[v])
+#define ANSWERED(v) (IS_IN_TERM(v, v) && MAJORITY(v, ANSWERS))
 #endif
 
 inline forget(v) {
@@ -129,44 +176,120 @@ inline forget(v) {
 #ifdef WRONG_WAIT_AT_PROPOSAL
     fixed[v] = 0;
 #endif
+#if CHANGES > 0
+    changed_of[v] = 0;
+#endif
     leader_of[v] = 0
+}
+
+/* By all others but q; its log has so many changes of the members. */
+inline elect(v, q, changes) {
+    new_term = NEWEST_TERM + 1; i = 0;
+    do
+    :: i < VOTERS ->
+        if :: i != q && IS_MEMBER(i, changes) -> voter_term[i] = new_term; forget(i) :: else fi;
+        i++
+    :: else -> break
+    od;
+    i = 0; leader_of[v] = new_term; new_term = 0;
+#if CHANGES > 0
+    changed_of[v] = changes;
+#endif
+    printf("TERM %d: voter %d is elected by all but %d\n", leader_of[v], v, q)
 }
 
 inline hold(r, length) {
     if :: length > held[r] -> held[r] = length :: else fi;
     if :: length > 0 -> printf("HOLDS region %d for another %d\n", r, length) :: else fi;
     CLAIM(holder_is_active, length == 0 || serves[COMMITTED] == r);
+#ifdef PROMOTES
+    CLAIM(primary_is_with_the_holder, length == 0 || (primary == r && !sent[1 - r]));
+#endif
     CLAIM(one_holder, held[0] == 0 || held[1] == 0)
 }
 
+#define OPEN(v) (leaving[v] || returning[v])
+#define TO(v) (serves[v] != leaving[v])
 #ifdef WRONG_OUTLASTED_KEPT
 #define NEW_STEP(v) skip
 #else
 #define NEW_STEP(v) outlasted[v] = false
 #endif
-#ifdef WRONG_SWITCH_NEEDS_NOTHING
+#ifdef WRONG_ATTEMPT_NEEDS_NOTHING
+#define MAY_ATTEMPT(v) (OPEN(v) && attempted[v] == 0)
+#else
+#define MAY_ATTEMPT(v) ((returning[v] || (leaving[v] && outlasted[v])) && attempted[v] == 0)
+#endif
+#if defined(WRONG_SWITCH_NEEDS_NOTHING)
 #define MAY_SWITCH(v) leaving[v]
+#elif defined(PROMOTES)
+#define MAY_SWITCH(v) (attempted[v] != 0)
 #else
 #define MAY_SWITCH(v) (leaving[v] && outlasted[v])
 #endif
+#ifdef WRONG_PROMOTE_ALONE
+#define MOVES_PRIMARY(v) (attempted[v] == ATTEMPT_PROMOTE)
+#else
+#define MOVES_PRIMARY(v) (attempted[v] != 0)
+#endif
+
+inline begin(v) {
+    NEW_STEP(v);
+#ifdef WRONG_NEXT_MOVE_GIVES_BACK
+    promoted_away[v] = false
+#else
+    skip
+#endif
+}
+
+/* execution_end */
+inline end(v) {
+    leaving[v] = false; returning[v] = false; attempted[v] = 0;
+    NEW_STEP(v)
+}
+
+/* What earlier moves had sent: a config's fence refuses it now; a request to step up may take the primary away once more, until
+ * the priorities bring it back some ten seconds later. Only LATE_STEP_UP counts that. */
+inline send(to) {
+    CLAIM(primary_is_with_the_holder, held[1 - (to)] == 0);
+#ifndef LATE_STEP_UP
+    sent[1 - (to)] = false;
+#endif
+    sent[to] = true
+}
 
 /* state_apply, of what bears on the lease */
 inline apply(v, what) {
     if
-    :: what == SPEC && !leaving[v] -> /* CORE_SPEC_IN_USE otherwise */
+    :: what == SPEC && !OPEN(v) -> /* CORE_SPEC_IN_USE otherwise */
         is_short[v] = !is_short[v];
         longest_short[v] = longest_short[v] && is_short[v]
-    :: what == DECIDE && !leaving[v] -> leaving[v] = true; NEW_STEP(v)
+    :: what == DECIDE && !OPEN(v) -> leaving[v] = true; begin(v)
+    :: what == DECIDE_BACK && !OPEN(v) && promoted_away[v] -> returning[v] = true; begin(v)
     :: what == OUTCOME_LEASE_DONE && leaving[v] -> outlasted[v] = true
+    :: (what == ATTEMPT_PREFER || what == ATTEMPT_PROMOTE) && MAY_ATTEMPT(v) ->
+        attempted[v] = what;
+        if
+        :: v == COMMITTED -> send(TO(v))
+        :: else
+        fi
     :: what == SWITCH && MAY_SWITCH(v) ->
         if
-        :: v == COMMITTED -> CLAIM(switch_after_the_last, held[serves[v]] == 0)
+        :: v == COMMITTED -> CLAIM(switch_after_the_last, held[1 - TO(v)] == 0)
         :: else
         fi;
-        serves[v] = !serves[v]; leaving[v] = false;
-        longest_short[v] = is_short[v]; /* execution_end */
-        NEW_STEP(v)
-    :: what == CANCEL && leaving[v] -> leaving[v] = false; NEW_STEP(v)
+        serves[v] = TO(v); promoted_away[v] = false;
+        if
+        :: leaving[v] -> longest_short[v] = is_short[v] /* lease_was_outlasted */
+        :: else
+        fi;
+        end(v)
+    :: what == CANCEL && OPEN(v) && attempted[v] == 0 -> end(v)
+    /* The CANCEL before it changes nothing of the lease: the execution stays open. */
+    :: what == OUTCOME_UNKNOWN && attempted[v] != 0 ->
+        promoted_away[v] = promoted_away[v] || MOVES_PRIMARY(v);
+        end(v)
+    :: what == OUTCOME_REFUSED && attempted[v] != 0 -> end(v)
     :: else
     fi;
     applied[v]++
@@ -180,7 +303,7 @@ inline commit(what, t) {
 /* It is committed at once, or left behind. */
 inline propose(v, what) {
     if
-    :: d_step { IN_TERM(leader_of[v]) && log_count < ENTRIES && !(proposed != 0 && proposed_term == leader_of[v]) ->
+    :: d_step { IN_TERM(v) && log_count < ENTRIES && !(proposed != 0 && proposed_term == leader_of[v]) ->
         printf("LOG voter %d, leader of term %d: %e\n", v, leader_of[v], what);
         commit(what, leader_of[v]) }
     :: d_step { proposed == 0 && leader_of[v] < TERMS && log_count < ENTRIES && leader_of[v] >= leader_term ->
@@ -206,9 +329,16 @@ inline grant(v) {
 }
 
 active proctype group() {
-    byte i, v, q, left;
+    byte i, v, q, left, changes, new_term;
     d_step {
         voter_term[0] = 1; voter_term[1] = 1; voter_term[2] = 1;
+#if CHANGES > 0
+        voter_term[3] = 1;
+#endif
+#ifdef ALONE /* the other claims aren't made */
+        one_holder = false; switch_after_the_last = false; holder_is_active = false; primary_is_with_the_holder = false;
+        ALONE = true;
+#endif
         leader_of[2] = 1; leads[2] = true; since_start[2] = LENGTH
     };
 end_idle:
@@ -217,7 +347,7 @@ end_idle:
     :: d_step { true ->
         i = 0;
         do
-        :: i < 3 ->
+        :: i < VOTERS ->
             if :: leads[i] && since_start[i] < LENGTH -> since_start[i]++ :: else fi;
             if :: until[i] > 0 -> until[i]-- :: else fi;
 #ifdef WRONG_WAIT_AT_PROPOSAL
@@ -255,46 +385,78 @@ end_idle:
 #endif
         printf("TIME passes\n") }
 
-    :: atomic { if :: v = 0 :: v = 1 :: v = 2 fi;
+    :: d_step { sent[1 - primary] -> primary = 1 - primary; printf("SET the primary is in region %d\n", primary) }
+
+    :: atomic { ANY(v);
         if
-        /* elections, by its own vote and q's; and their slow news */
-        :: atomic { !LEADS(v) && NEWEST_TERM < TERMS && (NEWEST_TERM > 1 || v == 0) ->
-            if :: q = 0 :: q = 1 :: q = 2 fi;
-            d_step { q != v ->
-                voter_term[v] = NEWEST_TERM + 1; voter_term[q] = voter_term[v];
-                forget(q); forget(v); leader_of[v] = voter_term[v];
-                printf("TERM %d: voter %d is elected by %d\n", voter_term[v], v, q) } }
+        /* elections, and their slow news */
+        :: atomic { !LEADS(v) && NEWEST_TERM < TERMS && (NEWEST_TERM > 1 || v == 0 || CHANGES > 0) ->
+            ANY(q);
+#if CHANGES > 0
+            if :: changes = changed :: change_proposed -> changes = changed + 1 fi;
+#endif
+            d_step { q != v && IS_MEMBER(v, changes) && IS_MEMBER(q, changes) -> elect(v, q, changes); changes = 0 } }
         :: d_step { LEADS(v) && voter_term[v] > leader_of[v] -> forget(v) }
         :: d_step { LEADS(v) && leader_of[v] < NEWEST_TERM -> voter_term[v] = NEWEST_TERM; forget(v) }
         :: d_step { !LEADS(v) && voter_term[v] < NEWEST_TERM -> voter_term[v] = NEWEST_TERM }
         :: d_step { LEADS(v) && restarts > 0 -> restarts--; printf("RESTART of voter %d\n", v); forget(v) }
 
         /* the log */
-        :: d_step { LEADS(v) && !leads[v] && proposed != 0 && proposed_term >= leader_term && proposed_term < leader_of[v] && IN_TERM(leader_of[v]) && log_count < ENTRIES ->
+        :: d_step { LEADS(v) && !leads[v] && proposed != 0 && proposed_term >= leader_term && proposed_term < leader_of[v] && IN_TERM(v) && log_count < ENTRIES ->
             printf("LOG voter %d, leader of term %d, takes over %e\n", v, leader_of[v], proposed);
             commit(proposed, leader_of[v]); proposed = 0; proposed_term = 0 }
-        :: d_step { LEADS(v) && proposed != 0 && proposed_term == leader_of[v] && IN_TERM(leader_of[v]) && log_count < ENTRIES ->
+        :: d_step { LEADS(v) && proposed != 0 && proposed_term == leader_of[v] && IN_TERM(v) && log_count < ENTRIES ->
             printf("LOG voter %d, leader of term %d: %e, at last\n", v, leader_of[v], proposed);
             commit(proposed, proposed_term); proposed = 0; proposed_term = 0 }
         :: d_step { LEADS(v) && applied[v] < log_count && committed_in[applied[v]] <= leader_of[v] ->
             printf("APPLY voter %d: %e\n", v, log[applied[v]]);
             apply(v, log[applied[v]]) }
-        :: d_step { LEADS(v) && !leads[v] && applied[v] == log_count && IN_TERM(leader_of[v]) ->
+        :: d_step { LEADS(v) && !leads[v] && applied[v] == log_count && IN_TERM(v) && CHANGE_IS_COMMITTED(v) ->
+#if CHANGES > 0
+            change_proposed = false;
+#endif
             leads[v] = true; since_start[v] = 0; leader_term = leader_of[v]; proposed = 0; proposed_term = 0;
             printf("LEADER of term %d: voter %d\n", leader_of[v], v) }
 
+#if CHANGES > 0
+        :: d_step { leads[v] && changed_of[v] == changed && changed < CHANGES && IS_MEMBER(v, changed + 1) ->
+            changed_of[v]++; change_proposed = true;
+            printf("MEMBERS voter %d, leader of term %d, proposes change %d\n", v, leader_of[v], changed_of[v]) }
+        :: d_step { LEADS(v) && !CHANGE_IS_COMMITTED(v) && IN_TERM(v) ->
+            changed = changed_of[v]; change_proposed = false;
+            printf("MEMBERS voter %d, leader of term %d: change %d\n", v, leader_of[v], changed) }
+#endif
+
         /* policy, operators and the executor propose by what this leader has applied */
-        :: atomic { leads[v] && !leaving[v] ->
+        :: atomic { leads[v] && !OPEN(v) ->
 #ifdef WRONG_WAIT_AT_PROPOSAL
             fixed[v] = until[v];
 #endif
             propose(v, DECIDE) }
         :: atomic { leads[v] && leaving[v] && !outlasted[v] && WAITED(v) ->
             propose(v, OUTCOME_LEASE_DONE) }
+        :: atomic { leads[v] && OPEN(v) && attempted[v] == 0 -> propose(v, CANCEL) }
+#ifndef PROMOTES
         :: atomic { leads[v] && MAY_SWITCH(v) -> propose(v, SWITCH) }
-        :: atomic { leads[v] && leaving[v] -> propose(v, CANCEL) }
+#else
+        :: atomic { leads[v] && MAY_SWITCH(v) && primary == TO(v) -> propose(v, SWITCH) }
+        :: atomic { leads[v] && !OPEN(v) && promoted_away[v] -> propose(v, DECIDE_BACK) }
+#ifndef LATE_STEP_UP
+        :: atomic { leads[v] && MAY_ATTEMPT(v) -> propose(v, ATTEMPT_PREFER) }
+#endif
+        :: atomic { leads[v] && MAY_ATTEMPT(v) -> propose(v, ATTEMPT_PROMOTE) }
+        :: atomic { leads[v] && attempted[v] != 0 -> propose(v, OUTCOME_UNKNOWN) }
+#ifdef WRONG_REFUSED_UNPROVED
+        :: atomic { leads[v] && attempted[v] != 0 -> propose(v, OUTCOME_REFUSED) }
+#else
+        /* A burn proves it, of a config that hasn't landed; a request to step up has no fence. */
+        :: atomic { leads[v] && attempted[v] == ATTEMPT_PREFER && applied[v] == log_count && primary != TO(v) ->
+            sent[TO(v)] = false;
+            propose(v, OUTCOME_REFUSED) }
+#endif
+#endif
 #if SPECS > 0
-        :: atomic { leads[v] && !leaving[v] && specs > 0 -> specs--; propose(v, SPEC) }
+        :: atomic { leads[v] && !OPEN(v) && specs > 0 -> specs--; propose(v, SPEC) }
 #endif
 
         /* node_answer_lease: an entry behind the ask; then the answer, by what is applied */
@@ -308,11 +470,10 @@ end_idle:
 #endif
             printf("ASK comes in at voter %d\n", v) }
 #ifdef WRONG_NO_ROUND
-        :: d_step { LEADS(v) && READY(v) && !contact[v] && IN_TERM(leader_of[v]) -> contact[v] = true }
+        :: d_step { LEADS(v) && READY(v) && !contact[v] && IN_TERM(v) -> contact[v] = true }
 #endif
-        :: atomic { LEADS(v) && round[v] == 1 && READY(v) && CAUGHT_UP(v) ->
-            if :: q = 0 :: q = 1 :: q = 2 fi;
-            d_step { q != v && ANSWERS(q, v) -> round[v] = 2; printf("BARRIER of voter %d, by %d\n", v, q) } }
+        :: d_step { LEADS(v) && round[v] == 1 && READY(v) && CAUGHT_UP(v) && ANSWERED(v) ->
+            round[v] = 2; printf("BARRIER of voter %d\n", v) }
         :: d_step { LEADS(v) && round[v] == 2 && READY(v) && GRANTED(v) -> grant(v) }
         fi;
         v = 0; q = 0 }
@@ -325,7 +486,7 @@ end_idle:
         if :: answer[1] -> other_boot[1] = true :: else fi;
         i = 0;
         do
-        :: i < 3 -> /* asks of the earlier boot that a leader still works on */
+        :: i < VOTERS -> /* asks of the earlier boot that a leader still works on */
 #ifndef WRONG_NO_BOOT
             round[i] = 0; asked_age[i] = 0;
 #endif
@@ -353,6 +514,10 @@ end_idle:
             answer[v] = false; answer_age[v] = 0; answer_length[v] = 0; other_boot[v] = false;
             hold(v, left); left = 0 };
         v = 0 }
+#endif
+#ifdef ASK_RETURNED
+    :: d_step { held[0] > 0 && log_count == ENTRIES && log[3] == OUTCOME_UNKNOWN && log[ENTRIES - 1] == SWITCH && !serves[COMMITTED] ->
+        CLAIM(never_reached, false) }
 #endif
 #ifdef ASK_WEST_HOLDS
     :: d_step { held[1] > 0 -> CLAIM(never_reached, false) }

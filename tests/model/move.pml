@@ -701,6 +701,11 @@ end_idle:
 init {
     byte i = 1;
     atomic {
+#ifdef ALONE /* the other claims aren't made */
+        one_effect_an_eid = false; fences_only_rise = false; nothing_after_the_next = false; done_was_there = false;
+        done_stays = false; refused_never_lands = false; attempted_before_effect = false;
+        ALONE = true;
+#endif
         do
         :: i <= T -> run leader(i, 0);
 #if Z > 1
