@@ -514,9 +514,12 @@ static bool can_never_start(const struct execution *execution, uint32_t step) {
     return false;
 }
 
-/* A request to step up, or a forced config, may still be under way. */
-static bool lands_late(const struct step *step) {
-    return (step->kind == STEP_PROMOTE || step->kind == STEP_FORCE) && step->attempts > 0;
+/* A request to step up, or a forced config, may still be under way; and where the config prefers
+ * the target, the set moves its primary there by itself. */
+static bool may_promote(const struct step *step) {
+    bool promotes =
+        step->kind == STEP_PREFER || step->kind == STEP_PROMOTE || step->kind == STEP_FORCE;
+    return promotes && step->attempts > 0 && step->phase != STEP_REFUSED;
 }
 
 static enum execution_result result_of(const struct execution *execution) {
@@ -529,7 +532,7 @@ static enum execution_result result_of(const struct execution *execution) {
         released += step->phase == STEP_RELEASED;
         failed += (step->phase == STEP_REFUSED || step->phase == STEP_UNKNOWN) &&
                   !step->continue_on_failure;
-        stands = stands || lands_late(step) ||
+        stands = stands || may_promote(step) ||
                  (is_done && (step->kind == STEP_SWITCH || step_has_states(step->kind)));
     }
     if (failed == 0) {
@@ -558,12 +561,11 @@ static bool lease_was_outlasted(const struct execution *execution) {
 /* Whether the set's primary may be, or come to be, where this execution wanted it. */
 static bool promotes_away(const struct service *service) {
     const struct execution *execution = &service->execution;
-    bool sent = false;
+    bool may = false;
     for (uint32_t i = 0; i < execution->step_count; i++) {
-        const struct step *step = &execution->steps[i];
-        sent = sent || (lands_late(step) && step->phase != STEP_REFUSED);
+        may = may || may_promote(&execution->steps[i]);
     }
-    return sent && execution->to != service->active;
+    return may && execution->to != service->active;
 }
 
 static void execution_end(struct apply *a, uint32_t service) {

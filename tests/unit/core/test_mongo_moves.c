@@ -178,6 +178,66 @@ static void test_a_lease_after_a_promotion_that_was_undone(void **state) {
     assert_int_equal(lease_region(group->state, 0), EAST);
 }
 
+/* Sends the config that prefers the west, as far as ATTEMPT, and cancels. */
+static struct command_step let_preference_be_cancelled(struct scene *scene) {
+    struct group *group = scene->group;
+    struct command_step end = {0};
+    char eid[EID_SIZE];
+    group->state->spec.services[0].policy.lease_ms = 15000;
+    look(scene);
+    assert_int_equal(group_move(group, "us-west-2", EXECUTION_SWITCHOVER, 0), CORE_OK);
+    assert_int_equal(group_execution(group)->steps[0].kind, STEP_PREFER);
+    for (int i = 0; i < 2; i++) { /* INTENT, ATTEMPT */
+        assert_int_equal(group_do(group, group_next_step(group, 0)), CORE_OK);
+    }
+    assert_int_equal(group_choice(group, COMMAND_CANCEL, ""), CORE_OK);
+    assert_int_equal(lease_region(group->state, 0), NONE_INDEX);
+    step_eid(group->state, 0, 0, eid);
+    end.outcome = STEP_DONE;
+    fence_format(end.fence, group->state->cluster, eid);
+    return end;
+}
+
+/* With that config the set moves its primary to the west by itself, however the move ended. */
+static void test_no_lease_after_a_preference(void **state) {
+    struct scene scene = scene_of(state);
+    struct group *group = scene.group;
+    struct command_step done = let_preference_be_cancelled(&scene);
+    assert_int_equal(group_step(group, COMMAND_OUTCOME, &done), CORE_OK);
+    assert_int_equal(group_execution(group)->result, RESULT_HALF_MOVED);
+    assert_int_equal(lease_region(group->state, 0), NONE_INDEX);
+    elected(&scene, W1);
+    look(&scene);
+    group_second(group);
+    assert_int_equal(group_move(group, "us-east-1", EXECUTION_SWITCHOVER, 0), CORE_OK);
+    group_carry_out(group);
+    assert_int_equal(lease_region(group->state, 0), EAST);
+}
+
+static void test_no_lease_after_a_preference_whose_fence_is_gone(void **state) {
+    struct scene scene = scene_of(state);
+    struct group *group = scene.group;
+    (void)let_preference_be_cancelled(&scene);
+    struct command_step unknown = {.outcome = STEP_UNKNOWN};
+    assert_int_equal(group_step(group, COMMAND_OUTCOME, &unknown), CORE_OK);
+    assert_int_equal(group_execution(group)->result, RESULT_HALF_MOVED);
+    assert_int_equal(lease_region(group->state, 0), NONE_INDEX);
+}
+
+static void test_a_lease_after_a_preference_that_was_burnt(void **state) {
+    struct scene scene = scene_of(state);
+    struct group *group = scene.group;
+    struct command_step burnt = let_preference_be_cancelled(&scene);
+    char eid[EID_SIZE];
+    step_eid(group->state, 0, 0, eid);
+    assert_int_equal(group_step(group, COMMAND_CLOSING, &burnt), CORE_OK);
+    burnt.outcome = STEP_REFUSED;
+    fence_format_void(burnt.fence, group->state->cluster, eid);
+    assert_int_equal(group_step(group, COMMAND_OUTCOME, &burnt), CORE_OK);
+    assert_int_equal(group_execution(group)->result, RESULT_CANCELLED);
+    assert_int_equal(lease_region(group->state, 0), EAST);
+}
+
 /* The switch says where it is, whatever became of the rest of the move. */
 static void test_a_lease_after_the_switch(void **state) {
     struct scene scene = scene_of(state);
@@ -229,6 +289,9 @@ int main(void) {
         ADOPTED(test_cancel_of_a_promotion),
         ADOPTED(test_no_lease_after_a_promotion_was_sent),
         ADOPTED(test_a_lease_after_a_promotion_that_was_undone),
+        ADOPTED(test_no_lease_after_a_preference),
+        ADOPTED(test_no_lease_after_a_preference_whose_fence_is_gone),
+        ADOPTED(test_a_lease_after_a_preference_that_was_burnt),
         ADOPTED(test_a_lease_after_the_switch),
         ADOPTED(test_release),
     };

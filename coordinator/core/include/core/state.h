@@ -77,7 +77,8 @@ struct service {
     uint64_t epoch;            /* of the last accepted move; the floor when it was new: none yet */
     bool half_moved;           /* the last execution ended between two regions */
     bool promoted_away;        /* it may have, or yet get, a primary outside `active`: a promotion
-                                  was sent, not proved undone, and not followed by its switch */
+                                  or the config for one was sent, not proved undone, and not
+                                  followed by its switch */
     uint64_t longest_lease_ms; /* of the specs since the last move: a grant may still be as long */
     struct opinion opinions[REGION_MAX][NODE_MAX];
     struct suspect suspect;
