@@ -17,23 +17,32 @@ static uint64_t later_us(struct sim *sim, uint64_t least_ms, uint64_t most_ms) {
     return sim->now_us + chance_between(&sim->chance, least_ms, most_ms) * SIM_MS;
 }
 
-/* --- each kind, once --- */
+/* --- each kind, once: true if it has happened, false if there was nothing that it could befall ---
+ */
 
-static void crash(struct sim *sim) {
-    node_kill(any_node(sim), "kill -9");
+static bool crash(struct sim *sim) {
+    struct sim_node *node = any_node(sim);
+    bool alive = node->alive;
+    node_kill(node, "kill -9");
+    return alive;
 }
 
-static void crash_inside(struct sim *sim) {
+/* Counted where it dies (node.c). */
+static bool crash_inside(struct sim *sim) {
     struct sim_node *node = any_node(sim);
     sim->crash_countdown[node->place] = (uint32_t)chance_between(&sim->chance, 1, 150);
+    return false;
 }
 
-static void slow_disk(struct sim *sim) {
+static bool slow_disk(struct sim *sim) {
     sim->slow_disk_until_us = later_us(sim, 1000, 20000);
+    return true;
 }
 
-static void failing_disk(struct sim *sim) {
-    any_node(sim)->disk.fails = true;
+static bool failing_disk(struct sim *sim) {
+    struct sim_node *node = any_node(sim);
+    node->disk.fails = node->alive;
+    return node->alive;
 }
 
 static void on_resume(void *context) {
@@ -44,13 +53,15 @@ static void on_resume(void *context) {
     }
 }
 
-static void stall(struct sim *sim) {
+static bool stall(struct sim *sim) {
     struct sim_node *node = any_node(sim);
-    if (node->alive && !node->stalled) {
-        sim_say(sim, node->name, "is stopped");
-        node_stall(node, true);
-        sim_at(sim, later_us(sim, 200, 30000), on_resume, node);
+    if (!node->alive || node->stalled) {
+        return false;
     }
+    sim_say(sim, node->name, "is stopped");
+    node_stall(node, true);
+    sim_at(sim, later_us(sim, 200, 30000), on_resume, node);
+    return true;
 }
 
 static void set_cut(struct sim *sim, uint32_t from, uint32_t to, uint64_t until_us) {
@@ -59,7 +70,7 @@ static void set_cut(struct sim *sim, uint32_t from, uint32_t to, uint64_t until_
     transport_break(&sim->nodes[from], &sim->nodes[to]);
 }
 
-static void cut(struct sim *sim) {
+static bool cut(struct sim *sim) {
     uint64_t side = chance_between(&sim->chance, 1, (1u << sim->node_count) - 2);
     uint64_t until_us = later_us(sim, 500, 60000);
     sim_say(sim, "network", "is cut: %llx, until %.1f s", (unsigned long long)side,
@@ -71,17 +82,20 @@ static void cut(struct sim *sim) {
             }
         }
     }
+    return true;
 }
 
-static void cut_one_way(struct sim *sim) {
+static bool cut_one_way(struct sim *sim) {
     uint32_t from = any_node(sim)->place;
     uint32_t to = any_node(sim)->place;
     uint64_t until_us = later_us(sim, 500, 60000);
-    if (from != to) {
-        sim_say(sim, "network", "loses what n%u says to n%u, until %.1f s", from + 1, to + 1,
-                (double)until_us / 1e6);
-        set_cut(sim, from, to, until_us);
+    if (from == to) {
+        return false;
     }
+    sim_say(sim, "network", "loses what n%u says to n%u, until %.1f s", from + 1, to + 1,
+            (double)until_us / 1e6);
+    set_cut(sim, from, to, until_us);
+    return true;
 }
 
 /* Everybody from everybody, and whole again at once: a new leader, who doesn't know yet how much is
@@ -144,16 +158,19 @@ void faults_at_change(struct sim *sim, const struct sim_node *leader) {
     }
 }
 
-static void slow_link(struct sim *sim) {
+static bool slow_link(struct sim *sim) {
     sim->slow_link_until_us = later_us(sim, 1000, 30000);
+    return true;
 }
 
-static void break_link(struct sim *sim) {
+static bool break_link(struct sim *sim) {
     struct sim_node *a = any_node(sim);
     struct sim_node *b = any_node(sim);
+    bool stands = a != b && transport_is_up(a, b);
     if (a != b) {
         transport_break(a, b);
     }
+    return stands;
 }
 
 static void jump_clock_of(struct sim_node *node) {
@@ -165,8 +182,9 @@ static void jump_clock_of(struct sim_node *node) {
     sim_say(sim, node->name, "its wall clock is off by %lld ms", (long long)node->wall_offset_ms);
 }
 
-static void jump_clock(struct sim *sim) {
+static bool jump_clock(struct sim *sim) {
     jump_clock_of(any_node(sim));
+    return true;
 }
 
 static void on_window_clocks(void *context) {
@@ -200,7 +218,7 @@ void world_take_region_down(struct sim *sim, uint32_t region, uint64_t until_us)
             (double)sim->region_down_until_us[region] / 1e6);
 }
 
-static void kill_region(struct sim *sim) {
+static bool kill_region(struct sim *sim) {
     const struct state *state = world_newest_state(sim);
     uint32_t region = (uint32_t)chance_below(&sim->chance, 2);
     if (state != NULL && state->services[0].adopted && chance_below(&sim->chance, 4) != 0) {
@@ -211,14 +229,16 @@ static void kill_region(struct sim *sim) {
         until_us += chance_below(&sim->set_chance, 60 * SIM_SECOND); /* a set takes its time */
     }
     world_take_region_down(sim, region, until_us);
+    return true;
 }
 
-static void flap_region(struct sim *sim) {
+static bool flap_region(struct sim *sim) {
     uint32_t region = (uint32_t)chance_below(&sim->chance, 2);
     world_take_region_down(sim, region, later_us(sim, 500, 6000));
+    return true;
 }
 
-static void hide_region(struct sim *sim) {
+static bool hide_region(struct sim *sim) {
     struct sim_node *node = any_node(sim);
     uint32_t region = (uint32_t)chance_below(&sim->chance, 2);
     uint64_t *until_us = &sim->unseen_until_us[node->place][region];
@@ -226,14 +246,16 @@ static void hide_region(struct sim *sim) {
     *until_us = wanted_us > *until_us ? wanted_us : *until_us;
     sim_say(sim, node->name, "doesn't reach %s until %.1f s", world_regions[region],
             (double)*until_us / 1e6);
+    return true;
 }
 
-static void kill_target(struct sim *sim) {
+static bool kill_target(struct sim *sim) {
     sim->target_dead_until_us = later_us(sim, 2000, 120000);
     sim_say(sim, "route53", "is dead for a while");
+    return true;
 }
 
-static void foreign_change(struct sim *sim) {
+static bool foreign_change(struct sim *sim) {
     char service[NAME_SIZE];
     (void)snprintf(service, sizeof service, "svc%u",
                    (unsigned)chance_below(&sim->chance, sim->service_count) + 1);
@@ -243,53 +265,57 @@ static void foreign_change(struct sim *sim) {
     } else {
         target_edit_record(sim->target, zone, service, "198.51.100.7");
     }
+    return true;
 }
 
-static void stop(struct sim *sim) {
+static bool stop(struct sim *sim) {
     struct sim_node *node = any_node(sim);
-    if (node->alive && !node->stalled) {
-        sim_say(sim, node->name, "SIGTERM");
-        node_stop(node);
+    if (!node->alive || node->stalled) {
+        return false;
     }
+    sim_say(sim, node->name, "SIGTERM");
+    node_stop(node);
+    return true;
 }
 
 /* Stopped, and started again as the newer version. */
-static void upgrade(struct sim *sim) {
+static bool upgrade(struct sim *sim) {
     struct sim_node *node = any_node(sim);
-    if (node->alive && !node->stalled && node->feature_level < FEATURE_LEVEL_NEWEST) {
-        sim_say(sim, node->name, "gets the newer version");
-        node->feature_level = FEATURE_LEVEL_NEWEST;
-        node_stop(node);
+    if (!node->alive || node->stalled || node->feature_level == FEATURE_LEVEL_NEWEST) {
+        return false;
     }
+    sim_say(sim, node->name, "gets the newer version");
+    node->feature_level = FEATURE_LEVEL_NEWEST;
+    node_stop(node);
+    return true;
 }
 
 static const struct {
-    void (*happen)(struct sim *sim);
+    bool (*happen)(struct sim *sim);
     enum sim_fault fault;
-    bool counts_itself; /* what comes of it, not the wish */
 } happenings[] = {
-    {crash, SIM_CRASH, false},
-    {crash_inside, SIM_CRASH_INSIDE, false},
-    {slow_disk, SIM_DISK_SLOW, false},
-    {failing_disk, SIM_DISK_FAILED, false},
-    {stall, SIM_STALL, false},
-    {cut, SIM_CUT, false},
-    {cut_one_way, SIM_CUT_ONE_WAY, false},
-    {slow_link, SIM_LINK_SLOW, false},
-    {break_link, SIM_LINK_BROKEN, false},
-    {jump_clock, SIM_CLOCK_JUMP, false},
-    {kill_region, SIM_REGION_DOWN, false},
-    {flap_region, SIM_REGION_FLAP, false},
-    {hide_region, SIM_REGION_UNSEEN, false},
-    {kill_target, SIM_TARGET_DEAD, false},
-    {foreign_change, SIM_FOREIGN_CHANGE, false},
-    {people_act, SIM_OPERATOR, false},
-    {people_change_spec, SIM_SPEC_CHANGE, false},
-    {stop, SIM_STOP, false},
-    {people_add_node, SIM_NODE_ADDED, true},
-    {people_remove_node, SIM_NODE_REMOVED, true},
-    {upgrade, SIM_UPGRADE, false},
-    {people_transfer, SIM_TRANSFER, false},
+    {crash, SIM_CRASH},
+    {crash_inside, SIM_CRASH_INSIDE},
+    {slow_disk, SIM_DISK_SLOW},
+    {failing_disk, SIM_DISK_FAILED},
+    {stall, SIM_STALL},
+    {cut, SIM_CUT},
+    {cut_one_way, SIM_CUT_ONE_WAY},
+    {slow_link, SIM_LINK_SLOW},
+    {break_link, SIM_LINK_BROKEN},
+    {jump_clock, SIM_CLOCK_JUMP},
+    {kill_region, SIM_REGION_DOWN},
+    {flap_region, SIM_REGION_FLAP},
+    {hide_region, SIM_REGION_UNSEEN},
+    {kill_target, SIM_TARGET_DEAD},
+    {foreign_change, SIM_FOREIGN_CHANGE},
+    {people_act, SIM_OPERATOR}, /* people count what was accepted */
+    {people_change_spec, SIM_SPEC_CHANGE},
+    {stop, SIM_STOP},
+    {people_add_node, SIM_NODE_ADDED},
+    {people_remove_node, SIM_NODE_REMOVED},
+    {upgrade, SIM_UPGRADE},
+    {people_transfer, SIM_TRANSFER},
 };
 
 static const enum sim_fault of_requests[] = {SIM_REQUEST_LOST,   SIM_REQUEST_LATE,
@@ -350,10 +376,9 @@ static void on_happening(void *context) {
     if (!sim->faults_on) {
         return;
     }
-    if (!happenings[happening->row].counts_itself) {
+    if (happenings[happening->row].happen(sim)) {
         sim_count(sim, fault);
     }
-    happenings[happening->row].happen(sim);
     uint64_t every_us = sim->every_us[fault];
     sim_at(sim, sim->now_us + chance_between(&sim->chance, every_us / 4, every_us * 7 / 4),
            on_happening, context);

@@ -30,8 +30,20 @@ static const char help[] =
 
 struct totals {
     uint64_t counts[SIM_FAULT_COUNT];
+    struct wish_count wishes[WISH_COUNT];
     uint64_t simulated_s, worlds;
 };
+
+static void add_counts(struct totals *totals, const uint64_t counts[SIM_FAULT_COUNT],
+                       const struct wish_count wishes[WISH_COUNT]) {
+    for (int i = 0; i < SIM_FAULT_COUNT; i++) {
+        totals->counts[i] += counts[i];
+    }
+    for (int i = 0; i < WISH_COUNT; i++) {
+        totals->wishes[i].asked += wishes[i].asked;
+        totals->wishes[i].accepted += wishes[i].accepted;
+    }
+}
 
 static uint64_t number(const char *text) {
     uint64_t value = 0;
@@ -63,9 +75,7 @@ static void run_one(const struct sim_options *options, struct totals *totals) {
     static struct sim sim;
     world_create(&sim, options);
     world_run(&sim);
-    for (int i = 0; i < SIM_FAULT_COUNT; i++) {
-        totals->counts[i] += sim.counts[i];
-    }
+    add_counts(totals, sim.counts, sim.wishes);
     totals->simulated_s += sim.now_us / SIM_SECOND;
     totals->worlds++;
     world_destroy(&sim);
@@ -125,11 +135,23 @@ static pid_t start_batch(struct sim_options options, uint64_t count, int *ret_pi
 }
 
 static void print_totals(const struct totals *totals, double seconds, uint64_t broken) {
-    (void)printf("%-16s %12s\n", "FAULT", "TIMES");
+    static const char *const wish_texts[] = {
+#define X(name, text) text,
+        PEOPLE_WISH_TABLE(X)
+#undef X
+    };
+    (void)printf("%-17s %12s\n", "FAULT", "TIMES");
     for (int i = 0; i < SIM_FAULT_COUNT; i++) {
-        (void)printf("%-16s %12llu%s\n", sim_fault_text((enum sim_fault)i),
+        (void)printf("%-17s %12llu%s\n", sim_fault_text((enum sim_fault)i),
                      (unsigned long long)totals->counts[i],
                      totals->counts[i] == 0 ? "  NEVER MET" : "");
+    }
+    (void)printf("%-17s %12s %12s\n", "OPERATORS ASK", "TIMES", "ACCEPTED");
+    for (int i = 0; i < WISH_COUNT; i++) {
+        (void)printf("%-17s %12llu %12llu%s\n", wish_texts[i],
+                     (unsigned long long)totals->wishes[i].asked,
+                     (unsigned long long)totals->wishes[i].accepted,
+                     totals->wishes[i].accepted == 0 ? "  NEVER MET" : "");
     }
     (void)printf("%llu worlds, %llu simulated seconds in %.1f s (%.0f a second); %llu broken\n",
                  (unsigned long long)totals->worlds, (unsigned long long)totals->simulated_s,
@@ -154,9 +176,7 @@ static void reap(struct job *jobs, uint64_t job_count, struct totals *totals, ui
         if (jobs[j].child == ended) {
             struct totals part;
             if (read(jobs[j].pipe, &part, sizeof part) == (ssize_t)sizeof part) {
-                for (int i = 0; i < SIM_FAULT_COUNT; i++) {
-                    totals->counts[i] += part.counts[i];
-                }
+                add_counts(totals, part.counts, part.wishes);
                 totals->simulated_s += part.simulated_s;
                 totals->worlds += part.worlds;
             }

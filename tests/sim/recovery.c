@@ -154,7 +154,7 @@ static void propose_move(const struct look *look, enum execution_kind kind, uint
     memcpy(c->gates, preview->gates, sizeof c->gates);
     c->plan = *plan;
     c->mongo = *view;
-    people_propose(look->node, command);
+    people_ask(look->node, WISH_OF_SET, true, command, NULL);
 }
 
 /* One too few, or one too many: nothing may come of it. */

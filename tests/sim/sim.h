@@ -79,6 +79,8 @@ void sim_at_node(struct sim_node *node, uint64_t time_us, sim_function function,
     X(FOREIGN_CHANGE, "foreign-change")                                                            \
     X(OPERATOR, "operator")                                                                        \
     X(SPEC_CHANGE, "spec-change")                                                                  \
+    X(ROLE_REFUSED, "role-refused")                                                                \
+    X(OWNER_REFUSED, "owner-refused")                                                              \
     X(STOP, "graceful-stop")                                                                       \
     X(NODE_ADDED, "node-added")                                                                    \
     X(NODE_REMOVED, "node-removed")                                                                \

@@ -15,6 +15,37 @@
 #define WORLD_REGION_MAX 5
 #define WORLD_SERVICE_MAX 2
 #define WORLD_FALL 3
+#define WORLD_OWNER "platform" /* of every service */
+
+/* What operators may want. */
+#define PEOPLE_WISH_TABLE(X)                                                                       \
+    X(ADOPT, "adopt")                                                                              \
+    X(FAILOVER, "failover")                                                                        \
+    X(SWITCHOVER, "switchover")                                                                    \
+    X(VETO, "veto")                                                                                \
+    X(PAUSE, "pause")                                                                              \
+    X(MAINTENANCE, "maintenance")                                                                  \
+    X(END, "end-override")                                                                         \
+    X(CANCEL, "cancel")                                                                            \
+    X(RELEASE_STEP, "release-step")                                                                \
+    X(APPROVE, "approve")                                                                          \
+    X(REJECT, "reject")                                                                            \
+    X(REPAIR, "repair")                                                                            \
+    X(RELEASE, "release")                                                                          \
+    X(SPEC, "spec")                                                                                \
+    X(READ, "read")                                                                                \
+    X(OF_SET, "force-or-readmit")
+
+enum people_wish {
+#define X(name, text) WISH_##name,
+    PEOPLE_WISH_TABLE(X)
+#undef X
+        WISH_COUNT
+};
+
+struct wish_count {
+    uint64_t asked, accepted;
+};
 
 struct sim_options {
     uint64_t seed;
@@ -71,16 +102,17 @@ struct sim {
     uint64_t every_us[SIM_FAULT_COUNT];
     uint32_t per_million[SIM_FAULT_COUNT]; /* of requests */
     uint64_t counts[SIM_FAULT_COUNT];
+    struct wish_count wishes[WISH_COUNT];
     uint32_t snapshot_threshold;
     uint32_t service_count, zone_count;
     uint64_t interval_ms;    /* of the checks */
     enum service_mode usual; /* mode of the services, unless somebody changes it */
     uint64_t lease_ms, confirm_ms, cooldown_ms;
     bool faults_on;
-    uint32_t unwished;     /* what operators never do here, a bit an enum wish (people.c) */
-    uint32_t oldest_level; /* feature level of all nodes in the beginning */
-    uint64_t lateness_ms;  /* of late requests, at most */
-    uint64_t disk_most_us; /* that a sync takes, usually */
+    uint32_t unwished;               /* what operators never do here, a bit an enum people_wish */
+    uint32_t oldest_level;           /* feature level of all nodes in the beginning */
+    uint64_t lateness_ms;            /* of late requests, at most */
+    uint64_t disk_most_us;           /* that a sync takes, usually */
     bool has_set, set_checks_writes; /* write_check of its spec */
     struct chance set_chance;        /* of what is decided about it: other worlds draw as before */
     uint64_t set_max_lag_ms, set_max_lag_age_ms;
@@ -156,13 +188,14 @@ void recovery_draw(struct sim *sim);
 void recovery_begin(struct sim *sim);
 
 /* people.c */
-void people_act(struct sim *sim);
-/* In the node that leads; takes the command. */
-void people_propose(struct sim_node *node, struct command *command);
+/* What is asked for counts when it is accepted (true never comes of these). */
+bool people_act(struct sim *sim);
+/* Whoever has let a step go wants the service somewhere, and soon. */
+void people_follow_up(struct sim *sim, const char *service_name);
 /* Of service 0's move. */
 void people_cancel(struct sim *sim);
 void people_first_spec(struct sim *sim);
-void people_change_spec(struct sim *sim);
+bool people_change_spec(struct sim *sim);
 /* Adopts what isn't, or has stopped, and puts somebody's records right: who is on call. */
 void people_look_after(struct sim *sim);
 /* The same, and ends every override; in the healing. */
@@ -171,11 +204,17 @@ void people_tidy(struct sim *sim);
 void people_hear_of(struct sim *sim, uint32_t service);
 struct sim_node *people_leader(struct sim *sim); /* NULL: nobody leads */
 
+/* asking.c: in the node that leads; takes the command and the spec (NULL: none). Who tidies is an
+ * admin; others may be somebody who may not. */
+void people_ask(struct sim_node *node, enum people_wish wish, bool tidies, struct command *command,
+                struct spec *spec);
+
 /* members.c */
 void people_look_after_nodes(struct sim *sim);
-void people_add_node(struct sim *sim);
-void people_remove_node(struct sim *sim);
-void people_transfer(struct sim *sim);
+/* They count when the group has done it. */
+bool people_add_node(struct sim *sim);
+bool people_remove_node(struct sim *sim);
+bool people_transfer(struct sim *sim);
 
 /* judge.c */
 struct judged *judged_create(void);
