@@ -263,7 +263,7 @@ static struct disk_request *add_request(struct sim_disk *disk, enum request_kind
         at = &(*at)->next;
     }
     request->kind = kind;
-    request->due_us = sim_now(sim_of(disk->node)) + world_disk_us(sim_of(disk->node));
+    request->due_us = sim_now(sim_of(disk->node)) + world_disk_us(disk->node);
     request->due_us = request->due_us > after_us ? request->due_us : after_us;
     *at = request;
     return request;
@@ -524,8 +524,7 @@ static int io_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *get,
     *read = (struct snapshot_read){of_io(io)->reads, io, get, callback};
     of_io(io)->reads = read;
     struct sim_node *node = of_io(io)->disk->node;
-    sim_at_node(node, sim_now(sim_of(node)) + world_disk_us(sim_of(node)), on_snapshot_read, read,
-                true);
+    sim_at_node(node, sim_now(sim_of(node)) + world_disk_us(node), on_snapshot_read, read, true);
     return 0;
 }
 

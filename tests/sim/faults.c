@@ -17,6 +17,10 @@ static uint64_t later_us(struct sim *sim, uint64_t least_ms, uint64_t most_ms) {
     return sim->now_us + chance_between(&sim->chance, least_ms, most_ms) * SIM_MS;
 }
 
+static void extend(uint64_t *until_us, uint64_t to_us) {
+    *until_us = to_us > *until_us ? to_us : *until_us;
+}
+
 /* --- each kind, once: true if it has happened, false if there was nothing that it could befall ---
  */
 
@@ -34,8 +38,18 @@ static bool crash_inside(struct sim *sim) {
     return false;
 }
 
+/* One, or all of them, as where they share one storage. */
 static bool slow_disk(struct sim *sim) {
-    sim->slow_disk_until_us = later_us(sim, 1000, 20000);
+    const struct sim_node *node = any_node(sim);
+    bool all = chance_below(&sim->chance, 4) == 0;
+    uint64_t until_us = later_us(sim, 1000, 20000);
+    sim_say(sim, all ? "world" : node->name, "its disk is slow until %.1f s",
+            (double)until_us / 1e6);
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        if (all || i == node->place) {
+            extend(&sim->slow_disk_until_us[i], until_us);
+        }
+    }
     return true;
 }
 
@@ -47,10 +61,17 @@ static bool failing_disk(struct sim *sim) {
 
 static void on_resume(void *context) {
     struct sim_node *node = context;
-    if (node->alive && node->stalled) {
+    if (node->alive && node->stalled && node->sim->now_us >= node->stalled_until_us) {
         sim_say(node->sim, node->name, "goes on");
         node_stall(node, false);
     }
+}
+
+void faults_stop_node(struct sim_node *node, uint64_t until_us) {
+    sim_say(node->sim, node->name, "is stopped");
+    extend(&node->stalled_until_us, until_us);
+    node_stall(node, true);
+    sim_at(node->sim, until_us, on_resume, node);
 }
 
 static bool stall(struct sim *sim) {
@@ -58,15 +79,12 @@ static bool stall(struct sim *sim) {
     if (!node->alive || node->stalled) {
         return false;
     }
-    sim_say(sim, node->name, "is stopped");
-    node_stall(node, true);
-    sim_at(sim, later_us(sim, 200, 30000), on_resume, node);
+    faults_stop_node(node, later_us(sim, 200, 30000));
     return true;
 }
 
 static void set_cut(struct sim *sim, uint32_t from, uint32_t to, uint64_t until_us) {
-    uint64_t *until = &sim->cut_until_us[from][to];
-    *until = until_us > *until ? until_us : *until;
+    extend(&sim->cut_until_us[from][to], until_us);
     transport_break(&sim->nodes[from], &sim->nodes[to]);
 }
 
@@ -135,7 +153,9 @@ void faults_at_moment(struct sim *sim, uint32_t one_in) {
     if (!sim->faults_on || leader == NULL || chance_below(&sim->chance, one_in) != 0) {
         return;
     }
-    if (sim->every_us[SIM_CRASH_INSIDE] > 0) {
+    if (sim->every_us[SIM_TWO_REGIONS] > 0 && chance_below(&sim->chance, 4) == 0) {
+        regions_fall_in_move(sim);
+    } else if (sim->every_us[SIM_CRASH_INSIDE] > 0) {
         sim->crash_countdown[leader->place] = (uint32_t)chance_between(&sim->chance, 1, 20);
     } else if (sim->every_us[SIM_CUT] > 0) {
         sim_count(sim, SIM_CUT);
@@ -158,8 +178,29 @@ void faults_at_change(struct sim *sim, const struct sim_node *leader) {
     }
 }
 
+/* One way between two, all ways of one, or all. */
 static bool slow_link(struct sim *sim) {
-    sim->slow_link_until_us = later_us(sim, 1000, 30000);
+    uint32_t from = any_node(sim)->place;
+    uint32_t to = any_node(sim)->place;
+    uint64_t scope = chance_below(&sim->chance, 3);
+    uint64_t until_us = later_us(sim, 1000, 30000);
+    if (scope == 0 && from == to) {
+        return false;
+    }
+    sim_say(sim, "network", "%s is slow until %.1f s, from n%u to n%u",
+            scope == 0   ? "one way"
+            : scope == 1 ? "one node"
+                         : "all",
+            (double)until_us / 1e6, from + 1, to + 1);
+    for (uint32_t a = 0; a < sim->node_count; a++) {
+        for (uint32_t b = 0; b < sim->node_count; b++) {
+            bool one = a == from && b == to;
+            bool of_one = a == from || b == from;
+            if (one || (scope == 1 && of_one) || scope == 2) {
+                extend(&sim->slow_link_until_us[a][b], until_us);
+            }
+        }
+    }
     return true;
 }
 
@@ -206,44 +247,11 @@ void faults_at_suspicion(struct sim *sim) {
     }
 }
 
-/* Until the latest of the times that its faults ask for. */
-void world_take_region_down(struct sim *sim, uint32_t region, uint64_t until_us) {
-    if (until_us > sim->region_down_until_us[region]) {
-        sim->region_down_until_us[region] = until_us;
-    }
-    if (sim->set != NULL) {
-        set_region_falls(sim->set, region, sim->region_down_until_us[region]);
-    }
-    sim_say(sim, "region", "%s is down until %.1f s", world_regions[region],
-            (double)sim->region_down_until_us[region] / 1e6);
-}
-
-static bool kill_region(struct sim *sim) {
-    const struct state *state = world_newest_state(sim);
-    uint32_t region = (uint32_t)chance_below(&sim->chance, 2);
-    if (state != NULL && state->services[0].adopted && chance_below(&sim->chance, 4) != 0) {
-        region = state->services[0].active; /* the one that hurts */
-    }
-    uint64_t until_us = later_us(sim, 10000, 60000);
-    if (sim->set != NULL && chance_below(&sim->set_chance, 2) == 0) {
-        until_us += chance_below(&sim->set_chance, 60 * SIM_SECOND); /* a set takes its time */
-    }
-    world_take_region_down(sim, region, until_us);
-    return true;
-}
-
-static bool flap_region(struct sim *sim) {
-    uint32_t region = (uint32_t)chance_below(&sim->chance, 2);
-    world_take_region_down(sim, region, later_us(sim, 500, 6000));
-    return true;
-}
-
 static bool hide_region(struct sim *sim) {
     struct sim_node *node = any_node(sim);
     uint32_t region = (uint32_t)chance_below(&sim->chance, 2);
     uint64_t *until_us = &sim->unseen_until_us[node->place][region];
-    uint64_t wanted_us = later_us(sim, 5000, 60000);
-    *until_us = wanted_us > *until_us ? wanted_us : *until_us;
+    extend(until_us, later_us(sim, 5000, 60000));
     sim_say(sim, node->name, "doesn't reach %s until %.1f s", world_regions[region],
             (double)*until_us / 1e6);
     return true;
@@ -304,8 +312,10 @@ static const struct {
     {slow_link, SIM_LINK_SLOW},
     {break_link, SIM_LINK_BROKEN},
     {jump_clock, SIM_CLOCK_JUMP},
-    {kill_region, SIM_REGION_DOWN},
-    {flap_region, SIM_REGION_FLAP},
+    {regions_kill_one, SIM_REGION_DOWN},
+    {regions_kill_two, SIM_TWO_REGIONS},
+    {regions_flap_one, SIM_REGION_FLAP},
+    {regions_slow_one, SIM_REGION_SLOW},
     {hide_region, SIM_REGION_UNSEEN},
     {kill_target, SIM_TARGET_DEAD},
     {foreign_change, SIM_FOREIGN_CHANGE},
@@ -352,6 +362,7 @@ void faults_draw(struct sim *sim) {
     sim->every_us[SIM_OPERATOR] = chance_between(chance, 1, 10) * absent * SIM_SECOND;
     sim->every_us[SIM_SPEC_CHANGE] *= absent;
     sim->every_us[SIM_REGION_DOWN] = chance_between(chance, 20, 80) * SIM_SECOND;
+    sim->check_count = (uint32_t)chance_between(chance, 1, WORLD_CHECK_MAX);
     uint64_t draw = chance_next(chance);
     sim->unwished = (uint32_t)(draw & draw >> 32); /* a quarter of all */
     sim->lateness_ms = chance_below(chance, 2) == 0 ? 20000 : 240000;
@@ -404,9 +415,12 @@ void faults_heal(struct sim *sim) {
     sim->faults_on = false;
     memset(sim->cut_until_us, 0, sizeof sim->cut_until_us);
     memset(sim->region_down_until_us, 0, sizeof sim->region_down_until_us);
+    memset(sim->nodes_down_until_us, 0, sizeof sim->nodes_down_until_us);
+    memset(sim->region_cut_until_us, 0, sizeof sim->region_cut_until_us);
+    memset(sim->region_slow_until_us, 0, sizeof sim->region_slow_until_us);
     memset(sim->unseen_until_us, 0, sizeof sim->unseen_until_us);
-    sim->slow_disk_until_us = 0;
-    sim->slow_link_until_us = 0;
+    memset(sim->slow_disk_until_us, 0, sizeof sim->slow_disk_until_us);
+    memset(sim->slow_link_until_us, 0, sizeof sim->slow_link_until_us);
     sim->target_dead_until_us = 0;
     if (sim->set != NULL) {
         set_heal(sim->set);
@@ -418,7 +432,10 @@ void faults_heal(struct sim *sim) {
         node->disk.fails = false;
         sim->crash_countdown[i] = 0;
         if (node->alive && node->stalled) {
+            node->stalled_until_us = 0;
             node_stall(node, false);
+        } else if (!node->alive && node->wanted) {
+            node_start(node); /* it might wait for the end of its region's fall */
         }
     }
 }

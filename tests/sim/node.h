@@ -32,6 +32,7 @@ struct sim_node {
 
     /* this life */
     bool alive, running, stalled;
+    uint64_t stalled_until_us;
     uint64_t life; /* counts up with each start */
     struct fiber fiber;
     struct sim_loop loop;

@@ -36,6 +36,25 @@ struct sim_node *people_leader(struct sim *sim) {
     return NULL;
 }
 
+static void fill_checks(const struct sim *sim, struct spec_service *service) {
+    for (uint32_t c = 0; c < sim->check_count; c++) {
+        struct spec_check *check = &service->checks[c];
+        (void)TEXT_COPY(check->name, world_checks[c].name);
+        for (uint32_t r = 0; r < 2; r++) {
+            (void)snprintf(check->url[r], sizeof check->url[r], "http://%s/%s", world_regions[r],
+                           check->name);
+        }
+        check->expect[0] = (struct status_range){200, 399};
+        check->expect_count = 1;
+        check->interval_ms = sim->interval_ms;
+        check->timeout_ms = 500;
+        check->fall = WORLD_FALL;
+        check->rise = 2;
+        check->critical = world_checks[c].critical;
+    }
+    service->check_count = sim->check_count;
+}
+
 static struct spec *make_spec(struct sim *sim) {
     struct spec *spec = calloc(1, sizeof *spec);
     if (spec == NULL) {
@@ -55,20 +74,7 @@ static struct spec *make_spec(struct sim *sim) {
         service->home = EAST;
         service->targets[0] = WEST;
         service->target_count = 1;
-        struct spec_check *check = &service->checks[0];
-        (void)TEXT_COPY(check->name, "api");
-        for (uint32_t r = 0; r < 2; r++) {
-            (void)snprintf(check->url[r], sizeof check->url[r], "http://%s/health",
-                           world_regions[r]);
-        }
-        check->expect[0] = (struct status_range){200, 399};
-        check->expect_count = 1;
-        check->interval_ms = sim->interval_ms;
-        check->timeout_ms = 500;
-        check->fall = WORLD_FALL;
-        check->rise = 2;
-        check->critical = true;
-        service->check_count = 1;
+        fill_checks(sim, service);
         service->zone_count = sim->zone_count;
         service->record_count = sim->zone_count;
         for (uint32_t z = 0; z < sim->zone_count; z++) {

@@ -67,6 +67,12 @@ void sim_at_node(struct sim_node *node, uint64_t time_us, sim_function function,
     X(LINK_BROKEN, "link-broken")                                                                  \
     X(CLOCK_JUMP, "clock-jump")                                                                    \
     X(REGION_DOWN, "region-down")                                                                  \
+    X(REGION_KILLED, "region-killed")                                                              \
+    X(REGION_STALLED, "region-stalled")                                                            \
+    X(REGION_CUT, "region-cut")                                                                    \
+    X(TWO_REGIONS, "two-regions")                                                                  \
+    X(REGION_SLOW, "region-slow")                                                                  \
+    X(REGION_DEGRADED, "region-degraded")                                                          \
     X(REGION_FLAP, "region-flap")                                                                  \
     X(REGION_UNSEEN, "region-unseen")                                                              \
     X(REQUEST_LOST, "request-lost")                                                                \
@@ -112,6 +118,15 @@ enum sim_fault {
     SIM_FAULT_TABLE(X)
 #undef X
         SIM_FAULT_COUNT
+};
+
+/* What falls with a region besides that what serves there doesn't answer. */
+enum region_fall {
+    REGION_SERVICES, /* nothing */
+    REGION_KILLED,   /* its nodes die, and don't start before its end */
+    REGION_STALLED,  /* they are stopped */
+    REGION_CUT,      /* all goes on, and reaches nothing outside */
+    REGION_FALL_COUNT
 };
 
 const char *sim_fault_text(enum sim_fault fault);

@@ -15,6 +15,7 @@
 #define WORLD_REGION_MAX 5
 #define WORLD_SERVICE_MAX 2
 #define WORLD_FALL 3
+#define WORLD_CHECK_MAX 3
 #define WORLD_OWNER "platform" /* of every service */
 
 /* What operators may want. */
@@ -106,6 +107,7 @@ struct sim {
     uint32_t snapshot_threshold;
     uint32_t service_count, zone_count;
     uint64_t interval_ms;    /* of the checks */
+    uint32_t check_count;    /* of each service: the first of world_checks */
     enum service_mode usual; /* mode of the services, unless somebody changes it */
     uint64_t lease_ms, confirm_ms, cooldown_ms;
     bool faults_on;
@@ -119,13 +121,22 @@ struct sim {
     struct sim_recovery recovery;
 
     /* how it is now */
-    uint64_t cut_until_us[SIM_NODE_MAX][SIM_NODE_MAX]; /* from, to */
-    uint64_t slow_link_until_us, slow_disk_until_us, target_dead_until_us;
-    uint64_t region_down_until_us[WORLD_REGION_MAX];
+    uint64_t cut_until_us[SIM_NODE_MAX][SIM_NODE_MAX];       /* from, to */
+    uint64_t slow_link_until_us[SIM_NODE_MAX][SIM_NODE_MAX]; /* from, to */
+    uint64_t slow_disk_until_us[SIM_NODE_MAX];
+    uint64_t target_dead_until_us;
+    uint64_t region_down_until_us[WORLD_REGION_MAX]; /* what serves there */
+    uint64_t nodes_down_until_us[WORLD_REGION_MAX];
+    uint64_t region_cut_until_us[WORLD_REGION_MAX]; /* from all others */
+    uint64_t region_slow_until_us[WORLD_REGION_MAX];
+    uint32_t slow_checks[WORLD_REGION_MAX];  /* a bit a check */
+    uint32_t slow_percent[WORLD_REGION_MAX]; /* of the timeout: the fastest answer */
     uint64_t unseen_until_us[SIM_NODE_MAX][WORLD_REGION_MAX];
-    struct seen {                       /* by one node of one service in one region */
-        uint64_t failed_us[WORLD_FALL]; /* starts of the last bad probes in a row; 0: fewer */
-        uint64_t down_us; /* start of the first of the last WORLD_FALL of them, in any such run */
+    struct seen { /* by one node of one service in one region */
+        /* of each check: starts of the last bad probes in a row; 0: fewer */
+        uint64_t failed_us[WORLD_CHECK_MAX][WORLD_FALL];
+        /* start of the first of the last WORLD_FALL of them, in any such run of a critical check */
+        uint64_t down_us;
     } seen[SIM_NODE_MAX][WORLD_SERVICE_MAX][WORLD_REGION_MAX];
     struct seen seen_of_set[SIM_NODE_MAX][WORLD_REGION_MAX]; /* of service 0's, by its own check */
     uint32_t crash_countdown[SIM_NODE_MAX]; /* crash points left; 0: none is armed */
@@ -133,6 +144,13 @@ struct sim {
 };
 
 extern const char *const world_regions[WORLD_REGION_MAX];
+
+struct world_check {
+    const char *name;
+    bool critical;
+};
+
+extern const struct world_check world_checks[WORLD_CHECK_MAX];
 
 void world_create(struct sim *sim, const struct sim_options *options);
 /* The whole run: faults, healing, and the last check. sim_broken() ends it early. */
@@ -143,11 +161,14 @@ uint32_t world_node_count(const struct sim *sim);
 struct sim_node *world_node(struct sim *sim, uint32_t place);
 struct sim_target *world_target(struct sim *sim);
 bool world_tells(const struct sim *sim);
+/* Not left out by --without. */
+bool world_has(const struct sim *sim, enum sim_fault fault);
 uint32_t world_snapshot_threshold(const struct sim *sim);
 
 /* chances of one request, message, probe */
-uint64_t world_disk_us(struct sim *sim);
+uint64_t world_disk_us(const struct sim_node *node);
 uint64_t world_delay_us(struct sim *sim, const struct sim_node *from, const struct sim_node *to);
+bool world_is_slow(const struct sim_node *from, const struct sim_node *to);
 bool world_is_cut(const struct sim *sim, const struct sim_node *from, const struct sim_node *to);
 bool world_loses_message(struct sim *sim, const struct sim_node *from, const struct sim_node *to);
 bool world_crashes_here(struct sim_node *node);
@@ -176,12 +197,25 @@ void faults_at_suspicion(struct sim *sim);
 /* The members are about to change. */
 void faults_at_change(struct sim *sim, const struct sim_node *leader);
 
+/* SIGSTOP; SIGCONT at that time. */
+void faults_stop_node(struct sim_node *node, uint64_t until_us);
+
+/* regions.c */
+uint32_t world_region_of(const struct sim_node *node);
+bool regions_are_apart(const struct sim *sim, uint32_t a, uint32_t b);
+/* Until the latest of the times that its falls ask for. */
+void region_falls(struct sim *sim, uint32_t region, enum region_fall how, uint64_t until_us);
+bool regions_kill_one(struct sim *sim);
+bool regions_kill_two(struct sim *sim);
+bool regions_flap_one(struct sim *sim);
+bool regions_slow_one(struct sim *sim);
+/* Something of a move has just been committed: soon its two regions fall. */
+void regions_fall_in_move(struct sim *sim);
+
 /* set_world.c: whether this world has a replica set, and what it is like */
 void set_draw(struct sim *sim);
 void set_begin(struct sim *sim);
 void set_fill_spec(const struct sim *sim, struct spec_mongo *ret);
-
-void world_take_region_down(struct sim *sim, uint32_t region, uint64_t until_us);
 
 /* recovery.c */
 void recovery_draw(struct sim *sim);
