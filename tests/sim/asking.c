@@ -109,7 +109,7 @@ static enum core_error draw_asker(struct sim *sim, bool tidies, struct command *
     struct chance *chance = &sim->chance;
     struct command_origin *origin = &command->origin;
     origin->role = ROLE_ADMIN;
-    if (tidies || chance_below(chance, 10) != 0) {
+    if (tidies || !world_has(sim, SIM_ROLE_REFUSED) || chance_below(chance, 10) != 0) {
         return CORE_OK;
     }
     static const enum role roles[] = {ROLE_VIEWER, ROLE_NODE, ROLE_OPERATOR, ROLE_OPERATOR};

@@ -189,11 +189,12 @@ void disk_settle(struct sim_disk *disk) {
         disk->requests = request->next;
         if (!ended) {
             uint64_t how = chance_below(chance, 4);
-            if (how == 0 && request->kind == REQUEST_APPEND && request->count > 1) {
+            if (how == 0 && world_has(sim, SIM_DISK_TORN) && request->kind == REQUEST_APPEND &&
+                request->count > 1) {
                 make_durable(disk, request, chance_between(chance, 1, request->count - 1));
                 sim_count(sim, SIM_DISK_TORN);
                 ended = true;
-            } else if (how == 1) {
+            } else if (how == 1 && world_has(sim, SIM_DISK_LOST)) {
                 sim_count(sim, SIM_DISK_LOST);
                 ended = true;
             } else {

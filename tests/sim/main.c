@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "rerun.h"
 #include "shrink.h"
 #include "world.h"
 
@@ -66,6 +66,10 @@ static uint64_t faults_named(char *list) {
                           name);
             exit(2);
         }
+        if (sim_fault_is_outcome((enum sim_fault)i)) {
+            (void)fprintf(stderr, "noctua-sim: '%s' only comes of others\n", name);
+            exit(2);
+        }
         faults |= UINT64_C(1) << i;
     }
     return faults;
@@ -73,29 +77,13 @@ static uint64_t faults_named(char *list) {
 
 static void run_one(const struct sim_options *options, struct totals *totals) {
     static struct sim sim;
+    rerun_watch(options);
     world_create(&sim, options);
     world_run(&sim);
     add_counts(totals, sim.counts, sim.wishes);
     totals->simulated_s += sim.now_us / SIM_SECOND;
     totals->worlds++;
     world_destroy(&sim);
-}
-
-static const uint64_t *running_seed;
-
-/* An assertion, or worse, in the node's code: which world it was. */
-static void on_fatal(int number) {
-    char line[] = "seed                      : ended by a signal\n";
-    size_t at = 25;
-    for (uint64_t seed = *running_seed; at > 5; seed /= 10) {
-        line[at--] = (char)('0' + seed % 10);
-        if (seed < 10) {
-            break;
-        }
-    }
-    (void)!write(STDOUT_FILENO, line, sizeof line - 1);
-    (void)signal(number, SIG_DFL);
-    (void)raise(number);
 }
 
 static struct batch {
@@ -115,6 +103,7 @@ static pid_t start_batch(struct sim_options options, uint64_t count, int *ret_pi
         perror("noctua-sim: pipe");
         exit(2);
     }
+    (void)fflush(stdout); /* or the child says it again */
     pid_t child = fork();
     if (child != 0) {
         (void)close(ends[1]);
@@ -124,9 +113,6 @@ static pid_t start_batch(struct sim_options options, uint64_t count, int *ret_pi
     static struct totals totals;
     batch = (struct batch){&totals, ends[1]};
     (void)atexit(report_batch);
-    running_seed = &options.seed;
-    (void)signal(SIGSEGV, on_fatal);
-    (void)signal(SIGABRT, on_fatal);
     for (uint64_t i = 0; i < count; i++) {
         run_one(&options, &totals);
         options.seed++;

@@ -130,6 +130,8 @@ enum region_fall {
 };
 
 const char *sim_fault_text(enum sim_fault fault);
+/* It comes of others: a world can't be made without it. */
+bool sim_fault_is_outcome(enum sim_fault fault);
 void sim_count(struct sim *sim, enum sim_fault fault);
 
 /* --- the story, for --trace; and the end of a world that has broken a promise --- */

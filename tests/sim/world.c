@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "parts.h"
 #include "replica_private.h"
+#include "rerun.h"
 #include "set.h"
 #include "transport.h"
 
@@ -29,6 +30,20 @@ static const char *const fault_texts[] = {
 
 const char *sim_fault_text(enum sim_fault fault) {
     return fault_texts[fault];
+}
+
+bool sim_fault_is_outcome(enum sim_fault fault) {
+    static const enum sim_fault outcomes[] = {
+        SIM_OWNER_REFUSED,    SIM_REGION_DEGRADED,   SIM_SET_ELECTED,       SIM_SET_FORCED,
+        SIM_SET_FORCED_WRONG, SIM_SET_FORCED_LATE,   SIM_SET_FORCED_UNDONE, SIM_WRITE_LOST,
+        SIM_MEMBER_KEPT,      SIM_MEMBER_READMITTED,
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(outcomes); i++) {
+        if (outcomes[i] == fault) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void sim_count(struct sim *sim, enum sim_fault fault) {
@@ -61,14 +76,15 @@ void sim_say(struct sim *sim, const char *who, const char *format, ...) {
 }
 
 void sim_broken(struct sim *sim, const char *invariant, const char *format, ...) {
+    char again[RERUN_SIZE];
     va_list arguments;
     va_start(arguments, format);
     (void)printf("seed %llu: BROKEN at %.6f s: %s: ", (unsigned long long)sim->options.seed,
                  (double)sim->now_us / 1e6, invariant);
     (void)vprintf(format, arguments);
     va_end(arguments);
-    (void)printf("\n  again: make sim SEED=%llu SECONDS=%llu TRACE=1 (or SHRINK=1)\n",
-                 (unsigned long long)sim->options.seed, (unsigned long long)sim->options.seconds);
+    rerun_line(&sim->options, again);
+    (void)printf("\n  again: %s (or SHRINK=1)\n", again);
     (void)fflush(stdout);
     exit(1);
 }
