@@ -203,13 +203,59 @@ void disk_settle(struct sim_disk *disk) {
         }
         free_request(request);
     }
+    if (disk->stuck != NULL) {
+        free_request(disk->stuck);
+        disk->stuck = NULL;
+    }
     disk->fails = false;
+    disk->files_fail = false;
 }
 
 void disk_create(struct sim_disk *disk, struct sim_node *node) {
     memset(disk, 0, sizeof *disk);
     disk->node = node;
     disk->first = 1;
+}
+
+bool disk_is_full(const struct sim_disk *disk) {
+    return sim_now(sim_of(disk->node)) < disk->full_until_us;
+}
+
+static void empty(struct sim_disk *disk) {
+    drop_entries(disk, 0, disk->count);
+    if (disk->has_snapshot) {
+        free_snapshot(&disk->snapshot);
+        disk->has_snapshot = false;
+    }
+    disk->first = 1;
+    disk->term = 0;
+    disk->vote = 0;
+    disk->mark = 0;
+}
+
+bool disk_wipe(struct sim_disk *disk) {
+    struct sim_node *node = disk->node;
+    empty(disk);
+    if (chance_below(&node->chance, 2) == 0) {
+        disk_join(disk, WORLD_CLUSTER, node->name, node->id);
+        return true;
+    }
+    struct raft_configuration members;
+    world_first_members(node->sim, &members);
+    disk_bootstrap(disk, WORLD_CLUSTER, node->name, node->id, &members);
+    raft_configuration_close(&members);
+    return true;
+}
+
+bool disk_lose_tail(struct sim_disk *disk) {
+    if (disk->count == 0 || disk->mark < disk->first) {
+        return false;
+    }
+    size_t acknowledged = (size_t)(disk->mark - disk->first + 1);
+    acknowledged = acknowledged < disk->count ? acknowledged : disk->count;
+    uint64_t most = acknowledged < 8 ? acknowledged : 8;
+    truncate_from(disk, disk->first + acknowledged - chance_between(&disk->node->chance, 1, most));
+    return true;
 }
 
 void disk_destroy(struct sim_disk *disk) {
@@ -279,6 +325,11 @@ static void on_due(void *context) {
     }
     sim_crash_point();
     disk->requests = request->next;
+    if (request->kind == REQUEST_SNAPSHOT && disk_is_full(disk) && !disk->fails) {
+        assert(disk->stuck == NULL); /* one at a time */
+        disk->stuck = request;
+        return;
+    }
     int status = disk->fails ? RAFT_IOERR : 0;
     if (status == 0) {
         make_durable(disk, request, request->count);
@@ -372,6 +423,8 @@ static void on_check(uv_check_t *check) {
 
 static void on_ticker(uv_timer_t *timer) {
     struct disk_io *own = timer->data;
+    bool out_of_segments = disk_is_full(own->disk) && !own->disk->has_segments;
+    own->io->capacity = out_of_segments ? 0 : CAPACITY_KIB - 1;
     own->tick(own->io);
 }
 
@@ -564,6 +617,12 @@ static void io_close(struct raft_io *io, raft_io_close_cb callback) {
         if (done.on_put != NULL) {
             done.on_put(done.put, status);
         }
+    }
+    if (own->disk->stuck != NULL) {
+        struct disk_request done = *own->disk->stuck;
+        free_request(own->disk->stuck);
+        own->disk->stuck = NULL;
+        done.on_put(done.put, RAFT_CANCELED);
     }
     for (struct snapshot_read *read = own->reads; read != NULL; read = read->next) {
         read->callback(read->get, NULL, RAFT_CANCELED);

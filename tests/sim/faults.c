@@ -306,6 +306,10 @@ static const struct {
     {crash_inside, SIM_CRASH_INSIDE},
     {slow_disk, SIM_DISK_SLOW},
     {failing_disk, SIM_DISK_FAILED},
+    {storage_fill_one, SIM_DISK_FULL},
+    {storage_fail_files, SIM_FILES_FAIL},
+    {storage_wipe_one, SIM_NODE_WIPED},
+    {storage_lose_log, SIM_LOG_LOST},
     {stall, SIM_STALL},
     {cut, SIM_CUT},
     {cut_one_way, SIM_CUT_ONE_WAY},
@@ -413,6 +417,7 @@ void faults_begin(struct sim *sim) {
 void faults_heal(struct sim *sim) {
     sim_say(sim, "world", "heals");
     sim->faults_on = false;
+    sim->healed_us = sim->now_us;
     memset(sim->cut_until_us, 0, sizeof sim->cut_until_us);
     memset(sim->region_down_until_us, 0, sizeof sim->region_down_until_us);
     memset(sim->nodes_down_until_us, 0, sizeof sim->nodes_down_until_us);
@@ -430,6 +435,8 @@ void faults_heal(struct sim *sim) {
         node->feature_level = FEATURE_LEVEL_NEWEST; /* from its next start on */
         node->wall_offset_ms = 0;
         node->disk.fails = false;
+        node->disk.files_fail = false;
+        node->disk.full_until_us = 0;
         sim->crash_countdown[i] = 0;
         if (node->alive && node->stalled) {
             node->stalled_until_us = 0;

@@ -97,6 +97,19 @@ bool people_transfer(struct sim *sim) {
     return false;
 }
 
+/* Another one first, so that there are enough. */
+static void replace(struct sim_node *lost) {
+    struct sim *sim = lost->sim;
+    bool joins = false;
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        joins = joins || (sim->nodes[i].wanted && !sim->nodes[i].was_member);
+    }
+    if (!joins && world_newest_state(sim)->node_count <= LEAST_MEMBERS) {
+        (void)people_add_node(sim);
+    }
+    act_on(lost, MEMBER_REMOVE);
+}
+
 void people_look_after_nodes(struct sim *sim) {
     const struct state *state = world_newest_state(sim);
     if (state == NULL || state->applied_index < judge_last_index(sim)) {
@@ -105,7 +118,9 @@ void people_look_after_nodes(struct sim *sim) {
     for (uint32_t i = 0; i < sim->node_count && state != NULL && state->node_count > 0; i++) {
         struct sim_node *node = &sim->nodes[i];
         bool member = state_find_node(state, node->id) != NONE_INDEX;
-        if (member) {
+        if (member && node->has_lost_storage && !node->wanted) {
+            replace(node);
+        } else if (member) {
             node->was_member = true;
         } else if (node->wanted && node->was_member) {
             sim_say(sim, node->name, "is out of the group: stopped for good");

@@ -60,6 +60,11 @@ void sim_at_node(struct sim_node *node, uint64_t time_us, sim_function function,
     X(DISK_TORN, "disk-torn")                                                                      \
     X(DISK_SLOW, "disk-slow")                                                                      \
     X(DISK_FAILED, "disk-failed")                                                                  \
+    X(DISK_FULL, "disk-full")                                                                      \
+    X(FILES_FAIL, "files-fail")                                                                    \
+    X(NODE_WIPED, "node-wiped")                                                                    \
+    X(LOG_LOST, "log-lost")                                                                        \
+    X(STORAGE_REFUSED, "storage-refused")                                                          \
     X(STALL, "stall")                                                                              \
     X(CUT, "cut")                                                                                  \
     X(CUT_ONE_WAY, "cut-one-way")                                                                  \

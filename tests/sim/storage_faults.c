@@ -1,6 +1,6 @@
-/* Disks that fill up, fail in part, or come back without what they had. A node that has lost what it
- * acknowledged must never be one of the group again: it is refused, and people put another in its
- * place. */
+/* Disks that fill up, fail in part, or come back without what they had. A node that has lost what
+ * it acknowledged must never be one of the group again: it is refused, and people put another in
+ * its place. */
 #include <string.h>
 
 #include "disk.h"

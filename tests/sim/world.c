@@ -34,9 +34,9 @@ const char *sim_fault_text(enum sim_fault fault) {
 
 bool sim_fault_is_outcome(enum sim_fault fault) {
     static const enum sim_fault outcomes[] = {
-        SIM_OWNER_REFUSED,    SIM_REGION_DEGRADED,   SIM_SET_ELECTED,       SIM_SET_FORCED,
-        SIM_SET_FORCED_WRONG, SIM_SET_FORCED_LATE,   SIM_SET_FORCED_UNDONE, SIM_WRITE_LOST,
-        SIM_MEMBER_KEPT,      SIM_MEMBER_READMITTED,
+        SIM_OWNER_REFUSED, SIM_STORAGE_REFUSED,  SIM_REGION_DEGRADED,   SIM_SET_ELECTED,
+        SIM_SET_FORCED,    SIM_SET_FORCED_WRONG, SIM_SET_FORCED_LATE,   SIM_SET_FORCED_UNDONE,
+        SIM_WRITE_LOST,    SIM_MEMBER_KEPT,      SIM_MEMBER_READMITTED,
     };
     for (size_t i = 0; i < ARRAY_LENGTH(outcomes); i++) {
         if (outcomes[i] == fault) {
@@ -321,6 +321,7 @@ struct sim_node *world_find_node(struct sim *sim, uint64_t id) {
 void world_on_death(struct sim_node *node) {
     struct sim *sim = node->sim;
     sim->crash_countdown[node->place] = 0;
+    storage_on_end(node);
     uint64_t most_s = chance_below(&sim->chance, 4) == 0 ? 60 : 5;
     uint64_t after_us = chance_between(&sim->chance, 100 * SIM_MS, most_s * SIM_SECOND);
     sim_at(sim, sim->now_us + after_us, on_restart, node);
@@ -395,13 +396,16 @@ static void on_look(void *context) {
     sim_at(sim, sim->now_us + LOOK_EVERY_US, on_look, sim);
 }
 
+void world_first_members(const struct sim *sim, struct raft_configuration *ret) {
+    raft_configuration_init(ret);
+    for (uint32_t i = 0; i < sim->member_count; i++) {
+        (void)raft_configuration_add(ret, sim->nodes[i].id, sim->nodes[i].name, RAFT_VOTER);
+    }
+}
+
 static void bootstrap(struct sim *sim) {
     struct raft_configuration configuration;
-    raft_configuration_init(&configuration);
-    for (uint32_t i = 0; i < sim->member_count; i++) {
-        uint64_t id = sim->nodes[i].id;
-        (void)raft_configuration_add(&configuration, id, sim->nodes[i].name, RAFT_VOTER);
-    }
+    world_first_members(sim, &configuration);
     for (uint32_t i = 0; i < sim->member_count; i++) {
         disk_bootstrap(&sim->nodes[i].disk, WORLD_CLUSTER, sim->nodes[i].name, sim->nodes[i].id,
                        &configuration);

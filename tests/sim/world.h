@@ -125,6 +125,8 @@ struct sim {
     uint64_t slow_link_until_us[SIM_NODE_MAX][SIM_NODE_MAX]; /* from, to */
     uint64_t slow_disk_until_us[SIM_NODE_MAX];
     uint64_t target_dead_until_us;
+    uint64_t healed_us;
+    bool has_lost_storage;                           /* a node has, once */
     uint64_t region_down_until_us[WORLD_REGION_MAX]; /* what serves there */
     uint64_t nodes_down_until_us[WORLD_REGION_MAX];
     uint64_t region_cut_until_us[WORLD_REGION_MAX]; /* from all others */
@@ -152,6 +154,8 @@ struct world_check {
 
 extern const struct world_check world_checks[WORLD_CHECK_MAX];
 
+/* The configuration that begins the group. */
+void world_first_members(const struct sim *sim, struct raft_configuration *ret);
 void world_create(struct sim *sim, const struct sim_options *options);
 /* The whole run: faults, healing, and the last check. sim_broken() ends it early. */
 void world_run(struct sim *sim);
@@ -211,6 +215,14 @@ bool regions_flap_one(struct sim *sim);
 bool regions_slow_one(struct sim *sim);
 /* Something of a move has just been committed: soon its two regions fall. */
 void regions_fall_in_move(struct sim *sim);
+
+/* storage_faults.c */
+bool storage_wipe_one(struct sim *sim);
+bool storage_lose_log(struct sim *sim);
+bool storage_fill_one(struct sim *sim);
+bool storage_fail_files(struct sim *sim);
+/* A process has ended: if it was refused for its storage, rightly. */
+void storage_on_end(struct sim_node *node);
 
 /* set_world.c: whether this world has a replica set, and what it is like */
 void set_draw(struct sim *sim);
