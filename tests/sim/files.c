@@ -89,10 +89,10 @@ void io_destroy_offload(bool on) {
 }
 
 /* What replica/watch.c asks for. */
-int statvfs(const char *path, struct statvfs *status) {
-    (void)path;
-    memset(status, 0, sizeof *status);
-    status->f_frsize = 4096;
-    status->f_bavail = disk_is_full(disk_own()) ? 0 : 1 << 20;
+int statvfs(const char *file, struct statvfs *buf) {
+    (void)file;
+    memset(buf, 0, sizeof *buf);
+    buf->f_frsize = 4096;
+    buf->f_bavail = disk_is_full(disk_own()) ? 0 : 1 << 20;
     return 0;
 }

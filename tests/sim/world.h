@@ -106,8 +106,8 @@ struct sim {
     struct wish_count wishes[WISH_COUNT];
     uint32_t snapshot_threshold;
     uint32_t service_count, zone_count;
-    uint64_t interval_ms;    /* of the checks */
     uint32_t check_count;    /* of each service: the first of world_checks */
+    uint64_t interval_ms;    /* of the checks */
     enum service_mode usual; /* mode of the services, unless somebody changes it */
     uint64_t lease_ms, confirm_ms, cooldown_ms;
     bool faults_on;
@@ -115,6 +115,7 @@ struct sim {
     uint32_t oldest_level;           /* feature level of all nodes in the beginning */
     uint64_t lateness_ms;            /* of late requests, at most */
     uint64_t disk_most_us;           /* that a sync takes, usually */
+    bool has_lost_storage;           /* a node has, once */
     bool has_set, set_checks_writes; /* write_check of its spec */
     struct chance set_chance;        /* of what is decided about it: other worlds draw as before */
     uint64_t set_max_lag_ms, set_max_lag_age_ms;
@@ -126,7 +127,6 @@ struct sim {
     uint64_t slow_disk_until_us[SIM_NODE_MAX];
     uint64_t target_dead_until_us;
     uint64_t healed_us;
-    bool has_lost_storage;                           /* a node has, once */
     uint64_t region_down_until_us[WORLD_REGION_MAX]; /* what serves there */
     uint64_t nodes_down_until_us[WORLD_REGION_MAX];
     uint64_t region_cut_until_us[WORLD_REGION_MAX]; /* from all others */
