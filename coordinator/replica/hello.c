@@ -48,6 +48,43 @@ static enum peers_refusal check_incarnation(struct replica *replica, const struc
     return PEERS_REFUSAL_OTHER;
 }
 
+void replica_note_storage(struct replica *replica, const struct command *command) {
+    for (uint32_t i = 0; command->kind == COMMAND_NODES && i < command->nodes.count; i++) {
+        const struct configured_node *node = &command->nodes.nodes[i];
+        struct peer *peer = replica_find_peer(replica, node->id);
+        if (peer != NULL && !is_zero(node->storage)) {
+            memcpy(peer->storage, node->storage, sizeof peer->storage);
+        }
+    }
+}
+
+/* All zero: nobody has told it. */
+static const uint8_t *known_storage(struct replica *replica, uint64_t id) {
+    static const uint8_t unknown[STORAGE_UUID_BYTES];
+    uint32_t place = state_find_node(replica->state, id);
+    const struct peer *peer = replica_find_peer(replica, id);
+    if (place != NONE_INDEX && !is_zero(replica->state->nodes[place].storage)) {
+        return replica->state->nodes[place].storage;
+    }
+    return peer != NULL ? peer->storage : unknown;
+}
+
+static bool is_another(const uint8_t known[STORAGE_UUID_BYTES],
+                       const uint8_t storage[STORAGE_UUID_BYTES]) {
+    return !is_zero(known) && memcmp(known, storage, STORAGE_UUID_BYTES) != 0;
+}
+
+void replica_check_own_storage(struct replica *replica) {
+    uint32_t place = state_find_node(replica->state, replica->id);
+    if (place != NONE_INDEX &&
+        is_another(replica->state->nodes[place].storage, replica->storage.meta.uuid)) {
+        replica_fail(
+            replica, ERROR_REFUSED,
+            "the group knows this node with another disk, so what it acknowledged is gone: "
+            "let it join again, wiped and under a new name");
+    }
+}
+
 enum peers_refusal replica_check_hello(const struct peer_hello *hello, struct error *reason,
                                        void *context) {
     struct replica *replica = context;
@@ -64,10 +101,7 @@ enum peers_refusal replica_check_hello(const struct peer_hello *hello, struct er
                         hello->feature_level);
         return PEERS_REFUSAL_VERSION;
     }
-    uint32_t place = state_find_node(replica->state, hello->numeric_id);
-    const struct node *node = place != NONE_INDEX ? &replica->state->nodes[place] : NULL;
-    if (node != NULL && !is_zero(node->storage) &&
-        memcmp(node->storage, hello->storage_uuid, sizeof node->storage) != 0) {
+    if (is_another(known_storage(replica, hello->numeric_id), hello->storage_uuid)) {
         (void)error_set(reason, ERROR_REFUSED,
                         "node %s is known with another disk, so what it acknowledged is gone: it "
                         "must join under a new name",

@@ -62,6 +62,9 @@ static void apply_command(struct replica *replica, const struct command *command
         }
         *proposal = TAILQ_NEXT(*proposal, link);
     }
+    if (command->kind == COMMAND_NODES) {
+        replica_check_own_storage(replica);
+    }
     if (command->kind == COMMAND_LEADER) {
         replica_on_leader_applied(replica, command, result);
     }
@@ -100,6 +103,26 @@ static enum error_code apply_entry(struct replica *replica, const struct raft_bu
         batch->applied = true;
     }
     return code;
+}
+
+/* What can't be read is told when it is applied. */
+void replica_note_entry(struct replica *replica, const struct raft_buffer *entry) {
+    struct entry_reader reader;
+    struct error error;
+    enum error_code code = entry_read_head(&reader, entry->base, entry->len, &error);
+    for (uint32_t i = 0; code == ERROR_OK && i < reader.head.count; i++) {
+        const void *bytes = NULL;
+        size_t size_bytes = 0;
+        struct command_batch commands = {0};
+        code = entry_read_command(&reader, &bytes, &size_bytes, &error);
+        if (code == ERROR_OK) {
+            code = codec_decode_batch(bytes, size_bytes, &commands, &error);
+        }
+        for (uint32_t j = 0; code == ERROR_OK && j < commands.count; j++) {
+            replica_note_storage(replica, commands.commands[j]);
+        }
+        codec_batch_finish(&commands);
+    }
 }
 
 static int machine_apply(struct raft_fsm *fsm, const struct raft_buffer *entry, void **result) {
@@ -190,6 +213,7 @@ static int machine_restore(struct raft_fsm *fsm, struct raft_buffer *snapshot) {
         replica->has_digest = false;
         LOG_EVENT(SNAPSHOT_RESTORED, LOG_U64("index", replica->state->applied_index),
                   LOG_U64("size_bytes", snapshot->len));
+        replica_check_own_storage(replica);
         if (replica->callbacks.on_restored != NULL) {
             replica->callbacks.on_restored(replica->callbacks.context);
         }

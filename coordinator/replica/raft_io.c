@@ -309,6 +309,11 @@ static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
         release_loaded(*snapshot, *entries, *count);
         return RAFT_CORRUPT;
     }
+    for (size_t i = 0; i < *count; i++) {
+        if ((*entries)[i].type == RAFT_COMMAND) {
+            replica_note_entry(replica, &(*entries)[i].buf);
+        }
+    }
     code = begin_term_of_sole_voter(replica, term, voted_for);
     if (code != 0) {
         release_loaded(*snapshot, *entries, *count);

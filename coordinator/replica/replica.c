@@ -348,6 +348,10 @@ static void configure_raft(struct replica *replica) {
     raft_set_election_timeout(raft, replica->election_ms);
     assert(raft->election_timeout == replica->election_ms);
     raft_set_max_inflight_entries(raft, MAX_INFLIGHT_ENTRIES);
+    /* No look at anybody's room for the log, ours is watch.c's: a leader that was elected by those
+     * who have none can't append its first entry, which the library asserts that it can (0.22.1).
+     */
+    raft_set_capacity_threshold(raft, 0);
     raft_set_snapshot_threshold(raft, replica->snapshot_threshold);
     /* At least the threshold, so that a follower that is a little behind doesn't need a snapshot.
      */

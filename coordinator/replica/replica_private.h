@@ -123,6 +123,7 @@ struct peer {
     uint64_t complaint_ms, complaint_count; /* rate limit of the log */
     uint64_t snapshot_sent_ms;              /* to it, in this term as leader; 0: none */
     bool snapshot_lost;                     /* it can't have got that one */
+    uint8_t storage[STORAGE_UUID_BYTES];    /* as our log has it, committed or not; 0: it hasn't */
 };
 
 struct disk_calls { /* raft_uv's own, behind ours */
@@ -303,6 +304,8 @@ void replica_deliver_own_report(struct replica *replica);
 
 /* machine.c */
 void replica_machine_init(struct replica *replica);
+/* An entry that was loaded: replica_note_storage() of its commands. */
+void replica_note_entry(struct replica *replica, const struct raft_buffer *entry);
 
 /* proposals.c */
 void replica_propose_internal(struct replica *replica, const struct command *command,
@@ -334,6 +337,11 @@ void replica_on_hasten(uv_timer_t *timer);
 void replica_resend_snapshots(struct replica *replica);
 
 /* hello.c */
+/* Whose disk a command of the log names. Noted at the start: long before it is known again what is
+ * committed, an empty disk could vote. */
+void replica_note_storage(struct replica *replica, const struct command *command);
+/* NODES were applied: nobody may have known of our disk when we were let in. */
+void replica_check_own_storage(struct replica *replica);
 void replica_fill_hello(struct peer_hello *hello, void *context);
 enum peers_refusal replica_check_hello(const struct peer_hello *hello, struct error *reason,
                                        void *context);

@@ -189,11 +189,12 @@ void disk_settle(struct sim_disk *disk) {
         disk->requests = request->next;
         if (!ended) {
             uint64_t how = chance_below(chance, 4);
-            if (how == 0 && request->kind == REQUEST_APPEND && request->count > 1) {
+            if (how == 0 && world_has(sim, SIM_DISK_TORN) && request->kind == REQUEST_APPEND &&
+                request->count > 1) {
                 make_durable(disk, request, chance_between(chance, 1, request->count - 1));
                 sim_count(sim, SIM_DISK_TORN);
                 ended = true;
-            } else if (how == 1) {
+            } else if (how == 1 && world_has(sim, SIM_DISK_LOST)) {
                 sim_count(sim, SIM_DISK_LOST);
                 ended = true;
             } else {
@@ -202,13 +203,59 @@ void disk_settle(struct sim_disk *disk) {
         }
         free_request(request);
     }
+    if (disk->stuck != NULL) {
+        free_request(disk->stuck);
+        disk->stuck = NULL;
+    }
     disk->fails = false;
+    disk->files_fail = false;
 }
 
 void disk_create(struct sim_disk *disk, struct sim_node *node) {
     memset(disk, 0, sizeof *disk);
     disk->node = node;
     disk->first = 1;
+}
+
+bool disk_is_full(const struct sim_disk *disk) {
+    return sim_now(sim_of(disk->node)) < disk->full_until_us;
+}
+
+static void empty(struct sim_disk *disk) {
+    drop_entries(disk, 0, disk->count);
+    if (disk->has_snapshot) {
+        free_snapshot(&disk->snapshot);
+        disk->has_snapshot = false;
+    }
+    disk->first = 1;
+    disk->term = 0;
+    disk->vote = 0;
+    disk->mark = 0;
+}
+
+bool disk_wipe(struct sim_disk *disk) {
+    struct sim_node *node = disk->node;
+    empty(disk);
+    if (chance_below(&node->chance, 2) == 0) {
+        disk_join(disk, WORLD_CLUSTER, node->name, node->id);
+        return true;
+    }
+    struct raft_configuration members;
+    world_first_members(node->sim, &members);
+    disk_bootstrap(disk, WORLD_CLUSTER, node->name, node->id, &members);
+    raft_configuration_close(&members);
+    return true;
+}
+
+bool disk_lose_tail(struct sim_disk *disk) {
+    if (disk->count == 0 || disk->mark < disk->first) {
+        return false;
+    }
+    size_t acknowledged = (size_t)(disk->mark - disk->first + 1);
+    acknowledged = acknowledged < disk->count ? acknowledged : disk->count;
+    uint64_t most = acknowledged < 8 ? acknowledged : 8;
+    truncate_from(disk, disk->first + acknowledged - chance_between(&disk->node->chance, 1, most));
+    return true;
 }
 
 void disk_destroy(struct sim_disk *disk) {
@@ -263,7 +310,7 @@ static struct disk_request *add_request(struct sim_disk *disk, enum request_kind
         at = &(*at)->next;
     }
     request->kind = kind;
-    request->due_us = sim_now(sim_of(disk->node)) + world_disk_us(sim_of(disk->node));
+    request->due_us = sim_now(sim_of(disk->node)) + world_disk_us(disk->node);
     request->due_us = request->due_us > after_us ? request->due_us : after_us;
     *at = request;
     return request;
@@ -278,6 +325,11 @@ static void on_due(void *context) {
     }
     sim_crash_point();
     disk->requests = request->next;
+    if (request->kind == REQUEST_SNAPSHOT && disk_is_full(disk) && !disk->fails) {
+        assert(disk->stuck == NULL); /* one at a time */
+        disk->stuck = request;
+        return;
+    }
     int status = disk->fails ? RAFT_IOERR : 0;
     if (status == 0) {
         make_durable(disk, request, request->count);
@@ -371,6 +423,8 @@ static void on_check(uv_check_t *check) {
 
 static void on_ticker(uv_timer_t *timer) {
     struct disk_io *own = timer->data;
+    bool out_of_segments = disk_is_full(own->disk) && !own->disk->has_segments;
+    own->io->capacity = out_of_segments ? 0 : CAPACITY_KIB - 1;
     own->tick(own->io);
 }
 
@@ -524,8 +578,7 @@ static int io_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *get,
     *read = (struct snapshot_read){of_io(io)->reads, io, get, callback};
     of_io(io)->reads = read;
     struct sim_node *node = of_io(io)->disk->node;
-    sim_at_node(node, sim_now(sim_of(node)) + world_disk_us(sim_of(node)), on_snapshot_read, read,
-                true);
+    sim_at_node(node, sim_now(sim_of(node)) + world_disk_us(node), on_snapshot_read, read, true);
     return 0;
 }
 
@@ -564,6 +617,12 @@ static void io_close(struct raft_io *io, raft_io_close_cb callback) {
         if (done.on_put != NULL) {
             done.on_put(done.put, status);
         }
+    }
+    if (own->disk->stuck != NULL) {
+        struct disk_request done = *own->disk->stuck;
+        free_request(own->disk->stuck);
+        own->disk->stuck = NULL;
+        done.on_put(done.put, RAFT_CANCELED);
     }
     for (struct snapshot_read *read = own->reads; read != NULL; read = read->next) {
         read->callback(read->get, NULL, RAFT_CANCELED);

@@ -44,7 +44,11 @@ struct sim_disk {
     uint64_t mark;
     /* of this life: in order */
     struct disk_request *requests;
-    bool fails; /* from now on every request fails */
+    struct disk_request *stuck; /* a snapshot that there was no room for: it never ends */
+    bool fails;                 /* from now on every request fails */
+    bool files_fail;            /* and what is written to meta and high-water */
+    uint64_t full_until_us;
+    bool has_segments; /* while it is full: for the log some room was taken beforehand */
 };
 
 /* The disk of the node whose code runs. */
@@ -60,6 +64,12 @@ const struct disk_entry *disk_entry(const struct sim_disk *disk, uint64_t index)
 /* The log of a new group: one configuration, as replica_bootstrap writes it. */
 void disk_bootstrap(struct sim_disk *disk, const char *cluster, const char *node, uint64_t id,
                     const struct raft_configuration *configuration);
+
+/* The node is dead: its directory is made anew, by `bootstrap` or `join`. */
+bool disk_wipe(struct sim_disk *disk);
+/* The node is dead: of what it has acknowledged the end is lost. False: nothing could be. */
+bool disk_lose_tail(struct sim_disk *disk);
+bool disk_is_full(const struct sim_disk *disk);
 
 /* The directory of a node that is to join. */
 void disk_join(struct sim_disk *disk, const char *cluster, const char *node, uint64_t id);

@@ -17,49 +17,78 @@ static uint64_t later_us(struct sim *sim, uint64_t least_ms, uint64_t most_ms) {
     return sim->now_us + chance_between(&sim->chance, least_ms, most_ms) * SIM_MS;
 }
 
-/* --- each kind, once --- */
-
-static void crash(struct sim *sim) {
-    node_kill(any_node(sim), "kill -9");
+static void extend(uint64_t *until_us, uint64_t to_us) {
+    *until_us = to_us > *until_us ? to_us : *until_us;
 }
 
-static void crash_inside(struct sim *sim) {
+/* --- each kind, once: true if it has happened, false if there was nothing that it could befall ---
+ */
+
+static bool crash(struct sim *sim) {
+    struct sim_node *node = any_node(sim);
+    bool alive = node->alive;
+    node_kill(node, "kill -9");
+    return alive;
+}
+
+/* Counted where it dies (node.c). */
+static bool crash_inside(struct sim *sim) {
     struct sim_node *node = any_node(sim);
     sim->crash_countdown[node->place] = (uint32_t)chance_between(&sim->chance, 1, 150);
+    return false;
 }
 
-static void slow_disk(struct sim *sim) {
-    sim->slow_disk_until_us = later_us(sim, 1000, 20000);
+/* One, or all of them, as where they share one storage. */
+static bool slow_disk(struct sim *sim) {
+    const struct sim_node *node = any_node(sim);
+    bool all = chance_below(&sim->chance, 4) == 0;
+    uint64_t until_us = later_us(sim, 1000, 20000);
+    sim_say(sim, all ? "world" : node->name, "its disk is slow until %.1f s",
+            (double)until_us / 1e6);
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        if (all || i == node->place) {
+            extend(&sim->slow_disk_until_us[i], until_us);
+        }
+    }
+    return true;
 }
 
-static void failing_disk(struct sim *sim) {
-    any_node(sim)->disk.fails = true;
+static bool failing_disk(struct sim *sim) {
+    struct sim_node *node = any_node(sim);
+    node->disk.fails = node->alive;
+    return node->alive;
 }
 
 static void on_resume(void *context) {
     struct sim_node *node = context;
-    if (node->alive && node->stalled) {
+    if (node->alive && node->stalled && node->sim->now_us >= node->stalled_until_us) {
         sim_say(node->sim, node->name, "goes on");
         node_stall(node, false);
     }
 }
 
-static void stall(struct sim *sim) {
+void faults_stop_node(struct sim_node *node, uint64_t until_us) {
+    sim_say(node->sim, node->name, "is stopped");
+    extend(&node->stalled_until_us, until_us);
+    node_stall(node, true);
+    sim_at(node->sim, until_us, on_resume, node);
+}
+
+static bool stall(struct sim *sim) {
     struct sim_node *node = any_node(sim);
-    if (node->alive && !node->stalled) {
-        sim_say(sim, node->name, "is stopped");
-        node_stall(node, true);
-        sim_at(sim, later_us(sim, 200, 30000), on_resume, node);
+    if (!node->alive || node->stalled) {
+        return false;
     }
+    faults_stop_node(node, later_us(sim, 200, 30000));
+    return true;
 }
 
 static void set_cut(struct sim *sim, uint32_t from, uint32_t to, uint64_t until_us) {
-    uint64_t *until = &sim->cut_until_us[from][to];
-    *until = until_us > *until ? until_us : *until;
+    extend(&sim->cut_until_us[from][to], until_us);
     transport_break(&sim->nodes[from], &sim->nodes[to]);
 }
 
-static void cut(struct sim *sim) {
+static bool cut(struct sim *sim) {
     uint64_t side = chance_between(&sim->chance, 1, (1u << sim->node_count) - 2);
     uint64_t until_us = later_us(sim, 500, 60000);
     sim_say(sim, "network", "is cut: %llx, until %.1f s", (unsigned long long)side,
@@ -71,17 +100,20 @@ static void cut(struct sim *sim) {
             }
         }
     }
+    return true;
 }
 
-static void cut_one_way(struct sim *sim) {
+static bool cut_one_way(struct sim *sim) {
     uint32_t from = any_node(sim)->place;
     uint32_t to = any_node(sim)->place;
     uint64_t until_us = later_us(sim, 500, 60000);
-    if (from != to) {
-        sim_say(sim, "network", "loses what n%u says to n%u, until %.1f s", from + 1, to + 1,
-                (double)until_us / 1e6);
-        set_cut(sim, from, to, until_us);
+    if (from == to) {
+        return false;
     }
+    sim_say(sim, "network", "loses what n%u says to n%u, until %.1f s", from + 1, to + 1,
+            (double)until_us / 1e6);
+    set_cut(sim, from, to, until_us);
+    return true;
 }
 
 /* Everybody from everybody, and whole again at once: a new leader, who doesn't know yet how much is
@@ -121,7 +153,9 @@ void faults_at_moment(struct sim *sim, uint32_t one_in) {
     if (!sim->faults_on || leader == NULL || chance_below(&sim->chance, one_in) != 0) {
         return;
     }
-    if (sim->every_us[SIM_CRASH_INSIDE] > 0) {
+    if (sim->every_us[SIM_TWO_REGIONS] > 0 && chance_below(&sim->chance, 4) == 0) {
+        regions_fall_in_move(sim);
+    } else if (sim->every_us[SIM_CRASH_INSIDE] > 0) {
         sim->crash_countdown[leader->place] = (uint32_t)chance_between(&sim->chance, 1, 20);
     } else if (sim->every_us[SIM_CUT] > 0) {
         sim_count(sim, SIM_CUT);
@@ -144,16 +178,40 @@ void faults_at_change(struct sim *sim, const struct sim_node *leader) {
     }
 }
 
-static void slow_link(struct sim *sim) {
-    sim->slow_link_until_us = later_us(sim, 1000, 30000);
+/* One way between two, all ways of one, or all. */
+static bool slow_link(struct sim *sim) {
+    uint32_t from = any_node(sim)->place;
+    uint32_t to = any_node(sim)->place;
+    uint64_t scope = chance_below(&sim->chance, 3);
+    uint64_t until_us = later_us(sim, 1000, 30000);
+    if (scope == 0 && from == to) {
+        return false;
+    }
+    sim_say(sim, "network", "%s is slow until %.1f s, from n%u to n%u",
+            scope == 0   ? "one way"
+            : scope == 1 ? "one node"
+                         : "all",
+            (double)until_us / 1e6, from + 1, to + 1);
+    for (uint32_t a = 0; a < sim->node_count; a++) {
+        for (uint32_t b = 0; b < sim->node_count; b++) {
+            bool one = a == from && b == to;
+            bool of_one = a == from || b == from;
+            if (one || (scope == 1 && of_one) || scope == 2) {
+                extend(&sim->slow_link_until_us[a][b], until_us);
+            }
+        }
+    }
+    return true;
 }
 
-static void break_link(struct sim *sim) {
+static bool break_link(struct sim *sim) {
     struct sim_node *a = any_node(sim);
     struct sim_node *b = any_node(sim);
+    bool stands = a != b && transport_is_up(a, b);
     if (a != b) {
         transport_break(a, b);
     }
+    return stands;
 }
 
 static void jump_clock_of(struct sim_node *node) {
@@ -165,8 +223,9 @@ static void jump_clock_of(struct sim_node *node) {
     sim_say(sim, node->name, "its wall clock is off by %lld ms", (long long)node->wall_offset_ms);
 }
 
-static void jump_clock(struct sim *sim) {
+static bool jump_clock(struct sim *sim) {
     jump_clock_of(any_node(sim));
+    return true;
 }
 
 static void on_window_clocks(void *context) {
@@ -188,52 +247,23 @@ void faults_at_suspicion(struct sim *sim) {
     }
 }
 
-/* Until the latest of the times that its faults ask for. */
-void world_take_region_down(struct sim *sim, uint32_t region, uint64_t until_us) {
-    if (until_us > sim->region_down_until_us[region]) {
-        sim->region_down_until_us[region] = until_us;
-    }
-    if (sim->set != NULL) {
-        set_region_falls(sim->set, region, sim->region_down_until_us[region]);
-    }
-    sim_say(sim, "region", "%s is down until %.1f s", world_regions[region],
-            (double)sim->region_down_until_us[region] / 1e6);
-}
-
-static void kill_region(struct sim *sim) {
-    const struct state *state = world_newest_state(sim);
-    uint32_t region = (uint32_t)chance_below(&sim->chance, 2);
-    if (state != NULL && state->services[0].adopted && chance_below(&sim->chance, 4) != 0) {
-        region = state->services[0].active; /* the one that hurts */
-    }
-    uint64_t until_us = later_us(sim, 10000, 60000);
-    if (sim->set != NULL && chance_below(&sim->set_chance, 2) == 0) {
-        until_us += chance_below(&sim->set_chance, 60 * SIM_SECOND); /* a set takes its time */
-    }
-    world_take_region_down(sim, region, until_us);
-}
-
-static void flap_region(struct sim *sim) {
-    uint32_t region = (uint32_t)chance_below(&sim->chance, 2);
-    world_take_region_down(sim, region, later_us(sim, 500, 6000));
-}
-
-static void hide_region(struct sim *sim) {
+static bool hide_region(struct sim *sim) {
     struct sim_node *node = any_node(sim);
     uint32_t region = (uint32_t)chance_below(&sim->chance, 2);
     uint64_t *until_us = &sim->unseen_until_us[node->place][region];
-    uint64_t wanted_us = later_us(sim, 5000, 60000);
-    *until_us = wanted_us > *until_us ? wanted_us : *until_us;
+    extend(until_us, later_us(sim, 5000, 60000));
     sim_say(sim, node->name, "doesn't reach %s until %.1f s", world_regions[region],
             (double)*until_us / 1e6);
+    return true;
 }
 
-static void kill_target(struct sim *sim) {
+static bool kill_target(struct sim *sim) {
     sim->target_dead_until_us = later_us(sim, 2000, 120000);
     sim_say(sim, "route53", "is dead for a while");
+    return true;
 }
 
-static void foreign_change(struct sim *sim) {
+static bool foreign_change(struct sim *sim) {
     char service[NAME_SIZE];
     (void)snprintf(service, sizeof service, "svc%u",
                    (unsigned)chance_below(&sim->chance, sim->service_count) + 1);
@@ -243,53 +273,63 @@ static void foreign_change(struct sim *sim) {
     } else {
         target_edit_record(sim->target, zone, service, "198.51.100.7");
     }
+    return true;
 }
 
-static void stop(struct sim *sim) {
+static bool stop(struct sim *sim) {
     struct sim_node *node = any_node(sim);
-    if (node->alive && !node->stalled) {
-        sim_say(sim, node->name, "SIGTERM");
-        node_stop(node);
+    if (!node->alive || node->stalled) {
+        return false;
     }
+    sim_say(sim, node->name, "SIGTERM");
+    node_stop(node);
+    return true;
 }
 
 /* Stopped, and started again as the newer version. */
-static void upgrade(struct sim *sim) {
+static bool upgrade(struct sim *sim) {
     struct sim_node *node = any_node(sim);
-    if (node->alive && !node->stalled && node->feature_level < FEATURE_LEVEL_NEWEST) {
-        sim_say(sim, node->name, "gets the newer version");
-        node->feature_level = FEATURE_LEVEL_NEWEST;
-        node_stop(node);
+    if (!node->alive || node->stalled || node->feature_level == FEATURE_LEVEL_NEWEST) {
+        return false;
     }
+    sim_say(sim, node->name, "gets the newer version");
+    node->feature_level = FEATURE_LEVEL_NEWEST;
+    node_stop(node);
+    return true;
 }
 
 static const struct {
-    void (*happen)(struct sim *sim);
+    bool (*happen)(struct sim *sim);
     enum sim_fault fault;
-    bool counts_itself; /* what comes of it, not the wish */
 } happenings[] = {
-    {crash, SIM_CRASH, false},
-    {crash_inside, SIM_CRASH_INSIDE, false},
-    {slow_disk, SIM_DISK_SLOW, false},
-    {failing_disk, SIM_DISK_FAILED, false},
-    {stall, SIM_STALL, false},
-    {cut, SIM_CUT, false},
-    {cut_one_way, SIM_CUT_ONE_WAY, false},
-    {slow_link, SIM_LINK_SLOW, false},
-    {break_link, SIM_LINK_BROKEN, false},
-    {jump_clock, SIM_CLOCK_JUMP, false},
-    {kill_region, SIM_REGION_DOWN, false},
-    {flap_region, SIM_REGION_FLAP, false},
-    {hide_region, SIM_REGION_UNSEEN, false},
-    {kill_target, SIM_TARGET_DEAD, false},
-    {foreign_change, SIM_FOREIGN_CHANGE, false},
-    {people_act, SIM_OPERATOR, false},
-    {people_change_spec, SIM_SPEC_CHANGE, false},
-    {stop, SIM_STOP, false},
-    {people_add_node, SIM_NODE_ADDED, true},
-    {people_remove_node, SIM_NODE_REMOVED, true},
-    {upgrade, SIM_UPGRADE, false},
-    {people_transfer, SIM_TRANSFER, false},
+    {crash, SIM_CRASH},
+    {crash_inside, SIM_CRASH_INSIDE},
+    {slow_disk, SIM_DISK_SLOW},
+    {failing_disk, SIM_DISK_FAILED},
+    {storage_fill_one, SIM_DISK_FULL},
+    {storage_fail_files, SIM_FILES_FAIL},
+    {storage_wipe_one, SIM_NODE_WIPED},
+    {storage_lose_log, SIM_LOG_LOST},
+    {stall, SIM_STALL},
+    {cut, SIM_CUT},
+    {cut_one_way, SIM_CUT_ONE_WAY},
+    {slow_link, SIM_LINK_SLOW},
+    {break_link, SIM_LINK_BROKEN},
+    {jump_clock, SIM_CLOCK_JUMP},
+    {regions_kill_one, SIM_REGION_DOWN},
+    {regions_kill_two, SIM_TWO_REGIONS},
+    {regions_flap_one, SIM_REGION_FLAP},
+    {regions_slow_one, SIM_REGION_SLOW},
+    {hide_region, SIM_REGION_UNSEEN},
+    {kill_target, SIM_TARGET_DEAD},
+    {foreign_change, SIM_FOREIGN_CHANGE},
+    {people_act, SIM_OPERATOR}, /* people count what was accepted */
+    {people_change_spec, SIM_SPEC_CHANGE},
+    {stop, SIM_STOP},
+    {people_add_node, SIM_NODE_ADDED},
+    {people_remove_node, SIM_NODE_REMOVED},
+    {upgrade, SIM_UPGRADE},
+    {people_transfer, SIM_TRANSFER},
 };
 
 static const enum sim_fault of_requests[] = {SIM_REQUEST_LOST,   SIM_REQUEST_LATE,
@@ -326,6 +366,7 @@ void faults_draw(struct sim *sim) {
     sim->every_us[SIM_OPERATOR] = chance_between(chance, 1, 10) * absent * SIM_SECOND;
     sim->every_us[SIM_SPEC_CHANGE] *= absent;
     sim->every_us[SIM_REGION_DOWN] = chance_between(chance, 20, 80) * SIM_SECOND;
+    sim->check_count = (uint32_t)chance_between(chance, 1, WORLD_CHECK_MAX);
     uint64_t draw = chance_next(chance);
     sim->unwished = (uint32_t)(draw & draw >> 32); /* a quarter of all */
     sim->lateness_ms = chance_below(chance, 2) == 0 ? 20000 : 240000;
@@ -350,10 +391,9 @@ static void on_happening(void *context) {
     if (!sim->faults_on) {
         return;
     }
-    if (!happenings[happening->row].counts_itself) {
+    if (happenings[happening->row].happen(sim)) {
         sim_count(sim, fault);
     }
-    happenings[happening->row].happen(sim);
     uint64_t every_us = sim->every_us[fault];
     sim_at(sim, sim->now_us + chance_between(&sim->chance, every_us / 4, every_us * 7 / 4),
            on_happening, context);
@@ -377,11 +417,15 @@ void faults_begin(struct sim *sim) {
 void faults_heal(struct sim *sim) {
     sim_say(sim, "world", "heals");
     sim->faults_on = false;
+    sim->healed_us = sim->now_us;
     memset(sim->cut_until_us, 0, sizeof sim->cut_until_us);
     memset(sim->region_down_until_us, 0, sizeof sim->region_down_until_us);
+    memset(sim->nodes_down_until_us, 0, sizeof sim->nodes_down_until_us);
+    memset(sim->region_cut_until_us, 0, sizeof sim->region_cut_until_us);
+    memset(sim->region_slow_until_us, 0, sizeof sim->region_slow_until_us);
     memset(sim->unseen_until_us, 0, sizeof sim->unseen_until_us);
-    sim->slow_disk_until_us = 0;
-    sim->slow_link_until_us = 0;
+    memset(sim->slow_disk_until_us, 0, sizeof sim->slow_disk_until_us);
+    memset(sim->slow_link_until_us, 0, sizeof sim->slow_link_until_us);
     sim->target_dead_until_us = 0;
     if (sim->set != NULL) {
         set_heal(sim->set);
@@ -391,9 +435,14 @@ void faults_heal(struct sim *sim) {
         node->feature_level = FEATURE_LEVEL_NEWEST; /* from its next start on */
         node->wall_offset_ms = 0;
         node->disk.fails = false;
+        node->disk.files_fail = false;
+        node->disk.full_until_us = 0;
         sim->crash_countdown[i] = 0;
         if (node->alive && node->stalled) {
+            node->stalled_until_us = 0;
             node_stall(node, false);
+        } else if (!node->alive && node->wanted) {
+            node_start(node); /* it might wait for the end of its region's fall */
         }
     }
 }

@@ -575,7 +575,10 @@ uint64_t judge_opened_us(const struct sim *sim, uint32_t service) {
 void judge_end(struct sim *sim) {
     struct error why;
     if (!judge_is_over(sim, &why)) {
-        sim_broken(sim, "the end", "%s", why.message);
+        int name_length = (int)strcspn(why.message, ":");
+        char name[sizeof why.message];
+        (void)snprintf(name, sizeof name, "%.*s", name_length, why.message);
+        sim_broken(sim, name, "at the end: %s", why.message + name_length);
     }
     sim_say(sim, "world", "%llu decisions, %llu effects, %llu commands",
             (unsigned long long)sim->judged->decisions,

@@ -49,7 +49,8 @@ void judge_edited(struct sim *sim, uint32_t zone, const char *service);
 
 /* What happens to one question of a node; `once`: it may come late, and twice. */
 enum judge_request judge_question_fate(struct sim *sim, struct chance *chance, bool once);
-uint64_t judge_question_us(struct sim *sim, struct chance *chance); /* one way */
+/* One way, to a member in that region or from it. */
+uint64_t judge_question_us(const struct sim_node *node, uint32_t region, struct chance *chance);
 /* How often such a fault comes in this world; 0: never. */
 uint64_t judge_every_us(const struct sim *sim, enum sim_fault fault);
 bool judge_is_up(const struct sim *sim, uint32_t region);

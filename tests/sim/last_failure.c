@@ -307,7 +307,7 @@ void last_failure(struct sim *sim) {
         return;
     }
     uint32_t region = before.services[chosen].active;
-    world_take_region_down(sim, region, sim->now_us + DOWN_US);
+    region_falls(sim, region, REGION_SERVICES, sim->now_us + DOWN_US);
     await_moves(sim, &before, region);
     await_return(sim, region);
     judge_places(sim, &before, region);

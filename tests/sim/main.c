@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "rerun.h"
 #include "shrink.h"
 #include "world.h"
 
@@ -30,9 +30,29 @@ static const char help[] =
 
 struct totals {
     uint64_t counts[SIM_FAULT_COUNT];
+    struct wish_count wishes[WISH_COUNT];
     uint64_t simulated_s, worlds;
     uint64_t demanded, skipped[LAST_FAILURE_SKIP_COUNT]; /* by last failures */
 };
+
+static void add_counts(struct totals *totals, const uint64_t counts[SIM_FAULT_COUNT],
+                       const struct wish_count wishes[WISH_COUNT]) {
+    for (int i = 0; i < SIM_FAULT_COUNT; i++) {
+        totals->counts[i] += counts[i];
+    }
+    for (int i = 0; i < WISH_COUNT; i++) {
+        totals->wishes[i].asked += wishes[i].asked;
+        totals->wishes[i].accepted += wishes[i].accepted;
+    }
+}
+
+static void add_demands(struct totals *totals, uint64_t demanded,
+                        const uint64_t skipped[LAST_FAILURE_SKIP_COUNT]) {
+    totals->demanded += demanded;
+    for (int i = 0; i < LAST_FAILURE_SKIP_COUNT; i++) {
+        totals->skipped[i] += skipped[i];
+    }
+}
 
 static uint64_t number(const char *text) {
     uint64_t value = 0;
@@ -55,6 +75,10 @@ static uint64_t faults_named(char *list) {
                           name);
             exit(2);
         }
+        if (sim_fault_is_outcome((enum sim_fault)i)) {
+            (void)fprintf(stderr, "noctua-sim: '%s' only comes of others\n", name);
+            exit(2);
+        }
         faults |= UINT64_C(1) << i;
     }
     return faults;
@@ -62,35 +86,14 @@ static uint64_t faults_named(char *list) {
 
 static void run_one(const struct sim_options *options, struct totals *totals) {
     static struct sim sim;
+    rerun_watch(options);
     world_create(&sim, options);
     world_run(&sim);
-    for (int i = 0; i < SIM_FAULT_COUNT; i++) {
-        totals->counts[i] += sim.counts[i];
-    }
-    totals->demanded += sim.last_failure.demanded;
-    for (int i = 0; i < LAST_FAILURE_SKIP_COUNT; i++) {
-        totals->skipped[i] += sim.last_failure.skipped[i];
-    }
+    add_counts(totals, sim.counts, sim.wishes);
+    add_demands(totals, sim.last_failure.demanded, sim.last_failure.skipped);
     totals->simulated_s += sim.now_us / SIM_SECOND;
     totals->worlds++;
     world_destroy(&sim);
-}
-
-static const uint64_t *running_seed;
-
-/* An assertion, or worse, in the node's code: which world it was. */
-static void on_fatal(int number) {
-    char line[] = "seed                      : ended by a signal\n";
-    size_t at = 25;
-    for (uint64_t seed = *running_seed; at > 5; seed /= 10) {
-        line[at--] = (char)('0' + seed % 10);
-        if (seed < 10) {
-            break;
-        }
-    }
-    (void)!write(STDOUT_FILENO, line, sizeof line - 1);
-    (void)signal(number, SIG_DFL);
-    (void)raise(number);
 }
 
 static struct batch {
@@ -110,6 +113,7 @@ static pid_t start_batch(struct sim_options options, uint64_t count, int *ret_pi
         perror("noctua-sim: pipe");
         exit(2);
     }
+    (void)fflush(stdout); /* or the child says it again */
     pid_t child = fork();
     if (child != 0) {
         (void)close(ends[1]);
@@ -119,9 +123,6 @@ static pid_t start_batch(struct sim_options options, uint64_t count, int *ret_pi
     static struct totals totals;
     batch = (struct batch){&totals, ends[1]};
     (void)atexit(report_batch);
-    running_seed = &options.seed;
-    (void)signal(SIGSEGV, on_fatal);
-    (void)signal(SIGABRT, on_fatal);
     for (uint64_t i = 0; i < count; i++) {
         run_one(&options, &totals);
         options.seed++;
@@ -130,11 +131,23 @@ static pid_t start_batch(struct sim_options options, uint64_t count, int *ret_pi
 }
 
 static void print_totals(const struct totals *totals, double seconds, uint64_t broken) {
-    (void)printf("%-16s %12s\n", "FAULT", "TIMES");
+    static const char *const wish_texts[] = {
+#define X(name, text) text,
+        PEOPLE_WISH_TABLE(X)
+#undef X
+    };
+    (void)printf("%-17s %12s\n", "FAULT", "TIMES");
     for (int i = 0; i < SIM_FAULT_COUNT; i++) {
-        (void)printf("%-16s %12llu%s\n", sim_fault_text((enum sim_fault)i),
+        (void)printf("%-17s %12llu%s\n", sim_fault_text((enum sim_fault)i),
                      (unsigned long long)totals->counts[i],
                      totals->counts[i] == 0 ? "  NEVER MET" : "");
+    }
+    (void)printf("%-17s %12s %12s\n", "OPERATORS ASK", "TIMES", "ACCEPTED");
+    for (int i = 0; i < WISH_COUNT; i++) {
+        (void)printf("%-17s %12llu %12llu%s\n", wish_texts[i],
+                     (unsigned long long)totals->wishes[i].asked,
+                     (unsigned long long)totals->wishes[i].accepted,
+                     totals->wishes[i].accepted == 0 ? "  NEVER MET" : "");
     }
     last_failure_print(totals->demanded, totals->skipped);
     (void)printf("%llu worlds, %llu simulated seconds in %.1f s (%.0f a second); %llu broken\n",
@@ -160,13 +173,8 @@ static void reap(struct job *jobs, uint64_t job_count, struct totals *totals, ui
         if (jobs[j].child == ended) {
             struct totals part;
             if (read(jobs[j].pipe, &part, sizeof part) == (ssize_t)sizeof part) {
-                for (int i = 0; i < SIM_FAULT_COUNT; i++) {
-                    totals->counts[i] += part.counts[i];
-                }
-                totals->demanded += part.demanded;
-                for (int i = 0; i < LAST_FAILURE_SKIP_COUNT; i++) {
-                    totals->skipped[i] += part.skipped[i];
-                }
+                add_counts(totals, part.counts, part.wishes);
+                add_demands(totals, part.demanded, part.skipped);
                 totals->simulated_s += part.simulated_s;
                 totals->worlds += part.worlds;
             }

@@ -22,8 +22,9 @@ static void on_answer(void *context, enum error_code error) {
     static const char *const words[] = {"nodes add", "nodes remove", "transfer-leader"};
     struct sim *sim = act->leader->sim;
     sim_say(sim, "operator", "%s %s: %s", words[act->wish], act->node->name, error_text(error));
-    if (error == ERROR_OK && act->wish != MEMBER_LEAD) {
-        sim_count(sim, act->wish == MEMBER_ADD ? SIM_NODE_ADDED : SIM_NODE_REMOVED);
+    if (error == ERROR_OK) {
+        static const enum sim_fault done[] = {SIM_NODE_ADDED, SIM_NODE_REMOVED, SIM_TRANSFER};
+        sim_count(sim, done[act->wish]);
     }
     free(act);
 }
@@ -66,7 +67,7 @@ static void act_on(struct sim_node *node, enum member_wish wish) {
 }
 
 /* A spare starts first (`noctuad join`), and is added as soon as somebody leads. */
-void people_add_node(struct sim *sim) {
+bool people_add_node(struct sim *sim) {
     for (uint32_t i = sim->member_count; i < sim->node_count; i++) {
         struct sim_node *node = &sim->nodes[i];
         if (!node->wanted && !node->was_member) {
@@ -74,23 +75,39 @@ void people_add_node(struct sim *sim) {
             disk_join(&node->disk, WORLD_CLUSTER, node->name, node->id);
             node->wanted = true;
             node_start(node);
-            return;
+            break;
         }
     }
+    return false;
 }
 
-void people_remove_node(struct sim *sim) {
+bool people_remove_node(struct sim *sim) {
     uint32_t place = (uint32_t)chance_below(&sim->chance, sim->node_count);
     if (sim->nodes[place].was_member) {
         act_on(&sim->nodes[place], MEMBER_REMOVE);
     }
+    return false;
 }
 
-void people_transfer(struct sim *sim) {
+bool people_transfer(struct sim *sim) {
     uint32_t place = (uint32_t)chance_below(&sim->chance, sim->node_count);
     if (sim->nodes[place].wanted) {
         act_on(&sim->nodes[place], MEMBER_LEAD);
     }
+    return false;
+}
+
+/* Another one first, so that there are enough. */
+static void replace(struct sim_node *lost) {
+    struct sim *sim = lost->sim;
+    bool joins = false;
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        joins = joins || (sim->nodes[i].wanted && !sim->nodes[i].was_member);
+    }
+    if (!joins && world_newest_state(sim)->node_count <= LEAST_MEMBERS) {
+        (void)people_add_node(sim);
+    }
+    act_on(lost, MEMBER_REMOVE);
 }
 
 void people_look_after_nodes(struct sim *sim) {
@@ -101,7 +118,9 @@ void people_look_after_nodes(struct sim *sim) {
     for (uint32_t i = 0; i < sim->node_count && state != NULL && state->node_count > 0; i++) {
         struct sim_node *node = &sim->nodes[i];
         bool member = state_find_node(state, node->id) != NONE_INDEX;
-        if (member) {
+        if (member && node->has_lost_storage && !node->wanted) {
+            replace(node);
+        } else if (member) {
             node->was_member = true;
         } else if (node->wanted && node->was_member) {
             sim_say(sim, node->name, "is out of the group: stopped for good");

@@ -110,6 +110,7 @@ void node_start(struct sim_node *node) {
     node->life++;
     node->alive = true;
     node->stalled = false;
+    node->stalled_until_us = 0;
     node->failure[0] = '\0';
     node->daemon = calloc(1, sizeof *node->daemon);
     if (node->daemon == NULL) {

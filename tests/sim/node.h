@@ -27,11 +27,13 @@ struct sim_node {
     uint64_t boot_offset_ms;  /* CLOCK_BOOTTIME when the world began */
     double drift;             /* of CLOCK_BOOTTIME, in parts of 1 */
     bool wanted;              /* it should run: is started again after a death */
+    bool has_lost_storage;    /* it is refused from then on, and another takes its place */
     bool was_member;          /* the group has known it; once out it never comes back */
     uint32_t feature_level;   /* of the version that it runs, from its next start on */
 
     /* this life */
     bool alive, running, stalled;
+    uint64_t stalled_until_us;
     uint64_t life; /* counts up with each start */
     struct fiber fiber;
     struct sim_loop loop;

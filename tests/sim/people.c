@@ -13,37 +13,10 @@
 #define EAST 0
 #define WEST 1
 
-/* A command under way: kept until its answer, and sometimes asked for a second time. */
-struct asked {
-    struct sim *sim;
-    struct command *command;
-    struct spec *spec;
-    uint64_t answered_index; /* what people had been told by then */
-};
-
-enum wish {
-    WISH_ADOPT,
-    WISH_FAILOVER,
-    WISH_SWITCHOVER,
-    WISH_VETO,
-    WISH_PAUSE,
-    WISH_MAINTENANCE,
-    WISH_END,
-    WISH_CANCEL,
-    WISH_RELEASE_STEP,
-    WISH_APPROVE,
-    WISH_REJECT,
-    WISH_REPAIR,
-    WISH_RELEASE,
-    WISH_SPEC,
-    WISH_READ,
-    WISH_COUNT
-};
-
 struct act {
     struct sim *sim;
     struct sim_node *node;
-    enum wish wish;
+    enum people_wish wish;
     uint32_t service;
     bool tidies;
 };
@@ -63,6 +36,25 @@ struct sim_node *people_leader(struct sim *sim) {
     return NULL;
 }
 
+static void fill_checks(const struct sim *sim, struct spec_service *service) {
+    for (uint32_t c = 0; c < sim->check_count; c++) {
+        struct spec_check *check = &service->checks[c];
+        (void)TEXT_COPY(check->name, world_checks[c].name);
+        for (uint32_t r = 0; r < 2; r++) {
+            (void)snprintf(check->url[r], sizeof check->url[r], "http://%s/%s", world_regions[r],
+                           check->name);
+        }
+        check->expect[0] = (struct status_range){200, 399};
+        check->expect_count = 1;
+        check->interval_ms = sim->interval_ms;
+        check->timeout_ms = 500;
+        check->fall = WORLD_FALL;
+        check->rise = 2;
+        check->critical = world_checks[c].critical;
+    }
+    service->check_count = sim->check_count;
+}
+
 static struct spec *make_spec(struct sim *sim) {
     struct spec *spec = calloc(1, sizeof *spec);
     if (spec == NULL) {
@@ -77,25 +69,12 @@ static struct spec *make_spec(struct sim *sim) {
     for (uint32_t s = 0; s < spec->service_count; s++) {
         struct spec_service *service = &spec->services[s];
         (void)snprintf(service->name, sizeof service->name, "svc%u", s + 1);
-        (void)TEXT_COPY(service->owner, "platform");
+        (void)TEXT_COPY(service->owner, WORLD_OWNER);
         service->mode = sim->usual;
         service->home = EAST;
         service->targets[0] = WEST;
         service->target_count = 1;
-        struct spec_check *check = &service->checks[0];
-        (void)TEXT_COPY(check->name, "api");
-        for (uint32_t r = 0; r < 2; r++) {
-            (void)snprintf(check->url[r], sizeof check->url[r], "http://%s/health",
-                           world_regions[r]);
-        }
-        check->expect[0] = (struct status_range){200, 399};
-        check->expect_count = 1;
-        check->interval_ms = sim->interval_ms;
-        check->timeout_ms = 500;
-        check->fall = WORLD_FALL;
-        check->rise = 2;
-        check->critical = true;
-        service->check_count = 1;
+        fill_checks(sim, service);
         service->zone_count = sim->zone_count;
         service->record_count = sim->zone_count;
         for (uint32_t z = 0; z < sim->zone_count; z++) {
@@ -121,101 +100,6 @@ static struct spec *make_spec(struct sim *sim) {
                                                .lease_ms = sim->lease_ms};
     }
     return spec;
-}
-
-static void follow_up(struct sim *sim, const char *service_name);
-
-static void on_answer(void *context, enum error_code error, enum core_error result,
-                      uint64_t index) {
-    struct asked *asked = context;
-    if (error == ERROR_OK) {
-        judge_answer(asked->sim, asked->answered_index, index);
-        sim_say(asked->sim, "operator", "%s: %s", command_kind_text(asked->command->kind),
-                core_error_name(result));
-        judge_command_result(asked->sim, asked->command->origin.client_id, result);
-        if (asked->command->kind == COMMAND_RELEASE && result == CORE_OK) {
-            follow_up(asked->sim, asked->command->choice.service);
-        }
-    }
-    free(asked->command);
-    free(asked->spec);
-    free(asked);
-}
-
-static void propose(struct sim *sim, const struct api_calls *calls, const struct command *command,
-                    struct spec *spec) {
-    struct asked *asked = calloc(1, sizeof *asked);
-    struct command *copy = malloc(sizeof *copy);
-    if (asked == NULL || copy == NULL) {
-        abort();
-    }
-    *copy = *command;
-    *asked = (struct asked){sim, copy, spec, judge_answered_index(sim)};
-    calls->propose(calls->context, copy, on_answer, asked);
-}
-
-/* A client that has had no answer asks whoever leads by then, with the same id. */
-struct retry {
-    struct sim *sim;
-    struct command *command;
-};
-
-static void on_retry_inside(void *context) {
-    struct retry *retry = context;
-    const struct sim_node *node = sim_current();
-    propose(retry->sim, &node->api->calls, retry->command, NULL);
-    free(retry->command);
-    free(retry);
-}
-
-static void on_retry(void *context) {
-    struct retry *retry = context;
-    struct sim_node *leader = people_leader(retry->sim);
-    if (leader != NULL) {
-        sim_at_node(leader, retry->sim->now_us, on_retry_inside, retry, false);
-    } else {
-        free(retry->command);
-        free(retry);
-    }
-}
-
-static void ask_again(struct sim *sim, struct command *command) {
-    struct retry *retry = malloc(sizeof *retry);
-    if (retry == NULL) {
-        abort();
-    }
-    *retry = (struct retry){sim, command};
-    sim_at(sim, sim->now_us + chance_below(&sim->chance, 60 * SIM_SECOND), on_retry, retry);
-}
-
-static void ask(const struct act *act, struct command *command, struct spec *spec) {
-    struct sim *sim = act->sim;
-    struct api_calls *calls = &act->node->api->calls;
-    struct api_facts facts;
-    calls->facts(calls->context, &facts);
-    for (size_t i = 0; i < sizeof command->origin.client_id; i++) {
-        command->origin.client_id[i] = (uint8_t)chance_next(&sim->chance);
-    }
-    command->origin.sequence = 1;
-    command->origin.known_index = facts.state->applied_index;
-    (void)TEXT_COPY(command->origin.actor, "alice");
-    (void)TEXT_COPY(command->origin.reason, "simulated");
-    command->origin.role = ROLE_ADMIN;
-    command->wall_ms = facts.wall_ms;
-    propose(sim, calls, command, spec);
-    if (spec == NULL && chance_below(&sim->chance, 4) == 0) {
-        propose(sim, calls, command, NULL);
-    }
-    if (spec == NULL && chance_below(&sim->chance, 4) == 0) {
-        ask_again(sim, command);
-    } else {
-        free(command);
-    }
-}
-
-void people_propose(struct sim_node *node, struct command *command) {
-    const struct act act = {.sim = node->sim, .node = node};
-    ask(&act, command, NULL);
 }
 
 static struct command *new_command(enum command_kind kind) {
@@ -275,7 +159,7 @@ static void move(const struct act *act, const struct api_facts *facts, enum exec
     c->plan = preview.plan;
     change_plan(act->sim, &c->plan);
     c->mongo = preview.mongo;
-    ask(act, command, NULL);
+    people_ask(act->node, act->wish, act->tidies, command, NULL);
 }
 
 static void override(const struct act *act, const struct api_facts *facts, enum override_kind kind,
@@ -293,7 +177,7 @@ static void override(const struct act *act, const struct api_facts *facts, enum 
         uint64_t most_ms = chance_below(&act->sim->chance, 4) == 0 ? 120000 : 20000;
         c->until_ms = from_ms + chance_between(&act->sim->chance, 1000, most_ms);
     }
-    ask(act, command, NULL);
+    people_ask(act->node, act->wish, act->tidies, command, NULL);
 }
 
 static void choose(const struct act *act, const struct api_facts *facts, enum command_kind kind) {
@@ -312,7 +196,7 @@ static void choose(const struct act *act, const struct api_facts *facts, enum co
             memcpy(c->step, step->name, sizeof c->step);
         }
     }
-    ask(act, command, NULL);
+    people_ask(act->node, act->wish, act->tidies, command, NULL);
 }
 
 static void apply_spec(const struct act *act, const struct api_facts *facts) {
@@ -335,7 +219,7 @@ static void apply_spec(const struct act *act, const struct api_facts *facts) {
     command->spec.text = "version: 1\n";
     command->spec.text_size = 11;
     command->spec.expected_index = facts->state->spec_index;
-    ask(act, command, spec);
+    people_ask(act->node, act->wish, act->tidies, command, spec);
 }
 
 struct reading {
@@ -349,6 +233,7 @@ static void on_read(void *context, enum error_code error) {
     const struct state *state = node_state(reading->node);
     if (error == ERROR_OK && state != NULL) {
         judge_read(reading->sim, reading->answered_index, state->applied_index);
+        reading->sim->wishes[WISH_READ].accepted++;
     }
     free(reading);
 }
@@ -361,6 +246,7 @@ static void read_state(const struct act *act) {
         abort();
     }
     *reading = (struct reading){act->sim, act->node, judge_answered_index(act->sim)};
+    act->sim->wishes[WISH_READ].asked++;
     calls->barrier(calls->context, on_read, reading);
 }
 
@@ -412,6 +298,7 @@ static void wish(const struct act *act, const struct api_facts *facts) {
     case WISH_READ:
         read_state(act);
         break;
+    case WISH_OF_SET:
     case WISH_COUNT:
         break;
     }
@@ -429,7 +316,7 @@ static void on_act(void *context) {
     free(act);
 }
 
-static void act_at(struct sim_node *node, enum wish wish, uint32_t service, bool tidies) {
+static void act_at(struct sim_node *node, enum people_wish wish, uint32_t service, bool tidies) {
     struct act *act = malloc(sizeof *act);
     if (act == NULL) {
         abort();
@@ -438,7 +325,7 @@ static void act_at(struct sim_node *node, enum wish wish, uint32_t service, bool
     sim_at_node(node, node->sim->now_us, on_act, act, true);
 }
 
-static void act_as(struct sim *sim, enum wish wish, uint32_t service, bool tidies) {
+static void act_as(struct sim *sim, enum people_wish wish, uint32_t service, bool tidies) {
     struct sim_node *leader = people_leader(sim);
     if (leader != NULL) {
         act_at(leader, wish, service, tidies);
@@ -464,7 +351,7 @@ static void read_everywhere(struct sim *sim) {
     }
 }
 
-static bool is_wished(const struct sim *sim, enum wish wish) {
+static bool is_wished(const struct sim *sim, enum people_wish wish) {
     return (sim->unwished >> wish & 1) == 0;
 }
 
@@ -474,10 +361,10 @@ static const struct state *leader_state(struct sim *sim) {
 }
 
 /* What somebody who looks at the service is likely to do. */
-static enum wish likely_wish(struct sim *sim, const struct service *service) {
-    static const enum wish in_a_move[] = {WISH_CANCEL, WISH_RELEASE_STEP, WISH_RELEASE_STEP,
-                                          WISH_PAUSE, WISH_END};
-    static const enum wish at_rest[] = {WISH_FAILOVER, WISH_SWITCHOVER};
+static enum people_wish likely_wish(struct sim *sim, const struct service *service) {
+    static const enum people_wish in_a_move[] = {WISH_CANCEL, WISH_RELEASE_STEP, WISH_RELEASE_STEP,
+                                                 WISH_PAUSE, WISH_END};
+    static const enum people_wish at_rest[] = {WISH_FAILOVER, WISH_SWITCHOVER};
     if (execution_is_open(&service->execution)) {
         return in_a_move[chance_below(&sim->chance, ARRAY_LENGTH(in_a_move))];
     }
@@ -486,9 +373,9 @@ static enum wish likely_wish(struct sim *sim, const struct service *service) {
                : WISH_ADOPT;
 }
 
-void people_act(struct sim *sim) {
+bool people_act(struct sim *sim) {
     /* A release of the whole service is rare: it ends everything that is of interest. */
-    static const enum wish wishes[] = {
+    static const enum people_wish wishes[] = {
         WISH_ADOPT,       WISH_ADOPT,      WISH_ADOPT,        WISH_FAILOVER,     WISH_FAILOVER,
         WISH_FAILOVER,    WISH_SWITCHOVER, WISH_SWITCHOVER,   WISH_SWITCHOVER,   WISH_VETO,
         WISH_PAUSE,       WISH_END,        WISH_END,          WISH_CANCEL,       WISH_CANCEL,
@@ -497,7 +384,7 @@ void people_act(struct sim *sim) {
     };
     const struct state *state = leader_state(sim);
     uint32_t service = (uint32_t)chance_below(&sim->chance, sim->service_count);
-    enum wish wish = wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))];
+    enum people_wish wish = wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))];
     if (state != NULL && service < state->spec.service_count &&
         chance_below(&sim->chance, 2) == 0) {
         wish = likely_wish(sim, &state->services[service]);
@@ -506,11 +393,12 @@ void people_act(struct sim *sim) {
         act_as(sim, wish, service, false);
     }
     read_everywhere(sim);
+    return false;
 }
 
 struct news {
     struct sim *sim;
-    enum wish wish;
+    enum people_wish wish;
     uint32_t service;
 };
 
@@ -522,7 +410,8 @@ static void on_news(void *context) {
     }
 }
 
-static void act_later(struct sim *sim, enum wish wish, uint32_t service, uint64_t within_us) {
+static void act_later(struct sim *sim, enum people_wish wish, uint32_t service,
+                      uint64_t within_us) {
     struct news *news = malloc(sizeof *news);
     if (news == NULL) {
         abort();
@@ -532,19 +421,18 @@ static void act_later(struct sim *sim, enum wish wish, uint32_t service, uint64_
 }
 
 void people_hear_of(struct sim *sim, uint32_t service) {
-    static const enum wish wishes[] = {WISH_VETO, WISH_VETO, WISH_PAUSE, WISH_MAINTENANCE,
-                                       WISH_REJECT};
+    static const enum people_wish wishes[] = {WISH_VETO, WISH_VETO, WISH_PAUSE, WISH_MAINTENANCE,
+                                              WISH_REJECT};
     uint64_t within_us = (sim->confirm_ms + 3 * sim->interval_ms + 2000) * SIM_MS;
     bool asked = sim->usual == MODE_ADVISE;
-    enum wish wish = wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))];
+    enum people_wish wish = wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))];
     if (sim->faults_on && chance_below(&sim->chance, asked ? 2 : 4) == 0) {
         act_later(sim, asked ? WISH_APPROVE : wish, service, within_us);
     }
 }
 
-/* Whoever has let a step go wants the service somewhere, and soon. */
-static void follow_up(struct sim *sim, const char *service_name) {
-    static const enum wish wishes[] = {WISH_FAILOVER, WISH_SWITCHOVER, WISH_ADOPT};
+void people_follow_up(struct sim *sim, const char *service_name) {
+    static const enum people_wish wishes[] = {WISH_FAILOVER, WISH_SWITCHOVER, WISH_ADOPT};
     uint32_t service = (uint32_t)(service_name[3] - '1'); /* svc1, svc2 */
     for (int i = 0; i < 3; i++) {
         act_later(sim, wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))], service,
@@ -556,8 +444,9 @@ void people_first_spec(struct sim *sim) {
     act_as(sim, WISH_SPEC, 0, true);
 }
 
-void people_change_spec(struct sim *sim) {
+bool people_change_spec(struct sim *sim) {
     act_as(sim, WISH_SPEC, (uint32_t)chance_below(&sim->chance, sim->service_count), false);
+    return false;
 }
 
 /* Its plan went on without it. */
@@ -663,7 +552,8 @@ static void lead_back(struct sim *sim, const struct service *service) {
 /* What befalls a set in the middle of a move takes many moves to be seen. */
 static void perhaps_move(struct sim *sim, const struct service *service) {
     bool asked = sim->faults_on && chance_below(&sim->set_chance, 3) == 0;
-    enum wish wish = chance_below(&sim->set_chance, 2) == 0 ? WISH_FAILOVER : WISH_SWITCHOVER;
+    enum people_wish wish =
+        chance_below(&sim->set_chance, 2) == 0 ? WISH_FAILOVER : WISH_SWITCHOVER;
     if (asked && service->adopted && !execution_is_open(&service->execution) &&
         is_wished(sim, wish)) {
         act_as(sim, wish, 0, false);

@@ -65,6 +65,9 @@ static void form_opinion(struct probe_engine *engine, uint32_t service, uint32_t
     probe_opinion_form(checks, count, &formed);
     bool changed = formed.value != kept->value;
     formed.changed_at_ms = changed ? clock_boottime_ms(engine->clock) : kept->changed_at_ms;
+    if (changed && formed.value == OPINION_DEGRADED) {
+        sim_count(engine->node->sim, SIM_REGION_DEGRADED);
+    }
     *kept = formed;
     if (changed && engine->options.on_change != NULL) {
         engine->options.on_change(engine->options.context, service, region, kept);

@@ -47,8 +47,9 @@ static void on_loss(void *context) {
     }
     if (!set_majority_is_lost(sim->set)) {
         uint64_t apart_us = draw(sim, 2) == 0 ? 0 : draw(sim, 10 * SIM_SECOND);
-        world_take_region_down(sim, lost_region(sim), until_us);
-        world_take_region_down(sim, WITNESS, until_us - apart_us);
+        /* Without their nodes: what follows is up to a coordinator that has a quorum. */
+        region_falls(sim, lost_region(sim), REGION_SERVICES, until_us);
+        region_falls(sim, WITNESS, REGION_SERVICES, until_us - apart_us);
     }
 }
 
@@ -68,7 +69,7 @@ static void on_loss_begins(void *context) {
         return;
     }
     if (away_us > 0 && !set_majority_is_lost(sim->set)) {
-        set_region_falls(sim->set, 1 - lost_region(sim), sim->now_us + away_us);
+        set_region_falls(sim->set, 1 - lost_region(sim), REGION_SERVICES, sim->now_us + away_us);
         for (uint64_t n = draw(sim, 6); n > 0; n--) {
             sim_at(sim, sim->now_us + draw(sim, away_us), on_unseen_election, sim);
         }
@@ -154,7 +155,7 @@ static void propose_move(const struct look *look, enum execution_kind kind, uint
     memcpy(c->gates, preview->gates, sizeof c->gates);
     c->plan = *plan;
     c->mongo = *view;
-    people_propose(look->node, command);
+    people_ask(look->node, WISH_OF_SET, true, command, NULL);
 }
 
 /* One too few, or one too many: nothing may come of it. */

@@ -179,7 +179,7 @@ static void on_answered(void *context) {
         free_asked(asked);
         return;
     }
-    uint64_t after_us = judge_question_us(set->sim, &set->chance);
+    uint64_t after_us = judge_question_us(node, set->members[asked->member].region, &set->chance);
     sim_at_node(node, set_now_us(set) + after_us, on_answer, asked, false);
 }
 
@@ -340,7 +340,8 @@ bool set_ask(struct sim_set *set, struct sim_node *node, const struct set_questi
     if (fate == REQUEST_LATE || fate == REQUEST_LOST) {
         return true; /* the asker gives up in time */
     }
-    uint64_t after_us = judge_question_us(set->sim, &set->chance);
+    uint32_t region = known ? set->members[member].region : 0; /* no name: the resolver says so */
+    uint64_t after_us = judge_question_us(node, region, &set->chance);
     struct asked *asked;
     if (known) {
         asked = send_one(set, member, question, after_us);

@@ -68,7 +68,8 @@ void set_at_moment(struct sim_set *set);
 /* All members run, and see each other. */
 void set_heal(struct sim_set *set);
 /* A region is down until then: its members, too. */
-void set_region_falls(struct sim_set *set, uint32_t region, uint64_t until_us);
+void set_region_falls(struct sim_set *set, uint32_t region, enum region_fall fall,
+                      uint64_t until_us);
 /* No question is on its way that nobody waits for. */
 bool set_is_quiet(const struct sim_set *set);
 

@@ -274,17 +274,21 @@ void set_faults_begin(struct sim_set *set) {
     }
 }
 
-void set_region_falls(struct sim_set *set, uint32_t region, uint64_t until_us) {
-    uint64_t how = chance_below(&set->chance, 4);
+void set_region_falls(struct sim_set *set, uint32_t region, enum region_fall fall,
+                      uint64_t until_us) {
+    uint64_t draw = chance_below(&set->chance, 4);
+    bool alone = fall == REGION_SERVICES; /* the coordinator's nodes there don't fall */
+    bool dies = fall == REGION_KILLED || (alone && draw == 0);
+    bool hangs = fall == REGION_STALLED || (alone && draw == 1);
     set_run(set);
     for (uint32_t i = 0; i < set->member_count; i++) {
         struct set_member *member = &set->members[i];
         if (member->region != region) {
             continue;
         }
-        if (how == 0) {
+        if (dies) {
             kill_one(set, member, until_us);
-        } else if (how == 1) {
+        } else if (hangs) {
             hang_one(set, member, until_us);
         }
         cut_one_off(set, member, until_us);

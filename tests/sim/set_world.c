@@ -99,8 +99,14 @@ enum judge_request judge_question_fate(struct sim *sim, struct chance *chance, b
     return REQUEST_FINE;
 }
 
-uint64_t judge_question_us(struct sim *sim, struct chance *chance) {
-    bool slow = sim->now_us < sim->slow_link_until_us;
+/* The way to a region's members is as slow as that to its nodes. */
+uint64_t judge_question_us(const struct sim_node *node, uint32_t region, struct chance *chance) {
+    bool slow = false;
+    for (uint32_t i = 0; i < node->sim->node_count; i++) {
+        const struct sim_node *other = &node->sim->nodes[i];
+        bool there = other != node && text_equal(other->region, world_regions[region]);
+        slow = slow || (there && (world_is_slow(node, other) || world_is_slow(other, node)));
+    }
     return chance_between(chance, 500, slow ? 900000 : 30000);
 }
 
@@ -117,7 +123,8 @@ uint64_t judge_draw(struct sim *sim, uint64_t below) {
 }
 
 bool judge_is_up(const struct sim *sim, uint32_t region) {
-    return sim->now_us >= sim->region_down_until_us[region];
+    return sim->now_us >= sim->region_down_until_us[region] &&
+           sim->now_us >= sim->region_cut_until_us[region];
 }
 
 bool judge_reaches(struct sim *sim, const struct sim_node *node, uint32_t region) {

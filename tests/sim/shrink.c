@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "rerun.h"
+
 #define VARIATION_COUNT 12
 #define TEXT_SIZE 512
 #define BEGIN_SECONDS 27 /* of a world, before its faults */
@@ -34,6 +36,7 @@ static void try_world(const struct sim_options *options, struct verdict *ret) {
         static struct sim sim;
         (void)dup2(ends[1], STDOUT_FILENO);
         (void)freopen("/dev/null", "w", stderr);
+        rerun_watch(options);
         world_create(&sim, options);
         world_run(&sim);
         exit(0);
@@ -55,7 +58,8 @@ static void try_world(const struct sim_options *options, struct verdict *ret) {
         (void)snprintf(ret->invariant, sizeof ret->invariant, "%.*s", (int)strcspn(words + 4, ":"),
                        words + 4);
     } else {
-        (void)snprintf(ret->invariant, sizeof ret->invariant, "ended by a signal");
+        (void)snprintf(ret->invariant, sizeof ret->invariant, "ended by signal %d",
+                       WIFSIGNALED(status) ? WTERMSIG(status) : 0);
     }
 }
 
@@ -71,25 +75,6 @@ static bool breaks_too(struct sim_options *options, const struct verdict *wanted
         }
     }
     return false;
-}
-
-static void print_options(const struct sim_options *options) {
-    (void)printf("make sim SEED=%llu SECONDS=%llu", (unsigned long long)options->seed,
-                 (unsigned long long)options->seconds);
-    for (int i = 0; i < SIM_FAULT_COUNT; i++) {
-        if ((options->without >> i & 1) != 0) {
-            (void)printf("%s%s",
-                         (options->without & ((UINT64_C(1) << i) - 1)) == 0 ? " WITHOUT=" : ",",
-                         sim_fault_text((enum sim_fault)i));
-        }
-    }
-    if (options->small) {
-        (void)printf(" SMALL=1");
-    }
-    if (options->salt != 0) {
-        (void)printf(" SALT=%u", options->salt);
-    }
-    (void)printf(" TRACE=1\n");
 }
 
 /* As far as the break, since nothing after it matters; unless it is of the end. */
@@ -118,6 +103,9 @@ bool shrink(struct sim_options *options) {
         (void)printf("  also with three nodes, one service, one zone\n");
     }
     for (int i = 0; i < SIM_FAULT_COUNT; i++) {
+        if (sim_fault_is_outcome((enum sim_fault)i)) {
+            continue;
+        }
         smaller = *options;
         smaller.without |= UINT64_C(1) << i;
         if (breaks_too(&smaller, &wanted)) {
@@ -128,7 +116,8 @@ bool shrink(struct sim_options *options) {
     }
     try_world(options, &wanted);
     cut_short(options, &wanted);
-    (void)printf("smallest found, %.1f s long:\n  ", wanted.at_s);
-    print_options(options);
+    char line[RERUN_SIZE];
+    rerun_line(options, line);
+    (void)printf("smallest found, %.1f s long:\n  %s\n", wanted.at_s, line);
     return true;
 }

@@ -60,6 +60,11 @@ void sim_at_node(struct sim_node *node, uint64_t time_us, sim_function function,
     X(DISK_TORN, "disk-torn")                                                                      \
     X(DISK_SLOW, "disk-slow")                                                                      \
     X(DISK_FAILED, "disk-failed")                                                                  \
+    X(DISK_FULL, "disk-full")                                                                      \
+    X(FILES_FAIL, "files-fail")                                                                    \
+    X(NODE_WIPED, "node-wiped")                                                                    \
+    X(LOG_LOST, "log-lost")                                                                        \
+    X(STORAGE_REFUSED, "storage-refused")                                                          \
     X(STALL, "stall")                                                                              \
     X(CUT, "cut")                                                                                  \
     X(CUT_ONE_WAY, "cut-one-way")                                                                  \
@@ -67,6 +72,12 @@ void sim_at_node(struct sim_node *node, uint64_t time_us, sim_function function,
     X(LINK_BROKEN, "link-broken")                                                                  \
     X(CLOCK_JUMP, "clock-jump")                                                                    \
     X(REGION_DOWN, "region-down")                                                                  \
+    X(REGION_KILLED, "region-killed")                                                              \
+    X(REGION_STALLED, "region-stalled")                                                            \
+    X(REGION_CUT, "region-cut")                                                                    \
+    X(TWO_REGIONS, "two-regions")                                                                  \
+    X(REGION_SLOW, "region-slow")                                                                  \
+    X(REGION_DEGRADED, "region-degraded")                                                          \
     X(REGION_FLAP, "region-flap")                                                                  \
     X(REGION_UNSEEN, "region-unseen")                                                              \
     X(REQUEST_LOST, "request-lost")                                                                \
@@ -79,6 +90,8 @@ void sim_at_node(struct sim_node *node, uint64_t time_us, sim_function function,
     X(FOREIGN_CHANGE, "foreign-change")                                                            \
     X(OPERATOR, "operator")                                                                        \
     X(SPEC_CHANGE, "spec-change")                                                                  \
+    X(ROLE_REFUSED, "role-refused")                                                                \
+    X(OWNER_REFUSED, "owner-refused")                                                              \
     X(STOP, "graceful-stop")                                                                       \
     X(NODE_ADDED, "node-added")                                                                    \
     X(NODE_REMOVED, "node-removed")                                                                \
@@ -112,7 +125,18 @@ enum sim_fault {
         SIM_FAULT_COUNT
 };
 
+/* What falls with a region besides that what serves there doesn't answer. */
+enum region_fall {
+    REGION_SERVICES, /* nothing */
+    REGION_KILLED,   /* its nodes die, and don't start before its end */
+    REGION_STALLED,  /* they are stopped */
+    REGION_CUT,      /* all goes on, and reaches nothing outside */
+    REGION_FALL_COUNT
+};
+
 const char *sim_fault_text(enum sim_fault fault);
+/* It comes of others: a world can't be made without it. */
+bool sim_fault_is_outcome(enum sim_fault fault);
 void sim_count(struct sim *sim, enum sim_fault fault);
 
 /* --- the story, for --trace; and the end of a world that has broken a promise --- */

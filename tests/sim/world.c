@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "parts.h"
 #include "replica_private.h"
+#include "rerun.h"
 #include "set.h"
 #include "transport.h"
 
@@ -20,6 +21,9 @@
 const char *const world_regions[WORLD_REGION_MAX] = {"us-east-1", "us-west-2", "eu-west-1",
                                                      "ap-south-1", "sa-east-1"};
 
+const struct world_check world_checks[WORLD_CHECK_MAX] = {
+    {"api", true}, {"page", false}, {"db", true}};
+
 static const char *const fault_texts[] = {
 #define X(name, text) text,
     SIM_FAULT_TABLE(X)
@@ -28,6 +32,20 @@ static const char *const fault_texts[] = {
 
 const char *sim_fault_text(enum sim_fault fault) {
     return fault_texts[fault];
+}
+
+bool sim_fault_is_outcome(enum sim_fault fault) {
+    static const enum sim_fault outcomes[] = {
+        SIM_OWNER_REFUSED, SIM_STORAGE_REFUSED,  SIM_REGION_DEGRADED,   SIM_SET_ELECTED,
+        SIM_SET_FORCED,    SIM_SET_FORCED_WRONG, SIM_SET_FORCED_LATE,   SIM_SET_FORCED_UNDONE,
+        SIM_WRITE_LOST,    SIM_MEMBER_KEPT,      SIM_MEMBER_READMITTED,
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(outcomes); i++) {
+        if (outcomes[i] == fault) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void sim_count(struct sim *sim, enum sim_fault fault) {
@@ -60,14 +78,15 @@ void sim_say(struct sim *sim, const char *who, const char *format, ...) {
 }
 
 void sim_broken(struct sim *sim, const char *invariant, const char *format, ...) {
+    char again[RERUN_SIZE];
     va_list arguments;
     va_start(arguments, format);
     (void)printf("seed %llu: BROKEN at %.6f s: %s: ", (unsigned long long)sim->options.seed,
                  (double)sim->now_us / 1e6, invariant);
     (void)vprintf(format, arguments);
     va_end(arguments);
-    (void)printf("\n  again: make sim SEED=%llu SECONDS=%llu TRACE=1 (or SHRINK=1)\n",
-                 (unsigned long long)sim->options.seed, (unsigned long long)sim->options.seconds);
+    rerun_line(&sim->options, again);
+    (void)printf("\n  again: %s (or SHRINK=1)\n", again);
     (void)fflush(stdout);
     exit(1);
 }
@@ -133,26 +152,33 @@ bool world_tells(const struct sim *sim) {
     return sim->options.trace;
 }
 
+bool world_has(const struct sim *sim, enum sim_fault fault) {
+    return (sim->options.without >> fault & 1) == 0;
+}
+
 uint32_t world_snapshot_threshold(const struct sim *sim) {
     return sim->snapshot_threshold;
 }
 
-uint64_t world_disk_us(struct sim *sim) {
-    bool slow = sim->now_us < sim->slow_disk_until_us;
+uint64_t world_disk_us(const struct sim_node *node) {
+    struct sim *sim = node->sim;
+    bool slow = sim->now_us < sim->slow_disk_until_us[node->place];
     return slow ? chance_between(&sim->chance, 20000, 800000)
                 : chance_between(&sim->chance, 150, sim->disk_most_us);
 }
 
+bool world_is_slow(const struct sim_node *from, const struct sim_node *to) {
+    return from->sim->now_us < from->sim->slow_link_until_us[from->place][to->place];
+}
+
 uint64_t world_delay_us(struct sim *sim, const struct sim_node *from, const struct sim_node *to) {
-    (void)from;
-    (void)to;
-    bool slow = sim->now_us < sim->slow_link_until_us;
-    return slow ? chance_between(&sim->chance, 1000, 900000)
-                : chance_between(&sim->chance, 500, 3000);
+    return world_is_slow(from, to) ? chance_between(&sim->chance, 1000, 900000)
+                                   : chance_between(&sim->chance, 500, 3000);
 }
 
 bool world_is_cut(const struct sim *sim, const struct sim_node *from, const struct sim_node *to) {
-    return sim->now_us < sim->cut_until_us[from->place][to->place];
+    return sim->now_us < sim->cut_until_us[from->place][to->place] ||
+           regions_are_apart(sim, world_region_of(from), world_region_of(to));
 }
 
 bool world_loses_message(struct sim *sim, const struct sim_node *from, const struct sim_node *to) {
@@ -173,13 +199,30 @@ static uint32_t region_place(const char *url) {
     return 0;
 }
 
-static void note_bad(struct seen *seen, uint64_t start_us) {
-    memmove(seen->failed_us, seen->failed_us + 1, sizeof seen->failed_us - sizeof *seen->failed_us);
-    seen->failed_us[WORLD_FALL - 1] = start_us;
-    seen->last_bad_us = start_us;
-    if (seen->failed_us[0] != 0) {
-        seen->down_us = seen->failed_us[0];
+static uint32_t check_place(const char *name) {
+    uint32_t place = 0;
+    while (!text_equal(world_checks[place].name, name)) {
+        place++;
+        assert(place < WORLD_CHECK_MAX);
     }
+    return place;
+}
+
+static void note_bad(struct seen *seen, uint32_t check, uint64_t start_us) {
+    uint64_t *failed_us = seen->failed_us[check];
+    memmove(failed_us, failed_us + 1, (WORLD_FALL - 1) * sizeof *failed_us);
+    failed_us[WORLD_FALL - 1] = start_us;
+    if (!world_checks[check].critical) {
+        return;
+    }
+    seen->last_bad_us = start_us > seen->last_bad_us ? start_us : seen->last_bad_us;
+    if (failed_us[0] != 0) {
+        seen->down_us = failed_us[0] > seen->down_us ? failed_us[0] : seen->down_us;
+    }
+}
+
+static void note_good(struct seen *seen, uint32_t check) {
+    memset(seen->failed_us[check], 0, sizeof seen->failed_us[check]);
 }
 
 void world_fed(struct sim_node *node, const struct probe_target *target,
@@ -189,46 +232,75 @@ void world_fed(struct sim_node *node, const struct probe_target *target,
     uint64_t took_us = (result->finish_ms - result->start_ms) * 990;
     switch (probe_result_kind(result->code)) {
     case PROBE_KIND_OK:
-        memset(seen->failed_us, 0, sizeof seen->failed_us);
+        note_good(seen, 0);
         break;
     case PROBE_KIND_FAIL:
-        note_bad(seen, node->sim->now_us - took_us);
+        note_bad(seen, 0, node->sim->now_us - took_us);
         break;
     default:
         break;
     }
 }
 
+static bool serves(const struct sim_node *node, uint32_t region) {
+    const struct sim *sim = node->sim;
+    return sim->now_us >= sim->region_down_until_us[region] &&
+           sim->now_us >= sim->unseen_until_us[node->place][region] &&
+           !regions_are_apart(sim, world_region_of(node), region);
+}
+
+/* How long the answer takes. */
+static uint64_t answer_us(struct sim *sim, uint32_t region, uint32_t check, uint64_t timeout_us) {
+    bool slow = sim->now_us < sim->region_slow_until_us[region] &&
+                (sim->slow_checks[region] >> check & 1) != 0;
+    uint64_t least_us = timeout_us * sim->slow_percent[region] / 100;
+    return slow ? chance_between(&sim->chance, least_us, least_us + timeout_us / 2)
+                : chance_between(&sim->chance, 500, 20000);
+}
+
 enum probe_result_code world_probe(struct sim_node *node, const struct probe_target *target,
                                    uint64_t *ret_took_us) {
     struct sim *sim = node->sim;
     uint32_t region = region_place(target->url);
+    uint32_t check = check_place(target->check);
     struct seen *seen = &sim->seen[node->place][target->service][region];
-    if (sim->now_us >= sim->region_down_until_us[region] &&
-        sim->now_us >= sim->unseen_until_us[node->place][region]) {
-        memset(seen->failed_us, 0, sizeof seen->failed_us);
-        *ret_took_us = chance_between(&sim->chance, 500, 20000);
-        return PROBE_OK;
+    uint64_t timeout_us = target->timeout_ms * SIM_MS;
+    if (serves(node, region)) {
+        *ret_took_us = answer_us(sim, region, check, timeout_us);
+        if (*ret_took_us < timeout_us) {
+            note_good(seen, check);
+            return PROBE_OK;
+        }
+        note_bad(seen, check, sim->now_us);
+        *ret_took_us = timeout_us;
+        return PROBE_TIMEOUT;
     }
-    note_bad(seen, sim->now_us);
+    note_bad(seen, check, sim->now_us);
     bool refused = chance_below(&sim->chance, 2) == 0;
-    *ret_took_us = refused ? 1000 : target->timeout_ms * SIM_MS;
+    *ret_took_us = refused ? 1000 : timeout_us;
     return refused ? PROBE_REFUSED : PROBE_TIMEOUT;
 }
 
 bool world_reaches_control(const struct sim_node *node) {
-    for (uint32_t i = 0; i < node->sim->node_count; i++) {
-        if (i != node->place && node->sim->nodes[i].wanted &&
-            !world_is_cut(node->sim, node, &node->sim->nodes[i])) {
+    const struct sim *sim = node->sim;
+    bool apart = sim->now_us < sim->region_cut_until_us[world_region_of(node)];
+    for (uint32_t i = 0; i < sim->node_count && !apart; i++) {
+        if (i != node->place && sim->nodes[i].wanted && !world_is_cut(sim, node, &sim->nodes[i])) {
             return true;
         }
     }
-    return false; /* cut off from everybody */
+    return false; /* its region is cut off, or it is from everybody */
 }
 
 static void on_restart(void *context) {
     struct sim_node *node = context;
-    if (!node->alive && node->wanted) {
+    uint64_t down_until_us = node->sim->nodes_down_until_us[world_region_of(node)];
+    if (node->alive || !node->wanted) {
+        return;
+    }
+    if (node->sim->now_us < down_until_us) {
+        sim_at(node->sim, down_until_us, on_restart, node);
+    } else {
         node_start(node);
     }
 }
@@ -256,6 +328,7 @@ struct sim_node *world_find_node(struct sim *sim, uint64_t id) {
 void world_on_death(struct sim_node *node) {
     struct sim *sim = node->sim;
     sim->crash_countdown[node->place] = 0;
+    storage_on_end(node);
     uint64_t most_s = chance_below(&sim->chance, 4) == 0 ? 60 : 5;
     uint64_t after_us = chance_between(&sim->chance, 100 * SIM_MS, most_s * SIM_SECOND);
     sim_at(sim, sim->now_us + after_us, on_restart, node);
@@ -327,13 +400,16 @@ static void on_look(void *context) {
     sim_at(sim, sim->now_us + LOOK_EVERY_US, on_look, sim);
 }
 
+void world_first_members(const struct sim *sim, struct raft_configuration *ret) {
+    raft_configuration_init(ret);
+    for (uint32_t i = 0; i < sim->member_count; i++) {
+        (void)raft_configuration_add(ret, sim->nodes[i].id, sim->nodes[i].name, RAFT_VOTER);
+    }
+}
+
 static void bootstrap(struct sim *sim) {
     struct raft_configuration configuration;
-    raft_configuration_init(&configuration);
-    for (uint32_t i = 0; i < sim->member_count; i++) {
-        uint64_t id = sim->nodes[i].id;
-        (void)raft_configuration_add(&configuration, id, sim->nodes[i].name, RAFT_VOTER);
-    }
+    world_first_members(sim, &configuration);
     for (uint32_t i = 0; i < sim->member_count; i++) {
         disk_bootstrap(&sim->nodes[i].disk, WORLD_CLUSTER, sim->nodes[i].name, sim->nodes[i].id,
                        &configuration);

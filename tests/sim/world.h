@@ -16,6 +16,38 @@
 #define WORLD_REGION_MAX 5
 #define WORLD_SERVICE_MAX 2
 #define WORLD_FALL 3
+#define WORLD_CHECK_MAX 3
+#define WORLD_OWNER "platform" /* of every service */
+
+/* What operators may want. */
+#define PEOPLE_WISH_TABLE(X)                                                                       \
+    X(ADOPT, "adopt")                                                                              \
+    X(FAILOVER, "failover")                                                                        \
+    X(SWITCHOVER, "switchover")                                                                    \
+    X(VETO, "veto")                                                                                \
+    X(PAUSE, "pause")                                                                              \
+    X(MAINTENANCE, "maintenance")                                                                  \
+    X(END, "end-override")                                                                         \
+    X(CANCEL, "cancel")                                                                            \
+    X(RELEASE_STEP, "release-step")                                                                \
+    X(APPROVE, "approve")                                                                          \
+    X(REJECT, "reject")                                                                            \
+    X(REPAIR, "repair")                                                                            \
+    X(RELEASE, "release")                                                                          \
+    X(SPEC, "spec")                                                                                \
+    X(READ, "read")                                                                                \
+    X(OF_SET, "force-or-readmit")
+
+enum people_wish {
+#define X(name, text) WISH_##name,
+    PEOPLE_WISH_TABLE(X)
+#undef X
+        WISH_COUNT
+};
+
+struct wish_count {
+    uint64_t asked, accepted;
+};
 
 struct sim_options {
     uint64_t seed;
@@ -75,16 +107,19 @@ struct sim {
     uint64_t every_us[SIM_FAULT_COUNT];
     uint32_t per_million[SIM_FAULT_COUNT]; /* of requests */
     uint64_t counts[SIM_FAULT_COUNT];
+    struct wish_count wishes[WISH_COUNT];
     uint32_t snapshot_threshold;
     uint32_t service_count, zone_count;
+    uint32_t check_count;    /* of each service: the first of world_checks */
     uint64_t interval_ms;    /* of the checks */
     enum service_mode usual; /* mode of the services, unless somebody changes it */
     uint64_t lease_ms, confirm_ms, cooldown_ms;
     bool faults_on;
-    uint32_t unwished;     /* what operators never do here, a bit an enum wish (people.c) */
-    uint32_t oldest_level; /* feature level of all nodes in the beginning */
-    uint64_t lateness_ms;  /* of late requests, at most */
-    uint64_t disk_most_us; /* that a sync takes, usually */
+    uint32_t unwished;               /* what operators never do here, a bit an enum people_wish */
+    uint32_t oldest_level;           /* feature level of all nodes in the beginning */
+    uint64_t lateness_ms;            /* of late requests, at most */
+    uint64_t disk_most_us;           /* that a sync takes, usually */
+    bool has_lost_storage;           /* a node has, once */
     bool has_set, set_checks_writes; /* write_check of its spec */
     struct chance set_chance;        /* of what is decided about it: other worlds draw as before */
     uint64_t set_max_lag_ms, set_max_lag_age_ms;
@@ -93,14 +128,24 @@ struct sim {
     struct sim_last_failure last_failure;
 
     /* how it is now */
-    uint64_t cut_until_us[SIM_NODE_MAX][SIM_NODE_MAX]; /* from, to */
-    uint64_t slow_link_until_us, slow_disk_until_us, target_dead_until_us;
-    uint64_t region_down_until_us[WORLD_REGION_MAX];
+    uint64_t cut_until_us[SIM_NODE_MAX][SIM_NODE_MAX];       /* from, to */
+    uint64_t slow_link_until_us[SIM_NODE_MAX][SIM_NODE_MAX]; /* from, to */
+    uint64_t slow_disk_until_us[SIM_NODE_MAX];
+    uint64_t target_dead_until_us;
+    uint64_t healed_us;
+    uint64_t region_down_until_us[WORLD_REGION_MAX]; /* what serves there */
+    uint64_t nodes_down_until_us[WORLD_REGION_MAX];
+    uint64_t region_cut_until_us[WORLD_REGION_MAX]; /* from all others */
+    uint64_t region_slow_until_us[WORLD_REGION_MAX];
+    uint32_t slow_checks[WORLD_REGION_MAX];  /* a bit a check */
+    uint32_t slow_percent[WORLD_REGION_MAX]; /* of the timeout: the fastest answer */
     uint64_t unseen_until_us[SIM_NODE_MAX][WORLD_REGION_MAX];
-    struct seen {                       /* by one node of one service in one region */
-        uint64_t failed_us[WORLD_FALL]; /* starts of the last bad probes in a row; 0: fewer */
-        uint64_t down_us; /* start of the first of the last WORLD_FALL of them, in any such run */
-        uint64_t last_bad_us; /* start of the last bad one, also when a good one has come since */
+    struct seen { /* by one node of one service in one region */
+        /* of each check: starts of the last bad probes in a row; 0: fewer */
+        uint64_t failed_us[WORLD_CHECK_MAX][WORLD_FALL];
+        /* start of the first of the last WORLD_FALL of them, in any such run of a critical check */
+        uint64_t down_us;
+        uint64_t last_bad_us; /* start of its last bad one, also when a good one has come since */
     } seen[SIM_NODE_MAX][WORLD_SERVICE_MAX][WORLD_REGION_MAX];
     struct seen seen_of_set[SIM_NODE_MAX][WORLD_REGION_MAX]; /* of service 0's, by its own check */
     uint32_t crash_countdown[SIM_NODE_MAX]; /* crash points left; 0: none is armed */
@@ -109,6 +154,15 @@ struct sim {
 
 extern const char *const world_regions[WORLD_REGION_MAX];
 
+struct world_check {
+    const char *name;
+    bool critical;
+};
+
+extern const struct world_check world_checks[WORLD_CHECK_MAX];
+
+/* The configuration that begins the group. */
+void world_first_members(const struct sim *sim, struct raft_configuration *ret);
 void world_create(struct sim *sim, const struct sim_options *options);
 /* The whole run: faults, healing, and the last check. sim_broken() ends it early. */
 void world_run(struct sim *sim);
@@ -119,11 +173,14 @@ uint32_t world_node_count(const struct sim *sim);
 struct sim_node *world_node(struct sim *sim, uint32_t place);
 struct sim_target *world_target(struct sim *sim);
 bool world_tells(const struct sim *sim);
+/* Not left out by --without. */
+bool world_has(const struct sim *sim, enum sim_fault fault);
 uint32_t world_snapshot_threshold(const struct sim *sim);
 
 /* chances of one request, message, probe */
-uint64_t world_disk_us(struct sim *sim);
+uint64_t world_disk_us(const struct sim_node *node);
 uint64_t world_delay_us(struct sim *sim, const struct sim_node *from, const struct sim_node *to);
+bool world_is_slow(const struct sim_node *from, const struct sim_node *to);
 bool world_is_cut(const struct sim *sim, const struct sim_node *from, const struct sim_node *to);
 bool world_loses_message(struct sim *sim, const struct sim_node *from, const struct sim_node *to);
 bool world_crashes_here(struct sim_node *node);
@@ -152,25 +209,47 @@ void faults_at_suspicion(struct sim *sim);
 /* The members are about to change. */
 void faults_at_change(struct sim *sim, const struct sim_node *leader);
 
+/* SIGSTOP; SIGCONT at that time. */
+void faults_stop_node(struct sim_node *node, uint64_t until_us);
+
+/* regions.c */
+uint32_t world_region_of(const struct sim_node *node);
+bool regions_are_apart(const struct sim *sim, uint32_t a, uint32_t b);
+/* Until the latest of the times that its falls ask for. */
+void region_falls(struct sim *sim, uint32_t region, enum region_fall how, uint64_t until_us);
+bool regions_kill_one(struct sim *sim);
+bool regions_kill_two(struct sim *sim);
+bool regions_flap_one(struct sim *sim);
+bool regions_slow_one(struct sim *sim);
+/* Something of a move has just been committed: soon its two regions fall. */
+void regions_fall_in_move(struct sim *sim);
+
+/* storage_faults.c */
+bool storage_wipe_one(struct sim *sim);
+bool storage_lose_log(struct sim *sim);
+bool storage_fill_one(struct sim *sim);
+bool storage_fail_files(struct sim *sim);
+/* A process has ended: if it was refused for its storage, rightly. */
+void storage_on_end(struct sim_node *node);
+
 /* set_world.c: whether this world has a replica set, and what it is like */
 void set_draw(struct sim *sim);
 void set_begin(struct sim *sim);
 void set_fill_spec(const struct sim *sim, struct spec_mongo *ret);
-
-void world_take_region_down(struct sim *sim, uint32_t region, uint64_t until_us);
 
 /* recovery.c */
 void recovery_draw(struct sim *sim);
 void recovery_begin(struct sim *sim);
 
 /* people.c */
-void people_act(struct sim *sim);
-/* In the node that leads; takes the command. */
-void people_propose(struct sim_node *node, struct command *command);
+/* What is asked for counts when it is accepted (true never comes of these). */
+bool people_act(struct sim *sim);
+/* Whoever has let a step go wants the service somewhere, and soon. */
+void people_follow_up(struct sim *sim, const char *service_name);
 /* Of service 0's move. */
 void people_cancel(struct sim *sim);
 void people_first_spec(struct sim *sim);
-void people_change_spec(struct sim *sim);
+bool people_change_spec(struct sim *sim);
 /* Somebody adopts it, having made what is there agree. */
 void people_adopt(struct sim *sim, uint32_t service);
 /* Adopts what isn't, or has stopped, and puts somebody's records right: who is on call. */
@@ -183,12 +262,17 @@ struct sim_node *people_leader(struct sim *sim); /* NULL: nobody leads */
 
 /* pollers.c */
 void pollers_begin(struct sim *sim);
+/* asking.c: in the node that leads; takes the command and the spec (NULL: none). Who tidies is an
+ * admin; others may be somebody who may not. */
+void people_ask(struct sim_node *node, enum people_wish wish, bool tidies, struct command *command,
+                struct spec *spec);
 
 /* members.c */
 void people_look_after_nodes(struct sim *sim);
-void people_add_node(struct sim *sim);
-void people_remove_node(struct sim *sim);
-void people_transfer(struct sim *sim);
+/* They count when the group has done it. */
+bool people_add_node(struct sim *sim);
+bool people_remove_node(struct sim *sim);
+bool people_transfer(struct sim *sim);
 
 /* judge.c */
 struct judged *judged_create(void);

@@ -163,20 +163,25 @@ static bool is_answered(struct group *group, void *context) {
     return ((struct group_outcome *)context)->count > 0;
 }
 
-static void test_wiped_disk_is_refused(void **state) {
-    struct group group;
+/* A group whose disks are committed facts. */
+static uint32_t begin_known(struct group *group) {
     struct command command;
     struct group_outcome outcome = {0};
+    begin(group, &small_log);
+    uint32_t leader = group_wait_leader(group);
+    fill_nodes(group, &command);
+    replica_propose(group->nodes[leader].replica, &command, group_on_proposed, &outcome);
+    group_wait(group, is_answered, &outcome);
+    assert_int_equal(outcome.result, CORE_OK);
+    group_wait_equal(group);
+    return leader;
+}
+
+static void test_wiped_disk_is_refused(void **state) {
+    struct group group;
     struct error error = {0};
     (void)state;
-    begin(&group, &small_log);
-    uint32_t leader = group_wait_leader(&group);
-    fill_nodes(&group, &command);
-    replica_propose(group.nodes[leader].replica, &command, group_on_proposed, &outcome);
-    group_wait(&group, is_answered, &outcome);
-    assert_int_equal(outcome.result, CORE_OK);
-    group_wait_equal(&group);
-    uint32_t wiped = (leader + 1) % 3;
+    uint32_t wiped = (begin_known(&group) + 1) % 3;
     group_stop_node(&group, wiped);
     group_wipe_node(&group, wiped);
     assert_int_equal(group_start_node(&group, wiped, &error), ERROR_OK);
@@ -186,6 +191,45 @@ static void test_wiped_disk_is_refused(void **state) {
     /* The others go on. */
     group_stop_node(&group, wiped);
     group_write(&group, 10, 1);
+    group_finish(&group);
+}
+
+/* Whoever has just started doesn't know yet what is committed, and must not be elected by an empty
+ * disk: what only that one and a third had acknowledged would be gone. */
+static void test_wiped_disk_has_no_vote(void **state) {
+    struct group group;
+    struct error error = {0};
+    (void)state;
+    uint32_t wiped = (begin_known(&group) + 1) % 3;
+    uint32_t other = (wiped + 1) % 3;
+    for (uint32_t i = 0; i < 3; i++) {
+        group_stop_node(&group, i);
+    }
+    group_wipe_node(&group, wiped);
+    uint64_t lead_count = group.nodes[other].lead_count;
+    assert_int_equal(group_start_node(&group, wiped, &error), ERROR_OK);
+    assert_int_equal(group_start_node(&group, other, &error), ERROR_OK);
+    group_wait(&group, has_failed, &group.nodes[wiped]);
+    assert_non_null(strstr(group.nodes[wiped].failure.message, "under a new name"));
+    assert_int_equal(group.nodes[other].lead_count, lead_count);
+    assert_false(group.nodes[other].failed);
+    group_finish(&group);
+}
+
+/* It was let in by those who knew nothing of it yet. */
+static void test_wiped_disk_learns_of_itself(void **state) {
+    struct group group;
+    struct command command;
+    struct group_outcome outcome = {0};
+    (void)state;
+    uint32_t leader = begin_known(&group);
+    struct group_node *wiped = &group.nodes[(leader + 1) % 3];
+    fill_nodes(&group, &command);
+    wiped->replica->storage.meta.uuid[0] ^= 1;
+    replica_propose(group.nodes[leader].replica, &command, group_on_proposed, &outcome);
+    group_wait(&group, has_failed, wiped);
+    assert_int_equal(wiped->failure.code, ERROR_REFUSED);
+    assert_non_null(strstr(wiped->failure.message, "under a new name"));
     group_finish(&group);
 }
 
@@ -384,6 +428,8 @@ int main(void) {
         cmocka_unit_test(test_restore_in_mid_life),
         cmocka_unit_test(test_empty_follower_joins),
         cmocka_unit_test(test_wiped_disk_is_refused),
+        cmocka_unit_test(test_wiped_disk_has_no_vote),
+        cmocka_unit_test(test_wiped_disk_learns_of_itself),
         cmocka_unit_test(test_hello),
         cmocka_unit_test(test_refusal_of_a_deposed_leader),
         cmocka_unit_test(test_failed_is_mute),
