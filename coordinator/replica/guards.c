@@ -188,6 +188,37 @@ static bool count_first_change(struct replica *replica, const struct raft_messag
     return true;
 }
 
+static struct raft_server *find_own(struct raft *raft) {
+    for (unsigned i = 0; i < raft->configuration.n; i++) {
+        if (raft->configuration.servers[i].id == raft->id) {
+            return &raft->configuration.servers[i];
+        }
+    }
+    return NULL;
+}
+
+/* The library casts no vote where its own configuration gives it none (libraft 0.22.1, election.c,
+ * electionVote), nor does it forget there a leader of whom it hears nothing any more (tick.c). But
+ * who asks counts it as a voter by an entry that may not have come here yet, and never will without
+ * a leader: of four, one of which is dead, nobody could be elected any more. A server votes for
+ * whoever's log is as new as its own, whatever its own configuration says (dissertation, 4.2.2);
+ * one whose configuration is older is refused for its log. */
+static void receive(struct replica *replica, struct raft_message *message) {
+    struct raft *raft = &replica->raft;
+    struct raft_server *own = find_own(raft);
+    bool lends = message->type == RAFT_REQUEST_VOTE && own != NULL && own->role != RAFT_VOTER;
+    int role = lends ? own->role : RAFT_VOTER;
+    if (lends) {
+        raft_time silent_ms = replica->io.time(&replica->io) - raft->election_timer_start;
+        own->role = RAFT_VOTER;
+        message->request_vote.disrupt_leader |= silent_ms >= raft->election_timeout;
+    }
+    replica->receive(&replica->io, message);
+    if (lends) {
+        find_own(raft)->role = role; /* a vote changes no members */
+    }
+}
+
 void replica_deliver(struct replica *replica, struct raft_message *message) {
     int more;
     skip_compacted(replica, message);
@@ -203,7 +234,7 @@ void replica_deliver(struct replica *replica, struct raft_message *message) {
         }
         keep_commit_index(replica, message);
         if (!hold_snapshot(replica, message)) {
-            replica->receive(&replica->io, message);
+            receive(replica, message);
         }
         if (more > 0) {
             *message = rest;

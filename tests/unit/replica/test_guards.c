@@ -504,6 +504,84 @@ static void test_elected_by_a_full_disk(void **state) {
     group_finish(&group);
 }
 
+struct asked_vote {
+    uint64_t from;
+    bool is_answered, is_granted;
+};
+
+static bool on_vote_answer_wire(void *context, uint64_t from, uint64_t to, enum peers_message type,
+                                const uint8_t *bytes, size_t size_bytes) {
+    struct asked_vote *asked = context;
+    struct raft_message message;
+    struct error error;
+    (void)to;
+    if (type != PEERS_MESSAGE_RAFT || from != asked->from ||
+        wire_decode(bytes, size_bytes, &message, &error) != ERROR_OK) {
+        return true;
+    }
+    bool answers = message.type == RAFT_REQUEST_VOTE_RESULT;
+    if (answers) {
+        asked->is_answered = true;
+        asked->is_granted = message.request_vote_result.vote_granted;
+    }
+    wire_release(&message);
+    return !answers;
+}
+
+static bool vote_is_answered(struct group *group, void *context) {
+    const struct asked_vote *asked = context;
+    (void)group;
+    return asked->is_answered;
+}
+
+/* Of `place`, for whoever has a log of that length; nobody's term or vote is changed by it. */
+static bool votes_for(struct group *group, uint32_t place, uint32_t candidate, raft_index last) {
+    struct replica *replica = group->nodes[place].replica;
+    struct asked_vote asked = {.from = group->nodes[place].id};
+    struct raft_message message = {.type = RAFT_REQUEST_VOTE};
+    message.request_vote =
+        (struct raft_request_vote){.version = 2, /* with pre_vote */
+                                   .term = raft_current_term(&replica->raft) + 1,
+                                   .candidate_id = group->nodes[candidate].id,
+                                   .last_log_index = last,
+                                   .last_log_term = raft_current_term(&replica->raft),
+                                   .disrupt_leader = true,
+                                   .pre_vote = true};
+    mesh_set_filter(group->mesh, on_vote_answer_wire, &asked);
+    give(group, candidate, replica, &message);
+    group_wait(group, vote_is_answered, &asked);
+    mesh_set_filter(group->mesh, NULL, NULL);
+    return asked.is_granted;
+}
+
+/* One that was made a voter, and hasn't heard of it: those who have may need its vote. */
+static void test_vote_of_one_that_is_not_told_yet(void **state) {
+    struct group group;
+    (void)state;
+    group_init(&group, &small_log);
+    group_bootstrap(&group);
+    group_start(&group);
+    uint32_t leader = group_wait_leader(&group);
+    group_write(&group, 3, 1);
+    uint32_t place = (leader + 1) % 3;
+    struct raft *raft = &group.nodes[place].replica->raft;
+    raft_index last = raft_last_index(raft);
+    struct raft_server *own = raft->configuration.servers;
+    while (own->id != group.nodes[place].id) {
+        own++;
+    }
+    assert_true(votes_for(&group, place, (leader + 2) % 3, last + 1));
+    own->role = RAFT_SPARE;
+    assert_true(votes_for(&group, place, (leader + 2) % 3, last + 1));
+    assert_false(votes_for(&group, place, (leader + 2) % 3, 1)); /* an older log */
+    assert_int_equal(own->role, RAFT_SPARE);
+    group_stop_node(&group, leader); /* it hears nothing of that one any more */
+    assert_int_equal(group_wait_leader(&group), (leader + 2) % 3);
+    group_write(&group, 3, 1);
+    own->role = RAFT_VOTER;
+    group_finish(&group);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_snapshot_waits_for_our_own),
@@ -515,6 +593,7 @@ int main(void) {
         cmocka_unit_test(test_snapshot_goes_with_its_own_term),
         cmocka_unit_test(test_pre_vote_tells_the_term),
         cmocka_unit_test(test_elected_by_a_full_disk),
+        cmocka_unit_test(test_vote_of_one_that_is_not_told_yet),
         cmocka_unit_test(test_lone_write_on_an_idle_group),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
