@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -76,9 +77,16 @@ void free(void *memory) {
 
 /* NOLINTEND(readability-inconsistent-*) */
 
+void *spared_allocate(size_t size_bytes) {
+    void *memory = counted(__libc_calloc(1, size_bytes));
+    assert_non_null(memory);
+    return memory;
+}
+
 uint64_t check_scenario(const char *name, scenario run) {
     left = 0;
-    assert_true(run()); /* and what is made once in a process is made */
+    tzset();            /* which the first line of the log does, and keeps */
+    assert_true(run()); /* and what else is made once in a process is made */
     int64_t before = live;
     for (uint64_t n = 1;; n++) {
         left = n;
