@@ -20,9 +20,12 @@ void __libc_free(void *memory);
 static uint64_t left;  /* allocations until one fails; 0: none will */
 static uint64_t count; /* of this run */
 static int64_t live;
-static bool has_failed;
+static bool has_failed, paused;
 
 static bool fails(void) {
+    if (paused) {
+        return false;
+    }
     count++;
     if (left == 0 || --left > 0) {
         return false;
@@ -76,6 +79,10 @@ void free(void *memory) {
 }
 
 /* NOLINTEND(readability-inconsistent-*) */
+
+void failing_pause(bool pause) {
+    paused = pause;
+}
 
 void *spared_allocate(size_t size_bytes) {
     void *memory = counted(__libc_calloc(1, size_bytes));

@@ -17,6 +17,8 @@ typedef bool (*scenario)(void);
  * it makes. */
 uint64_t check_scenario(const char *name, scenario run);
 
+/* What the test itself allocates in between is always there. */
+void failing_pause(bool pause);
 /* Zeroed memory that is always there, to free: in the place of a function whose lack of memory ends
  * the process on purpose (--wrap). */
 void *spared_allocate(size_t size_bytes);
