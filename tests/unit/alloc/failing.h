@@ -16,6 +16,8 @@ typedef bool (*scenario)(void);
  * and never leaves memory behind; after all of them it is true again. Returns how many allocations
  * it makes. */
 uint64_t check_scenario(const char *name, scenario run);
+/* The same, but for the memory that is left: of a library that loses some by itself. */
+uint64_t check_leaky_scenario(const char *name, scenario run);
 
 /* What the test itself allocates in between is always there. */
 void failing_pause(bool pause);
