@@ -271,7 +271,7 @@ static void on_begin(uv_timer_t *timer) {
 }
 
 /* A callback must come, and none may come from inside this call: without memory for the operation
- * the process ends, as raft_io.c does it. The next leader goes on. */
+ * the process ends, as in libuv. The next leader goes on. */
 static struct mongo_op *begin(struct driver *base, enum op_kind kind,
                               const struct driver_target *target, void *context) {
     struct mongo_driver *driver = (struct mongo_driver *)base;
