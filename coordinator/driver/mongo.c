@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "allocate.h"
 #include "mongo_op.h"
 
 /* 4.4 answers ok when a majority has the config, a heartbeat (2 s) later or two; before that it
@@ -276,10 +277,7 @@ static struct mongo_op *begin(struct driver *base, enum op_kind kind,
                               const struct driver_target *target, void *context) {
     struct mongo_driver *driver = (struct mongo_driver *)base;
     assert(!driver->closing);
-    struct mongo_op *op = calloc(1, sizeof *op);
-    if (op == NULL) {
-        abort();
-    }
+    struct mongo_op *op = driver_allocate(sizeof *op);
     op->driver = driver;
     op->kind = kind;
     op->target = *target;
@@ -299,10 +297,7 @@ static void read_set(struct driver *base, const struct driver_target *target, co
 }
 
 static struct driver_blob *copy_blob(const struct driver_blob *blob) {
-    struct driver_blob *copy = malloc(sizeof *copy);
-    if (copy == NULL) {
-        abort();
-    }
+    struct driver_blob *copy = driver_allocate(sizeof *copy);
     copy->size_bytes = blob->size_bytes;
     memcpy(copy->bytes, blob->bytes, blob->size_bytes);
     return copy;

@@ -17,10 +17,11 @@ void *__libc_realloc(void *memory, size_t size_bytes);
 void *__libc_memalign(size_t alignment, size_t size_bytes);
 void __libc_free(void *memory);
 
-static uint64_t left;  /* allocations until one fails; 0: none will */
-static uint64_t count; /* of this run */
-static int64_t live;
-static bool has_failed, paused;
+/* Of the thread that runs the scenario; others are the test's. */
+static _Thread_local uint64_t left;  /* allocations until one fails; 0: none will */
+static _Thread_local uint64_t count; /* of this run */
+static _Thread_local int64_t live;
+static _Thread_local bool has_failed, paused;
 
 static bool fails(void) {
     if (paused) {
