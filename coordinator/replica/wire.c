@@ -330,7 +330,7 @@ cleanup:
         free(batch);
         free(args->entries);
     }
-    return code;
+    return code; /* NOLINT(clang-analyzer-unix.Malloc): there is an entry, which owns the batch */
 }
 
 static enum error_code decode_append(struct reader *reader, struct raft_append_entries *args,
