@@ -45,7 +45,7 @@ static void begin_stuck(struct stuck *stuck, const struct api_facts *facts, uint
 
 /* Appends a line, and empties the buffer for the next one. */
 static void end_line(json_t *choices, struct buffer *line) {
-    document_append(choices, document_text(line->failed ? NULL : line->data));
+    document_append(choices, document_line(line));
     buffer_clear(line);
 }
 

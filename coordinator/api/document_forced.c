@@ -89,7 +89,7 @@ static void append_hosts(const struct mongo_facts *facts, uint32_t bits, struct 
 /* Ends a sentence: appends it, and empties the buffer for the next one. */
 static void end_sentence(json_t *sentences, struct buffer *text) {
     buffer_append_text(text, ".");
-    document_append(sentences, document_text(text->failed ? NULL : text->data));
+    document_append(sentences, document_line(text));
     buffer_clear(text);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "document_memory.h"
 
 void document_set(json_t *object, const char *key, json_t *value) {
     (void)json_object_set_new(object, key, value == NULL ? json_null() : value);
@@ -35,6 +36,14 @@ json_t *document_text(const char *text) {
     }
     plain[i] = '\0';
     return json_string(plain);
+}
+
+json_t *document_line(const struct buffer *line) {
+    if (line->failed) {
+        document_memory_lack();
+        return NULL;
+    }
+    return document_text(line->data);
 }
 
 json_t *document_format(const char *format, ...) {

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "api/documents.h"
+#include "base/buffer.h"
 #include "base/clock.h"
 
 /* Takes the value over; NULL becomes null. */
@@ -12,6 +13,8 @@ void document_set(json_t *object, const char *key, json_t *value);
 void document_append(json_t *array, json_t *value);
 /* A string; null for NULL and "". Bytes that aren't UTF-8 (cut in a letter, say) become '?'. */
 json_t *document_text(const char *text);
+/* A line that was put together; null when there was no memory for all of it. */
+json_t *document_line(const struct buffer *line);
 json_t *document_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 json_t *document_number(uint64_t value);
 /* UINT64_MAX: null. */

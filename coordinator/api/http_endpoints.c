@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "document_memory.h"
 #include "http_private.h"
 
 #define BACKLOG 511
@@ -200,6 +201,7 @@ enum error_code http_endpoints_create(const struct http_endpoints_options *optio
         return error_set(error, ERROR_NO_MEMORY, "no memory for the HTTP endpoints");
     }
     http_request_configure();
+    document_memory_watch();
     take_options(endpoints, options);
     int rv = uv_async_init(&endpoints->loop, &endpoints->wakeup, on_wakeup);
     assert(rv == 0);

@@ -6,16 +6,19 @@
 
 #include "api/documents.h"
 #include "base/buffer.h"
+#include "document_memory.h"
 #include "http_private.h"
 
 static struct http_event *render_event(const struct event *event, uint64_t number) {
-    json_t *document = document_event(event, number);
-    char *json = document == NULL ? NULL : json_dumps(document, JSON_COMPACT);
+    char *json = document_render(document_event(event, number), JSON_COMPACT);
     struct buffer text;
     struct http_event *rendered = NULL;
+    if (json == NULL) {
+        return NULL;
+    }
     buffer_init(&text, 0);
     buffer_append_format(&text, "id: %" PRIu64 "\nevent: %s\ndata: %s\n\n", number,
-                         event_kind_text(event->kind), json == NULL ? "{}" : json);
+                         event_kind_text(event->kind), json);
     if (!text.failed) {
         rendered = malloc(sizeof *rendered + text.size_bytes);
     }
@@ -27,7 +30,6 @@ static struct http_event *render_event(const struct event *event, uint64_t numbe
     }
     buffer_finish(&text);
     free(json);
-    json_decref(document);
     return rendered;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "base/text.h"
+#include "document_memory.h"
 #include "document_parts.h"
 
 uint32_t preview_choose_target(const struct api_facts *facts, uint32_t service) {
@@ -73,6 +74,8 @@ static void hash_plan(const struct api_facts *facts, struct move_preview *previe
     if (!text.failed &&
         EVP_Digest(text.data, text.size_bytes, digest, &digest_bytes, EVP_sha256(), NULL) == 1) {
         text_to_hex(digest, (PLAN_HASH_SIZE - 1) / 2, preview->hash);
+    } else {
+        document_memory_lack();
     }
     buffer_finish(&text);
 }

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "document_memory.h"
 #include "server_private.h"
 
 #define SWEEP_MS 500
@@ -191,6 +192,7 @@ enum error_code api_server_create(const struct api_server_options *options,
     if (server == NULL) {
         return error_set(error, ERROR_NO_MEMORY, "no memory for the client API");
     }
+    document_memory_watch();
     server->loop = options->loop;
     server->clock = *options->clock;
     server->calls = options->calls;

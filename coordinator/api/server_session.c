@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "codec/command_codec.h"
+#include "document_memory.h"
 #include "server_private.h"
 
 #define REQUEST_VERSION 1
@@ -44,19 +45,27 @@ bool api_request_resume(struct api_request *request) {
     return false;
 }
 
-/* Reply.document as text; the caller frees it. Too large a one becomes a refusal. */
-static char *render_document(struct answer *answer) {
-    char *text = answer->document == NULL ? NULL : json_dumps(answer->document, JSON_COMPACT);
-    json_decref(answer->document);
+/* Reply.document as text, NULL for none; the caller frees it. Too large a one becomes a refusal.
+ * False: no memory for all of it. */
+static bool render_document(struct answer *answer, char **ret_text) {
+    if (answer->document == NULL) {
+        *ret_text = NULL;
+        return !document_memory_lacked();
+    }
+    char *text = document_render(answer->document, JSON_COMPACT);
     answer->document = NULL;
-    if (text != NULL && strlen(text) > API_REPLY_MAX_BYTES - 4096) {
+    if (text == NULL) {
+        return false;
+    }
+    if (strlen(text) > API_REPLY_MAX_BYTES - 4096) {
         free(text);
         text = NULL;
         answer->exit_code = EXIT_CODE_REFUSED;
         answer->error_code = "LIMIT";
         (void)TEXT_COPY(answer->message, "the answer is too large: ask for less of it");
     }
-    return text;
+    *ret_text = text;
+    return true;
 }
 
 static void send_reply(struct api_client *client, const Noctua__Reply *reply) {
@@ -87,7 +96,11 @@ void api_session_send(struct api_client *client, uint64_t sequence, struct answe
     uint32_t leader = state_find_node(facts.state, facts.leader_id);
     /* It quotes what was asked, which is any bytes and cut anywhere; a protobuf string is UTF-8. */
     codec_clean_text(answer->message);
-    char *document = render_document(answer);
+    char *document = NULL;
+    if (!render_document(answer, &document)) {
+        api_client_close(client); /* half an answer would be a wrong one: it may ask again */
+        return;
+    }
     Noctua__Reply reply = NOCTUA__REPLY__INIT;
     reply.version = REQUEST_VERSION;
     reply.exit_code = answer->exit_code;

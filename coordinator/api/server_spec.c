@@ -90,6 +90,10 @@ static bool parse(struct api_request *request, const struct api_facts *facts, bo
         answer.error_code = "LIMIT";
         (void)snprintf(answer.message, sizeof answer.message, "the spec is over %d bytes",
                        SPEC_TEXT_MAX);
+    } else if (code == ERROR_NO_MEMORY) {
+        answer.exit_code = EXIT_CODE_INTERNAL;
+        answer.error_code = "LIMIT";
+        (void)TEXT_COPY(answer.message, "out of memory");
     } else if (code != ERROR_OK) {
         answer.exit_code = code == ERROR_INVALID ? EXIT_CODE_USAGE : EXIT_CODE_INTERNAL;
         answer.error_code = "SPEC";

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "document_memory.h"
 #include "server_private.h"
 
 #define WATCH_BUFFERED_MAX_BYTES (1024 * 1024) /* unread by the client: hold events back */
@@ -77,6 +78,11 @@ static void feed(struct api_client *client, const struct api_facts *facts, bool 
             return; /* the sweep tries again */
         }
         json_t *events = take_events(watch, state);
+        if (document_memory_lacked()) {
+            json_decref(events);
+            api_client_close(client); /* some are missing: it begins anew from what it has */
+            return;
+        }
         bool all = watch->next_number > state->event_count;
         bool ended = all && move_has_ended(watch, state);
         bool due = first || ended || json_array_size(events) > 0 ||

@@ -6,6 +6,7 @@
 
 #include "api/documents.h"
 #include "base/text.h"
+#include "document_memory.h"
 
 struct view_text {
     _Atomic uint32_t references;
@@ -42,9 +43,7 @@ const char *view_text_bytes(const struct view_text *text, size_t *ret_size_bytes
 }
 
 static struct view_text *render_status(const struct api_facts *facts) {
-    json_t *document = document_status(facts);
-    char *json = document == NULL ? NULL : json_dumps(document, JSON_INDENT(2));
-    json_decref(document);
+    char *json = document_render(document_status(facts), JSON_INDENT(2));
     struct view_text *text = NULL;
     if (json != NULL) {
         size_t size_bytes = strlen(json);

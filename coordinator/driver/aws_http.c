@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "allocate.h"
 #include "aws_error.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -159,8 +160,7 @@ void aws_http_send(struct aws_http *http, const struct aws_request *request,
         http_client_send(http->client, &request->http, on_response, context);
         return;
     }
-    struct call *call = calloc(1, sizeof *call);
-    assert(call != NULL);
+    struct call *call = driver_allocate(sizeof *call);
     call->http = http;
     call->request = *request;
     call->keys = *request->keys;

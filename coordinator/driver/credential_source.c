@@ -1,11 +1,11 @@
 #include "credential_source.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "allocate.h"
 #include "aws_endpoint.h"
 #include "aws_text.h"
 #include "base/text.h"
@@ -387,8 +387,7 @@ void credential_source_find_region(const struct credential_source *source, char 
 
 void credential_source_fetch(struct credential_source *source, credential_cb on_result,
                              void *context) {
-    struct fetch *fetch = calloc(1, sizeof *fetch);
-    assert(fetch != NULL);
+    struct fetch *fetch = driver_allocate(sizeof *fetch);
     fetch->source = source;
     fetch->on_result = on_result;
     fetch->context = context;

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "allocate.h"
 #include "credential_source.h"
 
 enum {
@@ -276,8 +277,7 @@ static struct entry *add_entry(struct credentials *credentials, const char *role
         entry = find_idle_entry(credentials);
     }
     if (entry == NULL) {
-        entry = calloc(1, sizeof *entry);
-        assert(entry != NULL);
+        entry = driver_allocate(sizeof *entry);
         struct entry **end = &credentials->entries;
         while (*end != NULL) {
             end = &(*end)->next;
@@ -298,8 +298,7 @@ void credentials_get(struct credentials *credentials, const char *role_arn, cons
         entry = add_entry(credentials, role_arn, external);
     }
     entry->asked_at_ms = now_ms(credentials);
-    struct waiter *waiter = calloc(1, sizeof *waiter);
-    assert(waiter != NULL);
+    struct waiter *waiter = driver_allocate(sizeof *waiter);
     waiter->on_keys = on_keys;
     waiter->context = context;
     *entry->waiters_end = waiter;

@@ -10,6 +10,9 @@
 
 #include "base/buffer.h"
 #include "base/text.h"
+#include "allocate.h"
+
+#define LOST_AFTER_MS 250 /* beyond a call's own time-out */
 
 struct http_client {
     uv_loop_t *loop;
@@ -17,6 +20,7 @@ struct http_client {
     CURLM *multi;
     uv_timer_t curl_timer;  /* libcurl's own */
     uv_timer_t defer_timer; /* ends calls that never started, and the close */
+    uv_timer_t lost_timer;  /* ends calls that libcurl has lost */
     unsigned open_timers;
     unsigned open_polls;
     struct call *calls;
@@ -34,7 +38,8 @@ struct call {
     struct curl_slist *headers;
     char curl_text[CURL_ERROR_SIZE];
     struct buffer body;
-    bool started; /* in the multi handle */
+    bool started;    /* in the multi handle */
+    uint64_t end_ms; /* of the loop's clock: by then libcurl has ended it */
     bool sent, too_late, too_large;
     uint64_t deadline_boottime_ms;
     struct http_response response;
@@ -152,6 +157,8 @@ static void call_conclude(struct call *call, CURLcode result) {
     struct error *error = &call->response.error;
     if (call->too_late) {
         error_set(error, ERROR_TIMEOUT, "the deadline passed before the request could leave");
+    } else if (call->body.out_of_memory) {
+        error_set(error, ERROR_NO_MEMORY, "no memory for the reply");
     } else if (call->too_large) {
         error_set(error, ERROR_LIMIT, "the reply is larger than %zu bytes",
                   HTTP_CLIENT_RESPONSE_MAX);
@@ -177,6 +184,22 @@ static void take_results(struct http_client *http) {
             assert(call != NULL);
             call_conclude(call, message->data.result);
         }
+    }
+}
+
+/* Where libcurl lacks memory it may forget a socket or a timer, and then a call would never end. */
+static void on_lost_timer(uv_timer_t *timer) {
+    struct http_client *http = timer->data;
+    struct call *call = http->calls;
+    while (call != NULL) {
+        bool lost = call->started && uv_now(http->loop) >= call->end_ms;
+        if (lost) {
+            call_conclude(call, CURLE_OPERATION_TIMEDOUT);
+        }
+        call = lost ? http->calls : call->next; /* a callback may have sent, or closed */
+    }
+    if (http->calls == NULL) {
+        uv_timer_stop(timer);
     }
 }
 
@@ -364,12 +387,15 @@ static void call_start(struct call *call, const struct http_request *request) {
         return;
     }
     call->started = true;
+    call->end_ms = uv_now(http->loop) + request->timeout_ms + LOST_AFTER_MS;
+    if (!uv_is_active((uv_handle_t *)&http->lost_timer)) {
+        uv_timer_start(&http->lost_timer, on_lost_timer, LOST_AFTER_MS, LOST_AFTER_MS);
+    }
 }
 
 static struct call *add_call(struct http_client *http, http_response_cb on_response,
                              void *context) {
-    struct call *call = calloc(1, sizeof *call);
-    assert(call != NULL); /* a lost callback would be worse than an end with a message */
+    struct call *call = driver_allocate(sizeof *call);
     call->http = http;
     call->on_response = on_response;
     call->context = context;
@@ -421,6 +447,7 @@ static void end_all(struct http_client *http) {
     http->multi = NULL;
     uv_close((uv_handle_t *)&http->curl_timer, on_timer_closed);
     uv_close((uv_handle_t *)&http->defer_timer, on_timer_closed);
+    uv_close((uv_handle_t *)&http->lost_timer, on_timer_closed);
 }
 
 /* A call that could not be started, out of the list; NULL: none. */
@@ -457,11 +484,15 @@ enum error_code http_client_create(uv_loop_t *loop, const struct clock *clock, c
     http->loop = loop;
     http->clock = clock;
     http->multi = curl_multi_init();
-    if (http->multi == NULL || (ca_file != NULL && !TEXT_COPY(http->ca_file, ca_file))) {
+    if (http->multi == NULL) {
+        free(http);
+        return error_set(error, ERROR_NO_MEMORY, "out of memory");
+    }
+    if (ca_file != NULL && !TEXT_COPY(http->ca_file, ca_file)) {
         curl_multi_cleanup(http->multi);
         free(http);
         return error_set(error, ERROR_INVALID, "'%.100s' is too long a path of CA certificates",
-                         ca_file == NULL ? "" : ca_file);
+                         ca_file);
     }
     curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wanted);
     curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
@@ -469,9 +500,11 @@ enum error_code http_client_create(uv_loop_t *loop, const struct clock *clock, c
     curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
     uv_timer_init(loop, &http->curl_timer);
     uv_timer_init(loop, &http->defer_timer);
+    uv_timer_init(loop, &http->lost_timer);
     http->curl_timer.data = http;
     http->defer_timer.data = http;
-    http->open_timers = 2;
+    http->lost_timer.data = http;
+    http->open_timers = 3;
     *ret_http = http;
     return ERROR_OK;
 }
@@ -482,6 +515,7 @@ void http_client_close(struct http_client *http, void (*on_closed)(void *context
     http->on_closed = on_closed;
     http->close_context = context;
     uv_timer_stop(&http->curl_timer);
+    uv_timer_stop(&http->lost_timer);
     uv_timer_start(&http->defer_timer, on_defer, 0, 0);
 }
 

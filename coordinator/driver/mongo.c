@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "allocate.h"
 #include "mongo_op.h"
 
 /* 4.4 answers ok when a majority has the config, a heartbeat (2 s) later or two; before that it
@@ -271,15 +272,12 @@ static void on_begin(uv_timer_t *timer) {
 }
 
 /* A callback must come, and none may come from inside this call: without memory for the operation
- * the process ends, as raft_io.c does it. The next leader goes on. */
+ * the process ends, as in libuv. The next leader goes on. */
 static struct mongo_op *begin(struct driver *base, enum op_kind kind,
                               const struct driver_target *target, void *context) {
     struct mongo_driver *driver = (struct mongo_driver *)base;
     assert(!driver->closing);
-    struct mongo_op *op = calloc(1, sizeof *op);
-    if (op == NULL) {
-        abort();
-    }
+    struct mongo_op *op = driver_allocate(sizeof *op);
     op->driver = driver;
     op->kind = kind;
     op->target = *target;
@@ -299,10 +297,7 @@ static void read_set(struct driver *base, const struct driver_target *target, co
 }
 
 static struct driver_blob *copy_blob(const struct driver_blob *blob) {
-    struct driver_blob *copy = malloc(sizeof *copy);
-    if (copy == NULL) {
-        abort();
-    }
+    struct driver_blob *copy = driver_allocate(sizeof *copy);
     copy->size_bytes = blob->size_bytes;
     memcpy(copy->bytes, blob->bytes, blob->size_bytes);
     return copy;

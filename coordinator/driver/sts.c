@@ -1,10 +1,10 @@
 #include "sts.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "allocate.h"
 #include "aws_endpoint.h"
 #include "aws_error.h"
 #include "aws_text.h"
@@ -65,8 +65,7 @@ static enum error_code find_url(const char *region, char url[AWS_URL_SIZE], stru
 static void post(struct aws_http *http, const char *region, const struct aws_keys *keys,
                  const struct aws_parameter *parameters, uint32_t parameter_count,
                  credential_cb on_result, void *context) {
-    struct sts_call *call = malloc(sizeof *call);
-    assert(call != NULL);
+    struct sts_call *call = driver_allocate(sizeof *call);
     *call = (struct sts_call){on_result, context};
     struct error error;
     char url[AWS_URL_SIZE];

@@ -267,8 +267,12 @@ static void send_hello(struct connection *connection, enum frame_type type) {
     }
     buffer_init(&bytes, HELLO_MAX_BYTES);
     hello_encode(&hello, &bytes);
-    assert(!bytes.failed);
-    write_control(connection, type, bytes.data, bytes.size_bytes);
+    assert(!bytes.failed || bytes.out_of_memory);
+    if (bytes.failed) {
+        connection_end(connection, ERROR_NO_MEMORY, "no memory for a hello");
+    } else {
+        write_control(connection, type, bytes.data, bytes.size_bytes);
+    }
     buffer_finish(&bytes);
 }
 
@@ -290,7 +294,9 @@ static void refuse(struct connection *connection, enum peers_refusal code,
     }
     buffer_init(&bytes, FRAME_CONTROL_MAX_BYTES);
     refusal_encode(&refusal, &bytes);
-    write_control(connection, FRAME_REFUSED, bytes.data, bytes.size_bytes);
+    if (!bytes.failed) {
+        write_control(connection, FRAME_REFUSED, bytes.data, bytes.size_bytes);
+    }
     buffer_finish(&bytes);
     connection->refused = true;
     end(connection, why, true);
@@ -536,8 +542,12 @@ static const struct tls_stream_callbacks stream_callbacks = {on_ready, on_data, 
 
 /* --- beginning --- */
 
+/* NULL: no memory. */
 static struct connection *connection_create(struct peers *peers, struct link *link) {
-    struct connection *connection = peers_allocate(sizeof *connection);
+    struct connection *connection = calloc(1, sizeof *connection);
+    if (connection == NULL) {
+        return NULL;
+    }
     *connection = (struct connection){.peers = peers, .link = link, .state = CONNECTION_TLS};
     frame_parser_init(&connection->parser, 0, peers->snapshot_max_bytes);
     buffer_init(&connection->report.payload, FRAME_REPORT_MAX_BYTES);
@@ -557,6 +567,9 @@ static struct connection *connection_create(struct peers *peers, struct link *li
 enum error_code connection_dial(struct link *link, const struct sockaddr *address,
                                 struct error *error) {
     struct connection *connection = connection_create(link->peers, link);
+    if (connection == NULL) {
+        return error_set(error, ERROR_NO_MEMORY, "no memory for a connection");
+    }
     enum error_code code = tls_stream_connect(link->peers->loop, link->peers->identity, address,
                                               PEERS_BUFFERED_MAX_BYTES, &stream_callbacks,
                                               connection, &connection->stream, error);
@@ -574,6 +587,10 @@ void connection_accept(struct peers *peers, struct tls_stream *stream) {
     struct connection *connection = connection_create(peers, NULL);
     const struct tls_peer *peer = tls_stream_peer(stream);
     struct error why;
+    if (connection == NULL) {
+        tls_stream_close(stream); /* its node dials again */
+        return;
+    }
     connection->stream = stream;
     tls_stream_attach(stream, &stream_callbacks, connection);
     begin_hello(connection, CONNECTION_WAIT_HELLO, FRAME_SET(FRAME_HELLO));

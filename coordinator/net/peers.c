@@ -209,7 +209,10 @@ enum error_code peers_create(uv_loop_t *loop, const struct clock *clock,
     if (code != ERROR_OK) {
         return code;
     }
-    struct peers *peers = peers_allocate(sizeof *peers);
+    struct peers *peers = calloc(1, sizeof *peers);
+    if (peers == NULL) {
+        return error_set(error, ERROR_NO_MEMORY, "no memory for the links between nodes");
+    }
     code = resolver_create(loop, &peers->resolver, error);
     if (code != ERROR_OK) {
         free(peers);

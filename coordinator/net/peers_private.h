@@ -79,7 +79,7 @@ struct link *peers_find_name(const struct peers *peers, const char *id);
 /* Calls `sent` (may be NULL) from the loop. */
 void peers_complete_later(struct peers *peers, enum error_code code, peers_sent_callback sent,
                           void *context);
-/* Memory of a fixed small size; its lack ends the process. */
+/* Zeroed, of a small size, for what must be answered: its lack ends the process, as in libuv. */
 void *peers_allocate(size_t size_bytes);
 uint64_t peers_now_ms(const struct peers *peers);
 

@@ -56,8 +56,34 @@ static enum error_code pem_open(struct pem *pem, const char *directory, const ch
                          pem->path, strerror(errno));
     }
     pem->bio = BIO_new_fp(file, BIO_CLOSE);
-    assert(pem->bio != NULL);
+    if (pem->bio == NULL) {
+        (void)fclose(file);
+        return error_set(error, ERROR_NO_MEMORY, "no memory to read %s", pem->path);
+    }
     return ERROR_OK;
+}
+
+/* After the last PEM_read_bio: whether it found no further object, and not a damaged one, or no
+ * memory for it, whose loss would go unseen (of a revocation list, say). */
+static enum error_code pem_check_end(const struct pem *pem, struct error *error) {
+    unsigned long last = ERR_peek_last_error();
+    if (ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE) {
+        return ERROR_OK;
+    }
+    return error_set(error, ERROR_INVALID, "%s is damaged, or lacked memory to be read", pem->path);
+}
+
+/* Empties OpenSSL's queue of errors: want of memory makes many of them, and sentences about
+ * certificates that are good. */
+static enum error_code end_errors(enum error_code code, struct error *error) {
+    bool lacks_memory = false;
+    for (unsigned long at = ERR_get_error(); at != 0; at = ERR_get_error()) {
+        lacks_memory = lacks_memory || ERR_GET_REASON(at) == ERR_R_MALLOC_FAILURE;
+    }
+    ERR_clear_error(); /* the words, too */
+    return code != ERROR_OK && lacks_memory
+               ? error_set(error, ERROR_NO_MEMORY, "no memory for TLS certificates")
+               : code;
 }
 
 static void ignore_broken_pipes(void) {
@@ -89,6 +115,9 @@ static enum error_code load_ca(struct tls_identity *identity, const char *direct
                              count);
         }
         X509_free(certificate);
+    }
+    if (code == ERROR_OK) {
+        code = pem_check_end(&pem, error);
     }
     if (code == ERROR_OK && count == 0) {
         code = error_set(error, ERROR_INVALID, "%s: no certificate in it", pem.path);
@@ -134,6 +163,9 @@ static enum error_code load_crl(struct tls_identity *identity, const char *direc
             identity->crl_end_ms = end_ms;
         }
         X509_CRL_free(crl);
+    }
+    if (code == ERROR_OK) {
+        code = pem_check_end(&pem, error);
     }
     if (code == ERROR_OK && count == 0) {
         code = error_set(error, ERROR_INVALID, "%s: no revocation list in it", pem.path);
@@ -184,7 +216,9 @@ cleanup:
 static enum error_code verify_for(struct tls_identity *identity, X509 *certificate, int purpose,
                                   struct error *error) {
     X509_STORE_CTX *check = X509_STORE_CTX_new();
-    assert(check != NULL);
+    if (check == NULL) {
+        return error_set(error, ERROR_NO_MEMORY, "no memory to verify a certificate");
+    }
     STACK_OF(X509) *chain = NULL;
     SSL_CTX_get0_chain_certs(identity->context, &chain);
     enum error_code code = ERROR_OK;
@@ -209,8 +243,7 @@ enum error_code tls_identity_verify(struct tls_identity *identity, X509 *certifi
     if (code == ERROR_OK && peer.kind == TLS_KIND_NODE) {
         code = verify_for(identity, certificate, X509_PURPOSE_SSL_SERVER, error);
     }
-    ERR_clear_error();
-    return code;
+    return end_errors(code, error);
 }
 
 static enum error_code load_certificate(struct tls_identity *identity, const char *directory,
@@ -230,6 +263,9 @@ static enum error_code load_certificate(struct tls_identity *identity, const cha
                              count + !used);
         }
         X509_free(certificate);
+    }
+    if (code == ERROR_OK) {
+        code = pem_check_end(&pem, error);
     }
     if (code == ERROR_OK && count == 0) {
         code = error_set(error, ERROR_INVALID, "%s: no certificate in it", pem.path);
@@ -276,7 +312,10 @@ static int on_verify(int preverified, X509_STORE_CTX *store_context) {
 
 static enum error_code make_context(struct tls_identity *identity, struct error *error) {
     SSL_CTX *context = SSL_CTX_new(TLS_method());
-    if (context == NULL || SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1 ||
+    if (context == NULL) {
+        return error_set(error, ERROR_NO_MEMORY, "no memory for TLS");
+    }
+    if (SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1 ||
         SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) != 1) {
         SSL_CTX_free(context);
         return error_set(error, ERROR_UNSUPPORTED, "this OpenSSL has no TLS 1.3");
@@ -327,7 +366,7 @@ enum error_code tls_identity_load(const char *directory, enum tls_kind kind, con
         code = error_set(error, ERROR_INVALID, "%s/%s.pem is of cluster '%s', not '%s'", directory,
                          name, identity->self.cluster, cluster);
     }
-    ERR_clear_error(); /* the end of each PEM file is an error to OpenSSL */
+    code = end_errors(code, error); /* the end of each PEM file is one to OpenSSL */
     if (code != ERROR_OK) {
         tls_identity_unref(identity);
         return code;

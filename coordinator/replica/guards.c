@@ -1,5 +1,6 @@
 /* Messages of the library's own peers that it doesn't take as they are (libraft 0.22.1): each guard
  * says what would happen without it, and is removed by a mutant that the simulator finds. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -116,11 +117,11 @@ static int split_at_change(struct raft_message *message, struct raft_message *re
     for (unsigned i = at; i < args->n_entries; i++) {
         size_bytes += args->entries[i].buf.len;
     }
-    others->entries = raft_calloc(others->n_entries, sizeof others->entries[0]);
-    char *bytes = raft_malloc(size_bytes == 0 ? 1 : size_bytes);
+    others->entries = calloc(others->n_entries, sizeof others->entries[0]);
+    char *bytes = malloc(size_bytes == 0 ? 1 : size_bytes);
     if (others->entries == NULL || bytes == NULL) {
-        raft_free(others->entries);
-        raft_free(bytes);
+        free(others->entries);
+        free(bytes);
         return -1;
     }
     void *batch = bytes;

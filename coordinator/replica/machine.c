@@ -2,6 +2,7 @@
  * (restore in mid-life) go on as if nothing had happened: a replica that can't apply falls mute. */
 #include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -168,11 +169,11 @@ static int machine_snapshot(struct raft_fsm *fsm, struct raft_buffer **bufs, uns
         code = RAFT_INVALID;
         goto cleanup;
     }
-    struct raft_buffer *array = raft_malloc(sizeof *array);
-    void *copy = raft_malloc(bytes.size_bytes);
+    struct raft_buffer *array = malloc(sizeof *array);
+    void *copy = malloc(bytes.size_bytes);
     if (array == NULL || copy == NULL) {
-        raft_free(array);
-        raft_free(copy);
+        free(array);
+        free(copy);
         code = RAFT_NOMEM;
         goto cleanup;
     }

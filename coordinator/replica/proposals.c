@@ -12,15 +12,6 @@
 _Static_assert(REPLICA_COMMAND_BYTES_MAX + ENTRY_HEAD_BYTES + 64 <= WIRE_ENTRY_BYTES_MAX,
                "the largest command fits into an entry that a message may carry");
 
-/* Out of memory for a request that must be answered: as libuv does. */
-static void *allocate(size_t size_bytes) {
-    void *memory = calloc(1, size_bytes);
-    if (memory == NULL) {
-        abort();
-    }
-    return memory;
-}
-
 static void finish_proposal(struct replica *replica, struct proposal *proposal,
                             enum error_code code) {
     proposal->code = code;
@@ -30,7 +21,7 @@ static void finish_proposal(struct replica *replica, struct proposal *proposal,
 
 static void propose(struct replica *replica, const struct command *command, bool internal,
                     replica_proposed_cb callback, void *context) {
-    struct proposal *proposal = allocate(sizeof *proposal);
+    struct proposal *proposal = replica_allocate(sizeof *proposal);
     struct error error;
     proposal->callback = callback;
     proposal->context = context;
@@ -56,7 +47,10 @@ static void propose(struct replica *replica, const struct command *command, bool
     if (code != ERROR_OK) {
         LOG_EVENT(PROPOSAL_INVALID, LOG_TEXT("kind", command_kind_text(command->kind)),
                   LOG_TEXT("why", error.message));
-        finish_proposal(replica, proposal, code == ERROR_LIMIT ? ERROR_LIMIT : ERROR_INVALID);
+        finish_proposal(replica, proposal,
+                        code == ERROR_LIMIT       ? ERROR_LIMIT
+                        : code == ERROR_NO_MEMORY ? ERROR_UNAVAILABLE
+                                                  : ERROR_INVALID);
         return;
     }
     TAILQ_INSERT_TAIL(&replica->queued, proposal, link);
@@ -123,7 +117,7 @@ static size_t fill_batch(struct replica *replica, struct batch *batch, uint32_t 
     return size_bytes;
 }
 
-/* The entry, in the library's memory. */
+/* The entry, in the library's memory; a base of NULL: there was none. */
 static struct raft_buffer encode_entry(struct replica *replica, struct batch *batch) {
     struct entry_writer writer;
     struct proposal *proposal;
@@ -131,9 +125,9 @@ static struct raft_buffer encode_entry(struct replica *replica, struct batch *ba
     size_t command_bytes = fill_batch(replica, batch, &count);
     struct raft_buffer entry = {NULL, entry_size_bytes(count, command_bytes)};
     const struct entry_head head = {count, replica->proposer, batch->number};
-    entry.base = raft_malloc(entry.len);
+    entry.base = malloc(entry.len);
     if (entry.base == NULL) {
-        abort();
+        return entry;
     }
     entry_write_head(&writer, entry.base, entry.len, &head);
     TAILQ_FOREACH(proposal, &batch->proposals, link) {
@@ -144,19 +138,21 @@ static struct raft_buffer encode_entry(struct replica *replica, struct batch *ba
 }
 
 static void submit_batch(struct replica *replica) {
-    struct batch *batch = allocate(sizeof *batch);
+    struct batch *batch = replica_allocate(sizeof *batch);
     batch->replica = replica;
     batch->number = ++replica->batch_count;
     batch->term = replica->leadership.term;
     TAILQ_INIT(&batch->proposals);
     struct raft_buffer entry = encode_entry(replica, batch);
     TAILQ_INSERT_TAIL(&replica->batches, batch, link);
-    int code = raft_apply(&replica->raft, &batch->request, &entry, 1, on_batch_done);
+    int code = entry.base == NULL
+                   ? RAFT_NOMEM
+                   : raft_apply(&replica->raft, &batch->request, &entry, 1, on_batch_done);
     if (code == 0) {
         return;
     }
     /* The library has refused it: it is in nobody's log. */
-    raft_free(entry.base);
+    free(entry.base);
     struct proposal *proposal;
     TAILQ_REMOVE(&replica->batches, batch, link);
     while ((proposal = TAILQ_FIRST(&batch->proposals)) != NULL) {
@@ -169,7 +165,7 @@ static void submit_batch(struct replica *replica) {
 }
 
 void replica_barrier(struct replica *replica, replica_barrier_cb callback, void *context) {
-    struct reader *reader = allocate(sizeof *reader);
+    struct reader *reader = replica_allocate(sizeof *reader);
     reader->callback = callback;
     reader->context = context;
     if (replica_is_mute(replica) || replica->stop != STOP_NO ||
@@ -205,7 +201,7 @@ static void on_barrier_done(struct raft_barrier *request, int status) {
 
 /* All readers of this turn share one barrier entry. */
 static void submit_barrier(struct replica *replica) {
-    struct barrier *barrier = allocate(sizeof *barrier);
+    struct barrier *barrier = replica_allocate(sizeof *barrier);
     barrier->replica = replica;
     TAILQ_INIT(&barrier->readers);
     TAILQ_CONCAT(&barrier->readers, &replica->waiting, link);

@@ -83,10 +83,7 @@ static int io_append(struct raft_io *io, struct raft_io_append *request,
                      const struct raft_entry entries[], unsigned count,
                      raft_io_append_cb callback) {
     struct replica *replica = of_io(io);
-    struct append *append = calloc(1, sizeof *append);
-    if (append == NULL) {
-        return RAFT_NOMEM;
-    }
+    struct append *append = replica_allocate(sizeof *append);
     append->outer = request;
     append->callback = callback;
     append->replica = replica;
@@ -220,10 +217,7 @@ static void on_snapshot_got(struct raft_io_snapshot_get *request, struct raft_sn
 
 static int io_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *request,
                            raft_io_snapshot_get_cb callback) {
-    struct snapshot_get *get = calloc(1, sizeof *get);
-    if (get == NULL) {
-        return RAFT_NOMEM;
-    }
+    struct snapshot_get *get = replica_allocate(sizeof *get);
     get->outer = request;
     get->callback = callback;
     get->replica = of_io(io);
@@ -429,10 +423,7 @@ static int io_send(struct raft_io *io, struct raft_io_send *request,
         assert(message->type == RAFT_INSTALL_SNAPSHOT);
         return RAFT_CANCELED;
     }
-    struct outgoing *outgoing = calloc(1, sizeof *outgoing);
-    if (outgoing == NULL) {
-        abort(); /* as libuv does: no memory for a few bytes */
-    }
+    struct outgoing *outgoing = replica_allocate(sizeof *outgoing);
     outgoing->request = request;
     outgoing->callback = callback;
     outgoing->replica = replica;

@@ -318,6 +318,7 @@ enum error_code replica_create(const struct replica_options *options, struct rep
     if (!replica_keeps_io_destroy) {
         io_destroy_offload(true);
     }
+    replica_heap_set();
     state_init(replica->state);
     copy_options(replica, options);
     code = storage_open(&replica->storage, options->directory, options->cluster, options->node,

@@ -4,6 +4,7 @@
  *   raft_io.c      libraft's view of disk and network: guards around raft_uv, our own messages
  *   receive.c      messages in: checks
  *   guards.c       what the library must not be given as it comes
+ *   heap.c         memory whose lack ends the process
  *   machine.c      libraft's view of the state: apply, snapshot, restore
  *   proposals.c    proposals, barriers: queues, batches, one callback each
  *   transfer.c     leadership handed over
@@ -301,6 +302,15 @@ void replica_deliver(struct replica *replica, struct raft_message *message);
 void replica_deliver_held(struct replica *replica);
 void replica_drop_held(struct replica *replica);
 void replica_deliver_own_report(struct replica *replica);
+
+/* heap.c */
+/* The library doesn't survive its own want of memory (libraft 0.22.1, legacy.c): an entry whose
+ * writing it can't begin is freed twice and stays in its list of terms, and messages are left out.
+ * So from here on that ends the process, which starts again from its disk. What we allocate for the
+ * library, where it may be large, is malloc's: there the lack is an error. */
+void replica_heap_set(void);
+/* Zeroed, of a small size, for what must be answered: its lack ends the process, as in libuv. */
+void *replica_allocate(size_t size_bytes);
 
 /* machine.c */
 void replica_machine_init(struct replica *replica);

@@ -14,6 +14,7 @@
 #include "wire.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/limits.h"
@@ -297,7 +298,7 @@ static enum error_code decode_entries(struct reader *reader, struct raft_append_
                                       struct error *error) {
     enum error_code code = ERROR_OK;
     uint8_t *batch = NULL;
-    args->entries = raft_calloc(args->n_entries, sizeof *args->entries);
+    args->entries = calloc(args->n_entries, sizeof *args->entries);
     if (args->entries == NULL) {
         return error_set(error, ERROR_NO_MEMORY, "Raft message: %u entries", args->n_entries);
     }
@@ -306,7 +307,7 @@ static enum error_code decode_entries(struct reader *reader, struct raft_append_
         code = broken(error, "an entry's head is wrong");
         goto cleanup;
     }
-    batch = raft_malloc(data_bytes);
+    batch = malloc(data_bytes);
     if (batch == NULL) {
         code = error_set(error, ERROR_NO_MEMORY, "Raft message: %zu bytes", data_bytes);
         goto cleanup;
@@ -326,10 +327,10 @@ static enum error_code decode_entries(struct reader *reader, struct raft_append_
     }
 cleanup:
     if (code != ERROR_OK) {
-        raft_free(batch);
-        raft_free(args->entries);
+        free(batch);
+        free(args->entries);
     }
-    return code;
+    return code; /* NOLINT(clang-analyzer-unix.Malloc): there is an entry, which owns the batch */
 }
 
 static enum error_code decode_append(struct reader *reader, struct raft_append_entries *args,
@@ -373,9 +374,9 @@ static enum error_code decode_snapshot(struct reader *reader, struct raft_instal
         return broken(error, "the snapshot's configuration is wrong");
     }
     const struct raft_buffer encoded = {conf, conf_bytes};
-    args->data.base = raft_malloc(args->data.len);
+    args->data.base = malloc(args->data.len);
     if (args->data.base == NULL || raft_configuration_decode(&encoded, &args->conf) != 0) {
-        raft_free(args->data.base);
+        free(args->data.base);
         return error_set(error, ERROR_NO_MEMORY, "Raft message: a snapshot of %zu bytes",
                          args->data.len);
     }

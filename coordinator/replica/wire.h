@@ -1,7 +1,7 @@
 /* Raft's messages as bytes: our own format, so that every field of a peer is checked before the
  * library, which asserts on what it doesn't expect, sees it. Pure; big-endian; described in wire.c.
  *
- * Memory handed to the library comes from raft_malloc, in the shape that raft.h asks for: the
+ * Memory handed to the library comes from malloc (heap.c), in the shape that raft.h asks for: the
  * entries in one array, their data in one block that every entry names as its `batch`. */
 #ifndef REPLICA_WIRE_H
 #define REPLICA_WIRE_H

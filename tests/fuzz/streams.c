@@ -9,9 +9,10 @@ struct tls_stream *streams_dialled;
 
 struct tls_stream *streams_create(const struct tls_peer *peer) {
     struct tls_stream *stream = calloc(1, sizeof *stream);
-    assert(stream != NULL);
-    stream->peer = *peer;
-    buffer_init(&stream->output, 0);
+    if (stream != NULL) {
+        stream->peer = *peer;
+        buffer_init(&stream->output, 0);
+    }
     return stream;
 }
 
@@ -73,9 +74,12 @@ enum error_code tls_stream_connect(uv_loop_t *loop, struct tls_identity *identit
     (void)identity;
     (void)address;
     (void)max_buffered_bytes;
-    (void)error;
     assert(streams_dialled == NULL);
-    *ret_stream = streams_dialled = streams_create(&nobody);
+    streams_dialled = streams_create(&nobody);
+    if (streams_dialled == NULL) {
+        return error_set(error, ERROR_NO_MEMORY, "no memory for a stream");
+    }
+    *ret_stream = streams_dialled;
     tls_stream_attach(streams_dialled, callbacks, context);
     return ERROR_OK;
 }
@@ -94,6 +98,9 @@ enum error_code tls_stream_write(struct tls_stream *stream, const uv_buf_t *buff
     }
     for (size_t i = 0; i < buffer_count; i++) {
         buffer_append(&stream->output, buffers[i].base, buffers[i].len);
+    }
+    if (stream->output.failed) {
+        return ERROR_UNAVAILABLE;
     }
     if (callback != NULL) {
         stream->writes[stream->write_count++] = (struct stream_write){callback, context};

@@ -30,7 +30,7 @@ extern struct tls_listener_options streams_listener;
 /* The last tls_stream_connect; NULL when it is used up. */
 extern struct tls_stream *streams_dialled;
 
-/* On the heap; ends with streams_end. */
+/* On the heap, NULL for no memory; ends with streams_end. */
 struct tls_stream *streams_create(const struct tls_peer *peer);
 /* Says it to the owner, unless that has closed the stream. */
 void streams_say(struct tls_stream *stream, const void *bytes, size_t size_bytes);

@@ -1,5 +1,5 @@
-/* Documents, metrics, views and requests, when memory runs out in the middle. A document may lack
- * what there was no memory for; nothing may crash or leak. */
+/* Documents, metrics, views and requests, when memory runs out in the middle: a document is given
+ * whole, or not at all. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,21 +14,37 @@
 #include "api/metrics.h"
 #include "api/preview.h"
 #include "api/view.h"
+#include "base/text.h"
+#include "document_memory.h"
 #include "failing.h"
 #include "http_request.h"
-#include "scene.h"
+#include "set_scene.h"
 
 static struct group group;
 static struct api_facts facts;
 static struct move_preview preview;
 static struct metrics *metrics;
+static struct group lost_group; /* whose replica set has lost its majority */
+static struct api_facts lost_facts;
+static struct move_preview forced;
+
+static char whole[256 * 1024]; /* what the scenario gives when nothing fails; "": not known yet */
+
+static void compare(const char *text) {
+    if (whole[0] == '\0') {
+        assert_true(TEXT_COPY(whole, text));
+    }
+    assert_string_equal(text, whole);
+}
 
 /* As it is sent: a text. */
 static bool give(json_t *document) {
-    char *text = document == NULL ? NULL : json_dumps(document, 0);
+    char *text = document_render(document, 0);
     bool done = text != NULL;
+    if (done) {
+        compare(text);
+    }
     free(text);
-    json_decref(document);
     ERR_clear_error(); /* the library keeps what went wrong until somebody asks */
     return done;
 }
@@ -79,9 +95,27 @@ static bool revisions(void) {
     return give(document_revisions(&facts));
 }
 
+/* Lines that are to be pasted, and what a forced config may lose. */
+static bool explain_lost(void) {
+    return give(document_explain(&lost_facts, 0, NULL));
+}
+
+static bool plan_forced(void) {
+    return give(document_plan(&lost_facts, &forced));
+}
+
 static bool views(void) {
     struct view *view = view_build(&facts, metrics, NULL);
     bool done = view != NULL && view->status != NULL && view->metrics != NULL;
+    if (view != NULL && view->status != NULL) {
+        size_t size_bytes = 0;
+        const char *text = view_text_bytes(view->status, &size_bytes);
+        assert_true(size_bytes < sizeof whole);
+        if (whole[0] == '\0') {
+            memcpy(whole, text, size_bytes);
+        }
+        assert_memory_equal(text, whole, size_bytes);
+    }
     view_release(view);
     return done;
 }
@@ -108,6 +142,7 @@ static bool requests(void) {
 #define SCENARIO(function)                                                                         \
     static void test_##function(void **state) {                                                    \
         (void)state;                                                                               \
+        whole[0] = '\0';                                                                           \
         (void)check_scenario(#function, function);                                                 \
     }
 
@@ -122,9 +157,23 @@ SCENARIO(history)
 SCENARIO(nodes)
 SCENARIO(version)
 SCENARIO(revisions)
+SCENARIO(explain_lost)
+SCENARIO(plan_forced)
 SCENARIO(views)
 SCENARIO(counters)
 SCENARIO(requests)
+
+static enum core_error lose_majority(void) {
+    static struct mongo_view seen;
+    group_open_adopted(&lost_group);
+    add_set(&lost_group);
+    lose();
+    scene_facts(&lost_group, 1, &lost_facts);
+    lost_group.input.now_ms = lost_group.now_ms;
+    policy_view_set(lost_group.state, &lost_group.input, 0, &seen);
+    seen.dead = LOST;
+    return preview_move_of_set(&lost_facts, 0, EXECUTION_FAILOVER, WEST, 0, &seen, &forced);
+}
 
 static int set_up(void **state) {
     (void)state;
@@ -132,9 +181,10 @@ static int set_up(void **state) {
     scene_facts(&group, 1, &facts);
     metrics = metrics_create();
     http_request_configure();
+    document_memory_watch();
     ERR_raise(ERR_LIB_USER, 1); /* makes the place where it keeps that */
     ERR_clear_error();
-    return metrics == NULL ||
+    return metrics == NULL || lose_majority() != CORE_OK ||
            preview_move(&facts, 0, EXECUTION_FAILOVER, 1, 0, &preview) != CORE_OK;
 }
 
@@ -142,6 +192,7 @@ static int tear_down(void **state) {
     (void)state;
     metrics_destroy(metrics);
     group_close(&group);
+    group_close(&lost_group);
     return 0;
 }
 
@@ -151,7 +202,8 @@ int main(void) {
         cmocka_unit_test(test_execution),    cmocka_unit_test(test_explain),
         cmocka_unit_test(test_explain_move), cmocka_unit_test(test_plan),
         cmocka_unit_test(test_ready),        cmocka_unit_test(test_history),
-        cmocka_unit_test(test_nodes),        cmocka_unit_test(test_version),
+        cmocka_unit_test(test_nodes),        cmocka_unit_test(test_explain_lost),
+        cmocka_unit_test(test_plan_forced),  cmocka_unit_test(test_version),
         cmocka_unit_test(test_revisions),    cmocka_unit_test(test_views),
         cmocka_unit_test(test_counters),     cmocka_unit_test(test_requests),
     };

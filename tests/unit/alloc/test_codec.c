@@ -17,6 +17,7 @@
 #include "failing.h"
 #include "fill.h"
 #include "noctua.pb-c.h"
+#include "state_scene.h"
 #include "tables.h"
 
 static const char spec_text[] =
@@ -178,7 +179,8 @@ static void test_commands(void **test_state) {
 
 static void test_state(void **test_state) {
     (void)test_state;
-    assert_true(check_scenario("state", states) > 0);
+    state = state_scene_create(1, 4);
+    assert_true(check_scenario("state", states) > 10);
 }
 
 static void test_report(void **test_state) {
@@ -213,10 +215,9 @@ static void test_schema(void **test_state) {
 
 static int set_up(void **test_state) {
     (void)test_state;
-    state = calloc(1, sizeof *state);
     state_back = calloc(1, sizeof *state_back);
     spec = calloc(1, sizeof *spec);
-    return state == NULL || state_back == NULL || spec == NULL;
+    return state_back == NULL || spec == NULL;
 }
 
 static int tear_down(void **test_state) {

@@ -301,13 +301,37 @@ static void test_malformed_nodes(void **state) {
     }
 }
 
+/* Also of the services that the one before had and this one hasn't. */
+static void test_a_report_is_copied_whole(void **state) {
+    static struct report to;
+    static struct report from;
+    (void)state;
+    to.service_count = 3;
+    memset(to.opinions, 0x11, 3 * sizeof to.opinions[0]);
+    memset(to.windows, 0x11, 3 * sizeof to.windows[0]);
+    memset(to.mongo, 0x11, 3 * sizeof to.mongo[0]);
+    from.node_id = 7;
+    from.service_count = 1;
+    memset(from.opinions, 0x22, sizeof from.opinions[0]);
+    memset(from.windows, 0x22, sizeof from.windows[0]);
+    memset(from.mongo, 0x22, sizeof from.mongo[0]);
+    report_copy(&to, &from);
+    assert_memory_equal(&to, &from, sizeof to);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        ADOPTED(test_tells_regions),           ADOPTED(test_raises_no_unknown_feature),
-        ADOPTED(test_different_digests_halt),  ADOPTED(test_expires_silent_nodes_once),
-        cmocka_unit_test(test_full_output),    OPENED(test_plans),
-        ADOPTED(test_unsound_plans),           ADOPTED(test_zone_of_a_step),
-        cmocka_unit_test(test_each_invariant), ADOPTED(test_malformed_nodes),
+        cmocka_unit_test(test_a_report_is_copied_whole),
+        ADOPTED(test_tells_regions),
+        ADOPTED(test_raises_no_unknown_feature),
+        ADOPTED(test_different_digests_halt),
+        ADOPTED(test_expires_silent_nodes_once),
+        cmocka_unit_test(test_full_output),
+        OPENED(test_plans),
+        ADOPTED(test_unsound_plans),
+        ADOPTED(test_zone_of_a_step),
+        cmocka_unit_test(test_each_invariant),
+        ADOPTED(test_malformed_nodes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -146,6 +146,23 @@ static void test_load_bad_content(void **state) {
 }
 
 /* During a change of the CA both are believed. */
+/* The file's other objects must not be lost in silence: one may be the list that revokes. */
+static void test_load_damaged_behind_good(void **state) {
+    static const struct {
+        const char *name, *type;
+    } files[] = {{"ca.pem", "CERTIFICATE"}, {"crl.pem", "X509 CRL"}, {"node.pem", "CERTIFICATE"}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(files); i++) {
+        copy_node("behind");
+        FILE *to = fopen(file("behind", files[i].name), "a");
+        assert_non_null(to);
+        (void)fprintf(to, "-----BEGIN %s-----\nAAAA\n-----END %s-----\n", files[i].type,
+                      files[i].type);
+        assert_int_equal(fclose(to), 0);
+        expect_load("behind", ERROR_INVALID, "is damaged");
+    }
+}
+
 static void test_load_two_cas(void **state) {
     (void)state;
     copy_node("two");
@@ -331,6 +348,7 @@ int main(void) {
         cmocka_unit_test(test_load_good),
         cmocka_unit_test(test_load_bad_files),
         cmocka_unit_test(test_load_bad_content),
+        cmocka_unit_test(test_load_damaged_behind_good),
         cmocka_unit_test(test_load_two_cas),
         cmocka_unit_test(test_uris),
         cmocka_unit_test(test_pki_keeps_what_exists),

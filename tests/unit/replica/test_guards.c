@@ -1,9 +1,14 @@
 /* The guards that libraft needs from outside, each seen to work. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -582,6 +587,28 @@ static void test_vote_of_one_that_is_not_told_yet(void **state) {
     group_finish(&group);
 }
 
+/* The library's want of memory is the end of the process: it would go on with an entry freed twice.
+ */
+static void test_library_has_memory_or_ends(void **state) {
+    struct group group;
+    int status = 0;
+    (void)state;
+    group_init(&group, &small_log);
+    group_bootstrap(&group);
+    group_start(&group);
+    pid_t child = fork();
+    assert_int_not_equal(child, -1);
+    if (child == 0) {
+        const struct rlimit none = {0, 0};
+        (void)setrlimit(RLIMIT_CORE, &none);
+        (void)signal(SIGABRT, SIG_DFL);
+        _exit(raft_malloc(PTRDIFF_MAX) == NULL ? 1 : 2);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    group_finish(&group);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_snapshot_waits_for_our_own),
@@ -595,6 +622,7 @@ int main(void) {
         cmocka_unit_test(test_elected_by_a_full_disk),
         cmocka_unit_test(test_vote_of_one_that_is_not_told_yet),
         cmocka_unit_test(test_lone_write_on_an_idle_group),
+        cmocka_unit_test(test_library_has_memory_or_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

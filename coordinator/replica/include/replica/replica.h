@@ -116,8 +116,8 @@ void replica_stop(struct replica *replica, void (*closed)(void *context), void *
 
 /* Called once per proposal, and never before replica_propose returned:
  * ERROR_OK: applied with `result` at `index`. ERROR_NOT_LEADER, ERROR_LIMIT (too big, or too many
- * pending), ERROR_INVALID (can't be encoded): it was not proposed. ERROR_UNKNOWN: it may yet be
- * applied (leadership lost, stop). */
+ * pending), ERROR_INVALID (can't be encoded), ERROR_UNAVAILABLE (no room for it now): it was not
+ * proposed. ERROR_UNKNOWN: it may yet be applied (leadership lost, stop). */
 typedef void (*replica_proposed_cb)(void *context, enum error_code error, enum core_error result,
                                     uint64_t index);
 
