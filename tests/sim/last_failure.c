@@ -69,9 +69,11 @@ static uint32_t closed_gate(const struct api_facts *facts, uint32_t s) {
 static bool is_foreign(const struct api_facts *facts, uint32_t s) {
     const struct spec_service *spec = &facts->state->spec.services[s];
     bool foreign = false;
-    for (uint32_t z = 0; z < spec->zone_count && facts->target != NULL; z++) {
+    uint32_t count = facts->target == NULL ? 0 : spec->zone_count + spec->mongo.used;
+    for (uint32_t i = 0; i < count; i++) {
         struct target_facts target;
-        facts->target(facts->trouble_context, spec->name, spec->zones[z].id, &target);
+        const char *zone = i < spec->zone_count ? spec->zones[i].id : NULL; /* or of the set */
+        facts->target(facts->trouble_context, spec->name, zone, &target);
         foreign = foreign || target.result == TARGET_FOREIGN;
     }
     return foreign;
