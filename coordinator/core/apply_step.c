@@ -530,8 +530,9 @@ static enum execution_result result_of(const struct execution *execution) {
         const struct step *step = &execution->steps[i];
         bool is_done = step->phase == STEP_DONE;
         released += step->phase == STEP_RELEASED;
+        /* What a cancel has kept from being tried hasn't failed harmlessly. */
         failed += (step->phase == STEP_REFUSED || step->phase == STEP_UNKNOWN) &&
-                  !step->continue_on_failure;
+                  (!step->continue_on_failure || execution->cancelled);
         stands = stands || may_promote(step) ||
                  (is_done && (step->kind == STEP_SWITCH || step_has_states(step->kind)));
     }

@@ -526,6 +526,19 @@ static void test_cancel_with_an_attempt_in_flight(void **state) {
     assert_true(group_execution(group)->cancelled);
 }
 
+/* Nobody tried those records: that they may fail doesn't make it done. */
+static void test_cancel_before_a_step_that_may_fail(void **state) {
+    struct group *group = *state;
+    assert_int_equal(group_move(group, "us-west-2", EXECUTION_FAILOVER, 0), CORE_OK);
+    struct execution *execution = &group->state->services[0].execution;
+    assert_int_equal(execution->steps[1].kind, STEP_DNS);
+    execution->steps[1].continue_on_failure = true;
+    assert_int_equal(group_do(group, group_next_step(group, 0)), CORE_OK); /* SWITCH */
+    assert_int_equal(group_choice(group, COMMAND_CANCEL, ""), CORE_OK);
+    assert_int_equal(execution->steps[1].phase, STEP_REFUSED);
+    assert_int_equal(execution->result, RESULT_HALF_MOVED);
+}
+
 static void test_half_moved_continues_or_reverses(void **state) {
     struct group *group = *state;
     uint32_t dns = attempt_dns(group);
@@ -601,6 +614,7 @@ int main(void) {
         ADOPTED(test_a_waived_debt_is_not_in_the_plan),
         ADOPTED(test_attempts_count_up),
         ADOPTED(test_cancel_with_an_attempt_in_flight),
+        ADOPTED(test_cancel_before_a_step_that_may_fail),
         ADOPTED(test_half_moved_continues_or_reverses),
         ADOPTED(test_adoption_ends_half_moved),
         ADOPTED(test_steps_of_nothing),
