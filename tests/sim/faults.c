@@ -353,6 +353,7 @@ void faults_draw(struct sim *sim) {
     sim->lease_ms = chance_below(chance, 3) == 0 ? 5000 : 0;
     sim->confirm_ms = chance_between(chance, 3, 10) * 1000;
     sim->cooldown_ms = chance_between(chance, 0, 20) * 1000;
+    sim->max_moves = chance_below(chance, 3) == 0 ? (uint32_t)chance_between(chance, 1, 2) : 16;
     /* Some worlds are calm, so that moves get far; in others hardly anything works. */
     uint64_t calm = UINT64_C(1) << chance_below(chance, 6);
     for (size_t i = 0; i < sizeof happenings / sizeof happenings[0]; i++) {

@@ -213,6 +213,7 @@ static void judge_decision(struct sim *sim, const struct state *state, uint32_t 
     kept->decide_leader_term = state->leader_term;
     sim->judged->decisions++;
     faults_at_moment(sim, 3);
+    people_hear_of_decision(sim, s);
     uint64_t suspect_us = kept->suspect_us;
     if (kept->suspect_index != execution->suspect_index) {
         sim_broken(sim, "evidence (5)", "%s decided for a suspicion that was never seen",

@@ -40,6 +40,12 @@ static void judge_log(struct sim *sim, const struct sim_node *node, uint64_t ind
     known->hash = hash != 0 ? hash : known->hash;
 }
 
+/* Also what it has acknowledged and lost since: it counted, and won't be one of the group again. */
+static bool has_acknowledged(const struct sim_node *node, uint64_t index, uint64_t term) {
+    return disk_has(&node->disk, index, term) ||
+           (node->has_lost_storage && index <= node->lost_up_to);
+}
+
 static bool is_on_a_majority(struct sim *sim, const struct raft_configuration *configuration,
                              uint64_t index, uint64_t term) {
     uint32_t voters = 0;
@@ -48,7 +54,7 @@ static bool is_on_a_majority(struct sim *sim, const struct raft_configuration *c
         const struct raft_server *server = &configuration->servers[i];
         if (server->role == RAFT_VOTER) {
             voters++;
-            have += disk_has(&world_find_node(sim, server->id)->disk, index, term);
+            have += has_acknowledged(world_find_node(sim, server->id), index, term);
         }
     }
     return have * 2 > voters;

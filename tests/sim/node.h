@@ -28,6 +28,7 @@ struct sim_node {
     double drift;             /* of CLOCK_BOOTTIME, in parts of 1 */
     bool wanted;              /* it should run: is started again after a death */
     bool has_lost_storage;    /* it is refused from then on, and another takes its place */
+    uint64_t lost_up_to;      /* index: it had acknowledged what it has lost up to there */
     bool was_member;          /* the group has known it; once out it never comes back */
     uint32_t feature_level;   /* of the version that it runs, from its next start on */
 

@@ -95,7 +95,7 @@ static struct spec *make_spec(struct sim *sim) {
         }
         service->policy = (struct spec_policy){.confirm_ms = sim->confirm_ms,
                                                .cooldown_ms = sim->cooldown_ms,
-                                               .max_moves = 16,
+                                               .max_moves = sim->max_moves,
                                                .max_moves_window_ms = 3600000,
                                                .lease_ms = sim->lease_ms};
     }
@@ -187,6 +187,8 @@ static void choose(const struct act *act, const struct api_facts *facts, enum co
     memcpy(c->service, service->name, sizeof c->service);
     c->epoch = kind == COMMAND_APPROVE ? service->epoch + 1 : service->execution.epoch;
     if (kind == COMMAND_APPROVE) {
+        bool of_the_last = service->epoch > 0 && chance_below(&act->sim->chance, 8) == 0;
+        c->epoch -= of_the_last; /* that's what stood on the page */
         memcpy(c->to, facts->state->spec.regions[1 - (service->adopted ? service->active : 0)].name,
                sizeof c->to);
     }
@@ -202,13 +204,17 @@ static void choose(const struct act *act, const struct api_facts *facts, enum co
 static void apply_spec(const struct act *act, const struct api_facts *facts) {
     struct sim *sim = act->sim;
     struct spec *spec = make_spec(sim);
+    for (uint32_t s = 0; act->tidies && s < spec->service_count; s++) {
+        spec->services[s].policy.max_moves = 16;
+    }
     if (facts->state->spec_index != 0 && !act->tidies) {
         struct spec_service *service = &spec->services[act->service];
         service->mode = chance_below(&sim->chance, 3) == 0
                             ? (enum service_mode)chance_below(&sim->chance, SERVICE_MODE_COUNT)
                             : sim->usual;
         service->policy.cooldown_ms = chance_below(&sim->chance, 30) * 1000;
-        service->policy.max_moves = (uint32_t)chance_between(&sim->chance, 1, 16);
+        uint64_t most = chance_below(&sim->chance, 2) == 0 ? 2 : 16;
+        service->policy.max_moves = (uint32_t)chance_between(&sim->chance, 1, most);
         service->policy.max_moves_window_ms = chance_between(&sim->chance, 20, 3600) * 1000;
         if (sim->lease_ms > 0) {
             service->policy.lease_ms = chance_between(&sim->chance, 2, 8) * 1000;
@@ -431,6 +437,14 @@ void people_hear_of(struct sim *sim, uint32_t service) {
     }
 }
 
+void people_hear_of_decision(struct sim *sim, uint32_t service) {
+    static const enum people_wish wishes[] = {WISH_VETO, WISH_VETO, WISH_PAUSE, WISH_CANCEL};
+    if (sim->faults_on && chance_below(&sim->chance, 3) == 0) {
+        act_later(sim, wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))], service,
+                  20 * SIM_MS);
+    }
+}
+
 void people_follow_up(struct sim *sim, const char *service_name) {
     static const enum people_wish wishes[] = {WISH_FAILOVER, WISH_SWITCHOVER, WISH_ADOPT};
     uint32_t service = (uint32_t)(service_name[3] - '1'); /* svc1, svc2 */
@@ -472,13 +486,16 @@ static bool wants_adoption(const struct service *service) {
 static void put_right(struct sim *sim, const struct service *service, uint32_t zone) {
     char address[64];
     target_address(sim->target, zone, service->name, address);
+    const char *wanted = service->active == WEST ? "192.0.2.2" : "192.0.2.1";
     bool ours = text_equal(address, "192.0.2.1") || text_equal(address, "192.0.2.2");
+    /* What has stopped before a readmission is as it was left, and status shows the latter. */
+    bool left = service->execution.kind == EXECUTION_READMIT && service->adopted &&
+                !service->half_moved && !sim->faults_on && !text_equal(address, wanted);
     /* Somebody's. An adoption that is under way has looked at it already. Put right by hand, seldom
      * before Noctua has found it itself */
-    if (!ours && !execution_is_open(&service->execution) &&
+    if ((!ours || left) && !execution_is_open(&service->execution) &&
         (!sim->faults_on || chance_below(&sim->chance, 8) == 0)) {
-        target_edit_record(sim->target, zone, service->name,
-                           service->active == WEST ? "192.0.2.2" : "192.0.2.1");
+        target_edit_record(sim->target, zone, service->name, wanted);
     }
 }
 

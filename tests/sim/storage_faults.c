@@ -52,6 +52,7 @@ static bool lose(struct sim *sim, bool (*forget)(struct sim_disk *disk), const c
         return false;
     }
     node_kill(node, words);
+    node->lost_up_to = node->disk.mark;
     if (!forget(&node->disk)) {
         return false;
     }

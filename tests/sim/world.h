@@ -114,6 +114,7 @@ struct sim {
     uint64_t interval_ms;    /* of the checks */
     enum service_mode usual; /* mode of the services, unless somebody changes it */
     uint64_t lease_ms, confirm_ms, cooldown_ms;
+    uint32_t max_moves; /* in an hour */
     bool faults_on;
     uint32_t unwished;               /* what operators never do here, a bit an enum people_wish */
     uint32_t oldest_level;           /* feature level of all nodes in the beginning */
@@ -258,6 +259,8 @@ void people_look_after(struct sim *sim);
 void people_tidy(struct sim *sim);
 /* A window has opened: somebody may want to stop it, or approve of it, while it stands. */
 void people_hear_of(struct sim *sim, uint32_t service);
+/* It moves by itself; somebody may be just in time, before anything is sent. */
+void people_hear_of_decision(struct sim *sim, uint32_t service);
 struct sim_node *people_leader(struct sim *sim); /* NULL: nobody leads */
 
 /* pollers.c */
