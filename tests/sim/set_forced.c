@@ -137,13 +137,22 @@ void set_restart(struct sim_set *set, const char *host) {
     }
 }
 
+/* Empty, it takes the config that it hears first, also the old one of another that comes back: a
+ * majority of it, if those two are one. */
+static void wipe(struct sim_set *set, uint32_t place) {
+    struct set_member *member = &set->members[place];
+    mongo_set_fate(set->core, place, MONGO_WIPE);
+    member->has_forced = false;
+    member->unaware = set->forced_version > 0;
+}
+
 void set_empty(struct sim_set *set, const char *host) {
     uint32_t place = set_place(set, host);
     if (place != SET_NONE) {
         sim_say(set->sim, "somebody", "empties the data directory of %s", host);
         set_run(set);
         set_kill(set, place, set_now_us(set) + SIM_SECOND);
-        mongo_set_fate(set->core, place, MONGO_WIPE);
+        wipe(set, place);
         set_follow(set);
     }
 }
@@ -162,7 +171,7 @@ static void on_wiped(void *context) {
     if (member->killed_until_us == 0) { /* else it comes to the same point again */
         sim_say(ended.set->sim, "somebody", "gives %s an empty disk", member->host);
         set_run(ended.set);
-        mongo_set_fate(ended.set->core, ended.place, MONGO_WIPE);
+        wipe(ended.set, ended.place);
         mongo_set_fate(ended.set->core, ended.place, MONGO_START);
         member->expected_down = false;
         set_follow(ended.set);
