@@ -34,6 +34,7 @@ struct world {
     unsigned acknowledged_count;
     int primary_of_term[TERMS_MAX]; /* process + 1 */
     bool expected_down[MEMBERS_MAX];
+    size_t barred; /* process + 1, of priority 0; 0: none */
     unsigned elections;
     uint64_t trace;    /* a hash of all that was said */
     bool found;        /* the last find found something */
@@ -148,7 +149,8 @@ static bson_t *configure(struct world *world, const char *command, int64_t versi
         BSON_APPEND_DOCUMENT_BEGIN(&list, key, &member);
         BSON_APPEND_INT32(&member, "_id", (int32_t)i);
         BSON_APPEND_UTF8(&member, "host", hosts[i]);
-        BSON_APPEND_DOUBLE(&member, "priority", version == 1 ? 1 : 1 + (double)draw(world, 3));
+        double priority = version == 1 ? 1 : 1 + (double)draw(world, 3);
+        BSON_APPEND_DOUBLE(&member, "priority", i + 1 == world->barred ? 0 : priority);
         bson_append_document_end(&list, &member);
     }
     bson_append_array_end(&child, &list);
@@ -507,6 +509,38 @@ static void test_w1_of_a_cut_off_primary_is_lost(void **state) {
     free(world);
 }
 
+/* Nobody answers it, and then it may stand no more: that mustn't keep it from standing later. */
+static void check_candidacy_ends_with_its_config(enum mongo_release release) {
+    struct world *world = malloc(sizeof(*world));
+    assert_non_null(world);
+    begin(world, release, 3, 7);
+    size_t primary = writable_process(world);
+    size_t one = (primary + 1) % 3;
+    for (size_t i = 0; i < 3; i++) {
+        mongo_set_cut(world->set, one, i, i != one);
+    }
+    ask(world, one, 1, "admin", BCON_NEW("replSetStepUp", BCON_INT32(1)));
+    run(world, 100);
+    cut_off(world, one, false);
+    world->barred = one + 1;
+    reconfigure(world, primary);
+    run(world, 4000);
+    world->barred = 0;
+    reconfigure(world, writable_process(world));
+    run(world, 4000);
+    ask(world, one, 1, "admin", BCON_NEW("replSetStepUp", BCON_INT32(1)));
+    run(world, 4000);
+    assert_int_equal(writable_process(world), one);
+    mongo_set_destroy(world->set);
+    free(world);
+}
+
+static void test_a_candidacy_ends_with_its_config(void **state) {
+    (void)state;
+    check_candidacy_ends_with_its_config(MONGO_RELEASE_3_6);
+    check_candidacy_ends_with_its_config(MONGO_RELEASE_4_4);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_three_members_of_36, tell_seed),
@@ -518,6 +552,7 @@ int main(void) {
         cmocka_unit_test(test_a_read_of_a_majority_sees_no_lonely_write),
         cmocka_unit_test(test_a_server_counts_writes),
         cmocka_unit_test(test_w1_of_a_cut_off_primary_is_lost),
+        cmocka_unit_test(test_a_candidacy_ends_with_its_config),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,6 +75,13 @@ static void election_lose(struct mongo_process *process) {
     mongo_election_postpone(process);
 }
 
+/* A new configuration ends a candidacy: the votes were asked for under the old one. */
+void mongo_election_give_up(struct mongo_process *process) {
+    if (process->election.standing) {
+        election_lose(process);
+    }
+}
+
 static void election_win(struct mongo_process *process) {
     struct mongo_set *set = process->set;
     process->election.standing = false;

@@ -281,6 +281,7 @@ void mongo_config_install(struct mongo_process *process, struct mongo_config *co
     process->self = mongo_config_find(config, process->host);
     process->configured_ms = process->set->now_ms;
     process->timers[TIMER_TAKEOVER] = 0;
+    mongo_election_give_up(process);
     /* 3.6 drops its majority snapshots with every configuration. */
     process->snapshot = process->snapshot && mongo_is_44(process);
     if (process->state != STATE_PRIMARY) {

@@ -366,6 +366,7 @@ void mongo_election_on_timer(struct mongo_process *process, enum mongo_timer tim
 /* Why the process can't stand, or NULL. */
 const char *mongo_election_obstacle(struct mongo_process *process);
 void mongo_election_stand(struct mongo_process *process, bool skip_dry);
+void mongo_election_give_up(struct mongo_process *process);
 void mongo_election_receive_vote(struct mongo_process *process,
                                  const struct mongo_message *message);
 void mongo_election_receive_answer(struct mongo_process *process,
