@@ -421,6 +421,16 @@ static void judge_opened(struct sim *sim, const struct state *state, uint32_t s)
     judge_set_opened(sim, state, s);
 }
 
+/* What is cancelled, lapses or readmits leaves records as they were left before. */
+static void keep_left(struct judged_service *kept, const struct execution *execution) {
+    enum execution_result result = execution->result;
+    bool given_up =
+        result == RESULT_STOPPED || result == RESULT_HALF_MOVED || result == RESULT_RELEASED;
+    if (execution->phase == EXECUTION_ENDED && execution->kind != EXECUTION_READMIT) {
+        kept->left_open = given_up || (kept->left_open && result != RESULT_DONE);
+    }
+}
+
 static void judge_service(struct sim *sim, const struct state *state, uint32_t s) {
     struct judged_service *kept = &sim->judged->services[s];
     const struct service *service = &state->services[s];
@@ -436,6 +446,7 @@ static void judge_service(struct sim *sim, const struct state *state, uint32_t s
     judge_open(sim, state, s);
     judge_steps(sim, state, s);
     judge_promotion(sim, state, s);
+    keep_left(kept, &service->execution);
     keep_active(sim, s, state->applied_index, service->adopted ? service->active : NONE_INDEX);
 }
 
@@ -571,6 +582,10 @@ bool judge_is_over(struct sim *sim, struct error *why) {
 
 uint64_t judge_opened_us(const struct sim *sim, uint32_t service) {
     return sim->judged->services[service].opened_us;
+}
+
+bool judge_left_open(const struct sim *sim, uint32_t service) {
+    return sim->judged->services[service].left_open;
 }
 
 void judge_end(struct sim *sim) {

@@ -116,6 +116,7 @@ struct judged_service {
     uint64_t needs[STEP_MAX];
     bool goes_on[STEP_MAX]; /* continue, whatever becomes of it */
     struct promotion promotion;
+    bool left_open; /* by the last execution that might touch the records: they may say anything */
     bool end_untimed;
     uint64_t end_ms; /* of the last move, by committed time; 0: none */
     uint64_t automatic_ends_ms[MOVE_END_KEPT_MAX];

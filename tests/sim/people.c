@@ -483,14 +483,33 @@ static bool wants_adoption(const struct service *service) {
            (!service->adopted || service->released || service->half_moved || stopped);
 }
 
-static void put_right(struct sim *sim, const struct service *service, uint32_t zone) {
+/* Whether its records are as they were left before it, and its own result says nothing of them. A
+ * move that switched, or sent a record, isn't excused by having been cancelled. */
+static bool hides_what_was_left(const struct sim *sim, uint32_t s, const struct service *service) {
+    const struct execution *execution = &service->execution;
+    if (execution->kind == EXECUTION_READMIT) {
+        return true;
+    }
+    for (uint32_t i = 0; i < execution->step_count; i++) {
+        const struct step *step = &execution->steps[i];
+        bool switched = step->kind == STEP_SWITCH && step->phase == STEP_DONE;
+        if (switched || (step->kind == STEP_DNS && step->attempts > 0)) {
+            return false;
+        }
+    }
+    return judge_left_open(sim, s) &&
+           (execution->result == RESULT_CANCELLED || execution->result == RESULT_LAPSED);
+}
+
+static void put_right(struct sim *sim, uint32_t s, const struct service *service, uint32_t zone) {
     char address[64];
     target_address(sim->target, zone, service->name, address);
     const char *wanted = service->active == WEST ? "192.0.2.2" : "192.0.2.1";
     bool ours = text_equal(address, "192.0.2.1") || text_equal(address, "192.0.2.2");
-    /* What has stopped before a readmission is as it was left, and status shows the latter. */
-    bool left = service->execution.kind == EXECUTION_READMIT && service->adopted &&
-                !service->half_moved && !sim->faults_on && !text_equal(address, wanted);
+    /* What has stopped or was released before a readmission, or before a move that was cancelled at
+     * once, is as it was left, and status shows the latter: TARGET_FOREIGN tells them. */
+    bool left = hides_what_was_left(sim, s, service) && service->adopted && !service->half_moved &&
+                !sim->faults_on && !text_equal(address, wanted);
     /* Somebody's. An adoption that is under way has looked at it already. Put right by hand, seldom
      * before Noctua has found it itself */
     if ((!ours || left) && !execution_is_open(&service->execution) &&
@@ -599,7 +618,7 @@ void people_look_after(struct sim *sim) {
     }
     for (uint32_t s = 0; s < state->spec.service_count; s++) {
         for (uint32_t z = 0; z < sim->zone_count; z++) {
-            put_right(sim, &state->services[s], z);
+            put_right(sim, s, &state->services[s], z);
         }
         if (wants_adoption(&state->services[s])) {
             people_adopt(sim, s);

@@ -301,6 +301,9 @@ void judge_read(struct sim *sim, uint64_t asked_after, uint64_t index);
 void judge_command_result(struct sim *sim, const uint8_t client_id[16], uint32_t result);
 /* When an last execution of the service was first seen; 0: never. */
 uint64_t judge_opened_us(const struct sim *sim, uint32_t service);
+/* Whether what was released, stopped or ended half-way may have left its records anywhere, and
+ * nothing has written all of them since. */
+bool judge_left_open(const struct sim *sim, uint32_t service);
 /* Everything has come to an end; if not, what hasn't. */
 bool judge_is_over(struct sim *sim, struct error *why);
 /* After the healing: it must be over. */
