@@ -395,58 +395,66 @@ static void test_snapshot_goes_with_its_own_term(void **state) {
     group_finish(&group);
 }
 
-struct sent_answer {
-    struct raft_io_send send;
-    uint64_t to;
-    raft_term heard_term; /* 0: not yet */
-    bool over;
+/* An answer to a pre-vote, which comes no further than here. */
+struct heard_answer {
+    uint64_t from;
+    bool is_heard;
+    struct raft_request_vote_result result;
 };
-
-static void on_answer_sent(struct raft_io_send *request, int status) {
-    struct sent_answer *sent = request->data;
-    (void)status;
-    sent->over = true;
-}
 
 static bool on_answer_wire(void *context, uint64_t from, uint64_t to, enum peers_message type,
                            const uint8_t *bytes, size_t size_bytes) {
-    struct sent_answer *sent = context;
+    struct heard_answer *heard = context;
     struct raft_message message;
     struct error error;
-    (void)from;
-    if (type != PEERS_MESSAGE_RAFT || to != sent->to ||
+    (void)to;
+    if (type != PEERS_MESSAGE_RAFT || from != heard->from ||
         wire_decode(bytes, size_bytes, &message, &error) != ERROR_OK) {
         return true;
     }
     bool ours = message.type == RAFT_REQUEST_VOTE_RESULT && message.request_vote_result.pre_vote;
     if (ours) {
-        sent->heard_term = message.request_vote_result.term;
+        heard->is_heard = true;
+        heard->result = message.request_vote_result;
     }
     wire_release(&message);
     return !ours;
 }
 
 static bool answer_is_heard(struct group *group, void *context) {
-    const struct sent_answer *sent = context;
+    const struct heard_answer *heard = context;
     (void)group;
-    return sent->heard_term != 0 && sent->over;
+    return heard->is_heard;
+}
+
+static void on_answer_sent(struct raft_io_send *request, int status) {
+    bool *over = request->data;
+    (void)status;
+    *over = true;
+}
+
+static bool is_over(struct group *group, void *context) {
+    (void)group;
+    return *(const bool *)context;
 }
 
 static raft_term term_of_answer(struct group *group, struct replica *replica, uint64_t to,
                                 raft_term asked_term, bool granted) {
-    struct sent_answer sent = {.to = to};
+    struct heard_answer heard = {.from = replica->id};
+    bool over = false;
+    struct raft_io_send request = {.data = &over};
     struct raft_message message = {.type = RAFT_REQUEST_VOTE_RESULT, .server_id = to};
     message.request_vote_result =
         (struct raft_request_vote_result){.version = 2, /* with pre_vote */
                                           .term = asked_term,
                                           .vote_granted = granted,
                                           .pre_vote = true};
-    sent.send.data = &sent;
-    mesh_set_filter(group->mesh, on_answer_wire, &sent);
-    assert_int_equal(replica->io.send(&replica->io, &sent.send, &message, on_answer_sent), 0);
-    group_wait(group, answer_is_heard, &sent);
+    mesh_set_filter(group->mesh, on_answer_wire, &heard);
+    assert_int_equal(replica->io.send(&replica->io, &request, &message, on_answer_sent), 0);
+    group_wait(group, is_over, &over);
+    group_wait(group, answer_is_heard, &heard);
     mesh_set_filter(group->mesh, NULL, NULL);
-    return sent.heard_term;
+    return heard.result.term;
 }
 
 /* Whoever asks in an older term hears of the newer one. */
@@ -509,40 +517,10 @@ static void test_elected_by_a_full_disk(void **state) {
     group_finish(&group);
 }
 
-struct asked_vote {
-    uint64_t from;
-    bool is_answered, is_granted;
-};
-
-static bool on_vote_answer_wire(void *context, uint64_t from, uint64_t to, enum peers_message type,
-                                const uint8_t *bytes, size_t size_bytes) {
-    struct asked_vote *asked = context;
-    struct raft_message message;
-    struct error error;
-    (void)to;
-    if (type != PEERS_MESSAGE_RAFT || from != asked->from ||
-        wire_decode(bytes, size_bytes, &message, &error) != ERROR_OK) {
-        return true;
-    }
-    bool answers = message.type == RAFT_REQUEST_VOTE_RESULT;
-    if (answers) {
-        asked->is_answered = true;
-        asked->is_granted = message.request_vote_result.vote_granted;
-    }
-    wire_release(&message);
-    return !answers;
-}
-
-static bool vote_is_answered(struct group *group, void *context) {
-    const struct asked_vote *asked = context;
-    (void)group;
-    return asked->is_answered;
-}
-
 /* Of `place`, for whoever has a log of that length; nobody's term or vote is changed by it. */
 static bool votes_for(struct group *group, uint32_t place, uint32_t candidate, raft_index last) {
     struct replica *replica = group->nodes[place].replica;
-    struct asked_vote asked = {.from = group->nodes[place].id};
+    struct heard_answer heard = {.from = group->nodes[place].id};
     struct raft_message message = {.type = RAFT_REQUEST_VOTE};
     message.request_vote =
         (struct raft_request_vote){.version = 2, /* with pre_vote */
@@ -552,11 +530,11 @@ static bool votes_for(struct group *group, uint32_t place, uint32_t candidate, r
                                    .last_log_term = raft_current_term(&replica->raft),
                                    .disrupt_leader = true,
                                    .pre_vote = true};
-    mesh_set_filter(group->mesh, on_vote_answer_wire, &asked);
+    mesh_set_filter(group->mesh, on_answer_wire, &heard);
     give(group, candidate, replica, &message);
-    group_wait(group, vote_is_answered, &asked);
+    group_wait(group, answer_is_heard, &heard);
     mesh_set_filter(group->mesh, NULL, NULL);
-    return asked.is_granted;
+    return heard.result.vote_granted;
 }
 
 /* One that was made a voter, and hasn't heard of it: those who have may need its vote. */
