@@ -81,9 +81,22 @@ bool people_add_node(struct sim *sim) {
     return false;
 }
 
+/* Storage is lost only where another can take the place (storage_faults.c). The last who can isn't
+ * sent away: there are no more machines, and the loss may not have shown yet. */
+static bool is_needed(struct sim *sim, const struct sim_node *node) {
+    const struct state *state = world_newest_state(sim);
+    bool needed = false;
+    for (uint32_t i = 0; i < sim->node_count && state != NULL; i++) {
+        const struct sim_node *lost = &sim->nodes[i];
+        needed = needed || (lost != node && lost->has_lost_storage &&
+                            state_find_node(state, lost->id) != NONE_INDEX);
+    }
+    return needed && !storage_has_spare(sim);
+}
+
 bool people_remove_node(struct sim *sim) {
     uint32_t place = (uint32_t)chance_below(&sim->chance, sim->node_count);
-    if (sim->nodes[place].was_member) {
+    if (sim->nodes[place].was_member && !is_needed(sim, &sim->nodes[place])) {
         act_on(&sim->nodes[place], MEMBER_REMOVE);
     }
     return false;

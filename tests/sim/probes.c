@@ -12,6 +12,7 @@
 struct check {
     struct probe_target target;
     struct probe_debounce debounce;
+    uint64_t id; /* kept, with its rhythm and what is under way, while it probes just this */
 };
 
 struct probe_engine {
@@ -20,7 +21,7 @@ struct probe_engine {
     struct probe_engine_options options;
     struct check *checks;
     uint32_t count;
-    uint64_t configuration; /* results of an earlier one are dropped */
+    uint64_t last_id;
     struct probe_opinion opinions[SERVICE_MAX][REGION_MAX];
     bool closing;
 };
@@ -28,8 +29,7 @@ struct probe_engine {
 /* One probe under way. */
 struct probe {
     struct probe_engine *engine;
-    uint64_t configuration, start_index, start_ms;
-    uint32_t check;
+    uint64_t check_id, start_index, start_ms;
     enum probe_result_code code;
 };
 
@@ -74,15 +74,25 @@ static void form_opinion(struct probe_engine *engine, uint32_t service, uint32_t
     }
 }
 
-static void start_probe(struct probe_engine *engine, uint32_t check);
+/* NULL: it isn't probed any more. */
+static struct check *find_check(const struct probe *probe) {
+    const struct probe_engine *engine = probe->engine;
+    for (uint32_t i = 0; i < engine->count && !engine->closing; i++) {
+        if (engine->checks[i].id == probe->check_id) {
+            return &engine->checks[i];
+        }
+    }
+    return NULL;
+}
+
+static void start_probe(struct probe_engine *engine, const struct check *check);
 
 static void on_next(void *context) {
     struct probe *next = context;
     struct probe_engine *engine = next->engine;
-    uint32_t check = next->check;
-    bool current = next->configuration == engine->configuration && !engine->closing;
+    const struct check *check = find_check(next);
     free(next);
-    if (current) {
+    if (check != NULL) {
         start_probe(engine, check);
     }
 }
@@ -90,8 +100,8 @@ static void on_next(void *context) {
 static void on_result(void *context) {
     struct probe *probe = context;
     struct probe_engine *engine = probe->engine;
-    if (probe->configuration == engine->configuration && !engine->closing) {
-        struct check *check = &engine->checks[probe->check];
+    struct check *check = find_check(probe);
+    if (check != NULL) {
         struct probe_result result = {.code = probe->code,
                                       .start_index = probe->start_index,
                                       .start_ms = probe->start_ms,
@@ -120,19 +130,18 @@ void probe_engine_feed(struct probe_engine *engine, uint32_t service, uint32_t r
     }
 }
 
-static void *new_probe(struct probe_engine *engine, uint32_t check) {
+static void *new_probe(struct probe_engine *engine, const struct check *check) {
     struct probe *probe = calloc(1, sizeof *probe);
     if (probe == NULL) {
         abort();
     }
     probe->engine = engine;
-    probe->configuration = engine->configuration;
-    probe->check = check;
+    probe->check_id = check->id;
     return probe;
 }
 
-static void start_probe(struct probe_engine *engine, uint32_t check) {
-    const struct probe_target *target = &engine->checks[check].target;
+static void start_probe(struct probe_engine *engine, const struct check *check) {
+    const struct probe_target *target = &check->target;
     struct sim_node *node = engine->node;
     struct probe *probe = new_probe(engine, check);
     uint64_t took_us;
@@ -169,24 +178,28 @@ enum error_code probe_engine_configure(struct probe_engine *engine,
         for (uint32_t old = 0; old < engine->count; old++) {
             if (same_target(&engine->checks[old].target, &targets[i])) {
                 checks[i].debounce = engine->checks[old].debounce;
+                checks[i].id = engine->checks[old].id;
             }
         }
     }
     free(engine->checks);
     engine->checks = checks;
     engine->count = (uint32_t)count;
-    engine->configuration++;
     for (uint32_t i = 0; i < engine->count; i++) {
         enum probe_result_code excused = targets[i].excused;
         if (excused != PROBE_OK && probe_debounce_excuse(&checks[i].debounce, excused)) {
             form_opinion(engine, targets[i].service, targets[i].region);
         }
+        if (engine->checks[i].id != 0) {
+            continue; /* as probe/set.c has it: what goes on isn't put off by what changes beside */
+        }
+        engine->checks[i].id = ++engine->last_id;
         if (targets[i].type == PROBE_TYPE_FED) {
             continue;
         }
         uint64_t first_us = chance_below(&engine->node->chance, targets[i].interval_ms * SIM_MS);
         sim_at_node(engine->node, sim_now(engine->node->sim) + first_us, on_next,
-                    new_probe(engine, i), true);
+                    new_probe(engine, &engine->checks[i]), true);
     }
     return ERROR_OK;
 }

@@ -19,7 +19,7 @@ static struct sim_node *any_known(struct sim *sim, const struct state *state) {
     return known ? node : NULL;
 }
 
-static bool has_spare(const struct sim *sim) {
+bool storage_has_spare(const struct sim *sim) {
     for (uint32_t i = sim->member_count; i < sim->node_count; i++) {
         if (!sim->nodes[i].wanted && !sim->nodes[i].was_member) {
             return true;
@@ -44,7 +44,7 @@ static void on_look(void *context) {
 /* One a world, where another can take its place: more is more than a group promises to bear. */
 static bool lose(struct sim *sim, bool (*forget)(struct sim_disk *disk), const char *words) {
     const struct state *state = world_newest_state(sim);
-    if (state == NULL || sim->has_lost_storage || !has_spare(sim)) {
+    if (state == NULL || sim->has_lost_storage || !storage_has_spare(sim)) {
         return false;
     }
     struct sim_node *node = any_known(sim, state);

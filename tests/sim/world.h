@@ -230,6 +230,7 @@ bool storage_wipe_one(struct sim *sim);
 bool storage_lose_log(struct sim *sim);
 bool storage_fill_one(struct sim *sim);
 bool storage_fail_files(struct sim *sim);
+bool storage_has_spare(const struct sim *sim);
 /* A process has ended: if it was refused for its storage, rightly. */
 void storage_on_end(struct sim_node *node);
 
