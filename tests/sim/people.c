@@ -42,7 +42,7 @@ static void fill_checks(const struct sim *sim, struct spec_service *service) {
         (void)TEXT_COPY(check->name, world_checks[c].name);
         for (uint32_t r = 0; r < 2; r++) {
             (void)snprintf(check->url[r], sizeof check->url[r], "http://%s/%s", world_regions[r],
-                           check->name);
+                           world_checks[c].name);
         }
         check->expect[0] = (struct status_range){200, 399};
         check->expect_count = 1;
