@@ -571,6 +571,9 @@ static void test_library_has_memory_or_ends(void **state) {
     struct group group;
     int status = 0;
     (void)state;
+#ifdef __SANITIZE_ADDRESS__
+    skip(); /* that ends the process itself, for the size, and calls it a finding */
+#endif
     group_init(&group, &small_log);
     group_bootstrap(&group);
     group_start(&group);
