@@ -136,7 +136,9 @@ static void move(const struct act *act, const struct api_facts *facts, enum exec
         to = text_equal(address, "192.0.2.2") ? WEST : EAST;
     }
     if (moves && service->half_moved && chance_below(&act->sim->chance, 2) == 0) {
-        to = active;
+        const struct sim_set *set = act->service == 0 ? act->sim->set : NULL;
+        bool is_left_out = set != NULL && !set_has_voter(set, active); /* by a forced config */
+        to = is_left_out ? to : active;
     }
     uint32_t skip = 0;
     for (unsigned gate = 0; gate < GATE_COUNT; gate++) {
