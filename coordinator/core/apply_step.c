@@ -46,10 +46,9 @@ static enum core_error check_fence(const struct apply *a, const struct service *
         (ours && fence.incarnation > incarnation)) {
         return CORE_CHANGED;
     }
-    /* Those that a forced config left out may still be a set of their own. A person may adopt it.
-     * Epochs go on over incarnations, so they alone tell. */
+    /* An old side is no target, but a person may adopt it. */
     bool old_side = same_service && step->zone == PLACE_OF_SET && step->kind != STEP_ADOPT &&
-                    fence.epoch < service->forced_epoch;
+                    fence_is_of_old_side(&fence, service->forced_epoch);
     return old_side ? CORE_CHANGED : CORE_OK;
 }
 

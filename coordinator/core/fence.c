@@ -134,3 +134,7 @@ bool fence_is_after(const struct fence *fence, uint64_t incarnation, uint64_t ep
     return fence->incarnation > incarnation ||
            (fence->incarnation == incarnation && fence->epoch > epoch);
 }
+
+bool fence_is_of_old_side(const struct fence *fence, uint64_t forced_epoch) {
+    return fence->epoch < forced_epoch;
+}

@@ -91,13 +91,26 @@ static void log_change(const struct inspection *before, const struct inspection 
     log_write(event, fields, ARRAY_LENGTH(fields));
 }
 
-/* Ours, of this service, of no later epoch: a move's, an adoption's or a burnt one. */
-static bool fence_is_right(const struct state *state, const struct service *service,
-                           const struct driver_reading *reading) {
+/* Ours, of this service, of no later epoch: a move's, an adoption's or a burnt one. Of a replica
+ * set none from before its last forced config: the next move would be refused. */
+static bool fence_is_right(const struct state *state, const struct service *service, bool of_set,
+                           const struct driver_reading *reading, struct inspection *now) {
     struct fence fence;
-    return reading->fence_present && fence_parse(reading->fence, state->cluster, &fence) &&
-           text_equal(fence.service, service->name) &&
-           !fence_is_after(&fence, state->incarnation, service->epoch);
+    bool ours = reading->fence_present && fence_parse(reading->fence, state->cluster, &fence) &&
+                text_equal(fence.service, service->name) &&
+                !fence_is_after(&fence, state->incarnation, service->epoch);
+    if (!ours) {
+        (void)snprintf(now->words, sizeof now->words, "the fence is %.150s, not this service's",
+                       reading->fence_present ? reading->fence : "gone");
+        return false;
+    }
+    if (of_set && fence_is_of_old_side(&fence, service->forced_epoch)) {
+        (void)snprintf(now->words, sizeof now->words,
+                       "the config is from before the forced one (%.150s): the old side is up",
+                       reading->fence);
+        return false;
+    }
+    return true;
 }
 
 /* Of a replica set the fence alone: where its primary is, is told elsewhere. */
@@ -109,13 +122,12 @@ static void judge(const struct inspector *inspector, uint32_t s, uint32_t place,
     struct error error = {ERROR_OK, ""};
     char diff[REASON_SIZE - 32] = "";
     now->result = INSPECTION_FOREIGN;
-    if (!fence_is_right(state, service, reading)) {
+    bool of_set = place == state->spec.services[s].zone_count;
+    if (!fence_is_right(state, service, of_set, reading, now)) {
         now->remedy = "adopt";
-        (void)snprintf(now->words, sizeof now->words, "the fence is %.150s, not this service's",
-                       reading->fence_present ? reading->fence : "gone");
         return;
     }
-    if (place < state->spec.services[s].zone_count &&
+    if (!of_set &&
         target_desired(state, s, place, service->active, &inspector->target, &reading->state,
                        &desired, diff, sizeof diff, &error) != ERROR_OK) {
         now->remedy = "repair";

@@ -160,7 +160,7 @@ static enum error_code prepare_intent(struct task *task, uint32_t service,
     }
     if (step_is_of_set(state, service, task->step) && step->kind != STEP_ADOPT &&
         reading->fence_present && fence_parse(reading->fence, state->cluster, &there) &&
-        there.epoch < state->services[service].forced_epoch) {
+        fence_is_of_old_side(&there, state->services[service].forced_epoch)) {
         return error_set(error, ERROR_CONFLICT,
                          "what answers has the config from before the forced one: the old side is "
                          "up. Keep it apart, or adopt it (%.100s)",

@@ -11,7 +11,8 @@
 #include "world.h"
 
 #define NOT_MANAGED GATE_COUNT
-#define DUE (GATE_COUNT + 1)
+#define MEDDLED_WITH (GATE_COUNT + 1)
+#define DUE LAST_FAILURE_SKIP_COUNT
 #define ROUNDS_MAX 4
 #define ROUND_US (20 * SIM_SECOND)
 #define LOOK_US (100 * SIM_MS)
@@ -34,20 +35,34 @@ struct look {
     struct standing {
         uint32_t active;
         uint32_t closed; /* the first gate that is, but for those of the failure itself;
-                            NOT_MANAGED; DUE: none */
+                            NOT_MANAGED; MEDDLED_WITH; DUE: none */
         uint64_t decide_index, longest_lease_ms;
         uint32_t debt_count;
         bool was_blocked; /* by a gate of the replica set, says the window */
-        bool is_foreign;  /* somebody has put a fence away, and nobody has put it back */
     } services[WORLD_SERVICE_MAX];
 };
 
 static struct look looked;
 
 static const char *reason(uint32_t closed) {
-    return closed == NOT_MANAGED ? "not adopted"
-           : closed == DUE       ? "its gates are open"
-                                 : gate_word((enum gate)closed);
+    return closed == NOT_MANAGED    ? "not adopted"
+           : closed == MEDDLED_WITH ? "somebody has changed its targets"
+           : closed == DUE          ? "its gates are open"
+                                    : gate_word((enum gate)closed);
+}
+
+/* The leader has read it, and nobody has put it right: a step would be refused. */
+static bool is_foreign(const struct api_facts *facts, uint32_t s) {
+    const struct spec_service *spec = &facts->state->spec.services[s];
+    bool foreign = false;
+    uint32_t count = facts->target == NULL ? 0 : spec->zone_count + spec->mongo.used;
+    for (uint32_t i = 0; i < count; i++) {
+        struct target_facts target;
+        const char *zone = i < spec->zone_count ? spec->zones[i].id : NULL; /* or of the set */
+        facts->target(facts->trouble_context, spec->name, zone, &target);
+        foreign = foreign || target.result == TARGET_FOREIGN;
+    }
+    return foreign;
 }
 
 static uint32_t closed_gate(const struct api_facts *facts, uint32_t s) {
@@ -63,20 +78,7 @@ static uint32_t closed_gate(const struct api_facts *facts, uint32_t s) {
             return gate;
         }
     }
-    return DUE;
-}
-
-static bool is_foreign(const struct api_facts *facts, uint32_t s) {
-    const struct spec_service *spec = &facts->state->spec.services[s];
-    bool foreign = false;
-    uint32_t count = facts->target == NULL ? 0 : spec->zone_count + spec->mongo.used;
-    for (uint32_t i = 0; i < count; i++) {
-        struct target_facts target;
-        const char *zone = i < spec->zone_count ? spec->zones[i].id : NULL; /* or of the set */
-        facts->target(facts->trouble_context, spec->name, zone, &target);
-        foreign = foreign || target.result == TARGET_FOREIGN;
-    }
-    return foreign;
+    return is_foreign(facts, s) ? MEDDLED_WITH : DUE;
 }
 
 static bool was_blocked_by_set(const struct suspect *suspect) {
@@ -103,7 +105,6 @@ static void on_look(void *context) {
             .longest_lease_ms = service->longest_lease_ms,
             .debt_count = service->debt_count,
             .was_blocked = was_blocked_by_set(&service->suspect),
-            .is_foreign = is_foreign(&facts, s),
         };
     }
     look->answered = facts.leads;
@@ -131,12 +132,12 @@ static void prepare(struct sim *sim) {
     sim->usual = MODE_AUTO;
     sim->last_failure.is_near = true;
     look_at_services(sim);
-    for (uint32_t s = 0; s < looked.service_count; s++) {
-        if (looked.services[s].is_foreign) {
-            people_adopt(sim, s);
-        }
-    }
     for (uint32_t round = 0; round < ROUNDS_MAX; round++) {
+        for (uint32_t s = 0; s < looked.service_count; s++) {
+            if (looked.services[s].closed == MEDDLED_WITH) {
+                people_adopt(sim, s);
+            }
+        }
         people_first_spec(sim);
         world_run_until(sim, sim->now_us + ROUND_US);
         look_at_services(sim);

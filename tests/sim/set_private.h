@@ -58,7 +58,8 @@ struct set_member {
     /* as it was last seen */
     int64_t config_version, config_term;
     bson_t *config;
-    bool in_its_term; /* it took the config while it knew of no newer term */
+    uint64_t said_secondary_us; /* last answered as one; 0: never */
+    bool in_its_term;           /* it took the config while it knew of no newer term */
     uint64_t applied;
 };
 
@@ -117,7 +118,6 @@ struct sim_set {
     uint64_t head;
     struct set_sample {
         uint64_t at_us, lag_us[SET_MEMBER_MAX];
-        bool secondary[SET_MEMBER_MAX];
     } samples[SET_SAMPLE_MAX]; /* a ring */
     uint64_t sample_count;
     uint64_t written_us[SET_REGION_COUNT]; /* last had an entry of its own term on a majority */

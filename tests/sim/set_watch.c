@@ -185,10 +185,7 @@ void set_look(struct sim_set *set) {
     struct set_sample *sample = &set->samples[set->sample_count++ % SET_SAMPLE_MAX];
     sample->at_us = set_now_us(set);
     for (uint32_t i = 0; i < set->member_count; i++) {
-        struct mongo_view view;
-        set_view_member(set, i, &view);
         sample->lag_us[i] = lag_us(set, &set->members[i]);
-        sample->secondary[i] = view.up && view.state == STATE_SECONDARY;
     }
     set_look_for_majority(set);
 }
@@ -226,6 +223,11 @@ void set_note_answer(struct sim_set *set, const struct asked *asked, const bson_
     bson_iter_t iter;
     bson_iter_t at;
     const char *eid = NULL;
+    struct mongo_view view;
+    set_view_member(set, asked->member, &view);
+    if (view.state == STATE_SECONDARY) {
+        set->members[asked->member].said_secondary_us = set_now_us(set);
+    }
     if (asked->node == NULL && !asked->stray) {
         return;
     }
@@ -267,19 +269,10 @@ uint32_t set_primary_region(const struct sim_set *set) {
     return SET_NONE;
 }
 
-bool set_was_secondary(const struct sim_set *set, const char *host, uint64_t since_us) {
+bool set_said_secondary(const struct sim_set *set, const char *host, uint64_t since_us) {
     uint32_t place = set_place(set, host);
-    for (uint64_t i = 0; i < set->sample_count && i < SET_SAMPLE_MAX && place != SET_NONE; i++) {
-        const struct set_sample *sample =
-            &set->samples[(set->sample_count - 1 - i) % SET_SAMPLE_MAX];
-        if (sample->at_us < since_us) {
-            break;
-        }
-        if (sample->secondary[place]) {
-            return true;
-        }
-    }
-    return false;
+    uint64_t said_us = place == SET_NONE ? 0 : set->members[place].said_secondary_us;
+    return said_us > 0 && said_us >= since_us;
 }
 
 const char *set_missing(const struct sim_set *set) {

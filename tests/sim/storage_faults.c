@@ -58,6 +58,7 @@ static bool lose(struct sim *sim, bool (*forget)(struct sim_disk *disk), const c
     }
     sim->has_lost_storage = true;
     node->has_lost_storage = true;
+    node->was_member = true; /* the group knows it, though people may not have looked yet */
     sim_at(sim, sim->now_us + LOOK_US, on_look, node);
     return true;
 }

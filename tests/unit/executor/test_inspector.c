@@ -139,6 +139,21 @@ static void test_a_replica_set_with_two_fences(void **state) {
     end(&looking);
 }
 
+/* Whom a forced config had left out are back with the config from before it: no step follows on
+ * that one, so people hear of it before a move needs it. */
+static void test_the_old_side_of_a_forced_config(void **state) {
+    struct scene *scene = *state;
+    struct looking looking;
+    scene->group.state->services[0].forced_epoch = 2;
+    scene->group.state->services[0].epoch = 2;
+    scene_answer(scene, begin_with_a_set(&looking, scene, ADOPTED_FENCE));
+    assert_int_equal(found_of_set(&looking)->result, INSPECTION_FOREIGN);
+    assert_string_equal(found_of_set(&looking)->remedy, "adopt");
+    assert_non_null(strstr(found_of_set(&looking)->words, "before the forced one"));
+    assert_int_equal(found(&looking)->result, INSPECTION_RIGHT);
+    end(&looking);
+}
+
 static void test_a_replica_set_that_hangs(void **state) {
     struct scene *scene = *state;
     struct looking looking;
@@ -192,6 +207,7 @@ int main(void) {
         PLAYED(test_the_fence_of_a_replica_set),
         PLAYED(test_a_replica_set_without_a_fence),
         PLAYED(test_a_replica_set_with_two_fences),
+        PLAYED(test_the_old_side_of_a_forced_config),
         PLAYED(test_a_replica_set_that_hangs),
         PLAYED(test_a_zone_that_cannot_be_read),
         PLAYED(test_it_ends_while_a_reading_is_under_way),

@@ -245,5 +245,8 @@ bool fence_parse(const char *text, const char *cluster, struct fence *ret);
 /* The order of epochs: (incarnation, epoch). */
 bool fence_is_before(const struct fence *fence, uint64_t incarnation, uint64_t epoch);
 bool fence_is_after(const struct fence *fence, uint64_t incarnation, uint64_t epoch);
+/* From before the forced config of that epoch (0: there was none): those that it left out may still
+ * be a set of their own. Epochs go on over incarnations, so they alone tell. */
+bool fence_is_of_old_side(const struct fence *fence, uint64_t forced_epoch);
 
 #endif
