@@ -16,13 +16,20 @@ bool config_view_state(const struct driver_blob *state, bson_t *ret) {
            bson_validate(ret, BSON_VALIDATE_NONE, NULL);
 }
 
-/* The document or array at an iterator, which lives as long as what is iterated. */
+/* The document at an iterator, which lives as long as what is iterated. */
 bool config_view_inner(const bson_iter_t *iter, bson_t *ret) {
     const uint8_t *bytes = NULL;
     uint32_t size_bytes = 0;
     if (BSON_ITER_HOLDS_DOCUMENT(iter)) {
         bson_iter_document(iter, &size_bytes, &bytes);
-    } else if (BSON_ITER_HOLDS_ARRAY(iter)) {
+    }
+    return bytes != NULL && bson_init_static(ret, bytes, size_bytes);
+}
+
+static bool view_array(const bson_iter_t *iter, bson_t *ret) {
+    const uint8_t *bytes = NULL;
+    uint32_t size_bytes = 0;
+    if (BSON_ITER_HOLDS_ARRAY(iter)) {
         bson_iter_array(iter, &size_bytes, &bytes);
     }
     return bytes != NULL && bson_init_static(ret, bytes, size_bytes);
@@ -30,8 +37,7 @@ bool config_view_inner(const bson_iter_t *iter, bson_t *ret) {
 
 bool config_view_members(const bson_t *config, bson_t *ret) {
     bson_iter_t iter;
-    return bson_iter_init_find(&iter, config, "members") && BSON_ITER_HOLDS_ARRAY(&iter) &&
-           config_view_inner(&iter, ret);
+    return bson_iter_init_find(&iter, config, "members") && view_array(&iter, ret);
 }
 
 /* One that holds a NUL is none: its beginning is another text. */
@@ -205,7 +211,7 @@ bool config_write(const bson_t *config, const struct rewrite *how, bson_t *to) {
         if (text_equal(key, "version") && how->version != 0) {
             ok = write_version(&iter, how->version, to);
         } else if (text_equal(key, "members")) {
-            ok = config_view_inner(&iter, &members) && write_all_members(&members, how, to);
+            ok = view_array(&iter, &members) && write_all_members(&members, how, to);
         } else {
             ok = bson_append_iter(to, NULL, -1, &iter);
         }

@@ -141,7 +141,9 @@ static void test_fences_that_are_none(void **state) {
 static void test_what_is_no_config(void **state) {
     (void)state;
     static const char *const texts[] = {"{}", "{\"version\":3}", "{\"version\":3,\"members\":{}}",
-                                        "{\"version\":0,\"members\":[]}", "{\"members\":[1]}"};
+                                        "{\"version\":0,\"members\":[]}", "{\"members\":[1]}",
+                                        /* found by the fuzzer: an array that names a host */
+                                        "{\"version\":3,\"members\":[[\"a\"]]}"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct driver_reading reading;
         struct error error;
