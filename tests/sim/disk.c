@@ -472,6 +472,8 @@ static int io_append(struct raft_io *io, struct raft_io_append *append,
     for (unsigned i = 0; i < count; i++) {
         if (entries[i].type == RAFT_CHANGE) {
             judge_change(own->disk->node, own->next + i);
+        } else if (entries[i].type == RAFT_COMMAND) {
+            judge_proposed(own->disk->node, entries[i].buf.base, entries[i].buf.len);
         }
         request->entries[i] = (struct disk_entry){
             entries[i].term, entries[i].type, copy_bytes(entries[i].buf.base, entries[i].buf.len),

@@ -26,7 +26,7 @@ struct judged *judged_create(void) {
 void judged_destroy(struct judged *judged) {
     free(judged->seen);
     free(judged->log);
-    judged_forget_commands(judged);
+    judged_forget_entry(&judged->entry);
     for (uint32_t i = 0; i < judged->change_count; i++) {
         free(judged->changes[i].bytes);
     }

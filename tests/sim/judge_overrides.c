@@ -10,7 +10,7 @@
 
 /* --- the commands of the log, one at a time --- */
 
-static void forget_entry(struct applied_entry *entry) {
+void judged_forget_entry(struct applied_entry *entry) {
     for (uint32_t i = 0; i < entry->command_count; i++) {
         codec_batch_finish(&entry->commands[i]);
     }
@@ -18,10 +18,10 @@ static void forget_entry(struct applied_entry *entry) {
     *entry = (struct applied_entry){0};
 }
 
-/* What a proposer has put together is one entry. Nodes have read it by now: it is well-formed. */
-static void read_entry(struct applied_entry *ret, const struct disk_entry *entry) {
+/* What a proposer has put together is one entry. */
+void judged_read_entry(const void *entry, size_t entry_bytes, struct applied_entry *ret) {
     struct entry_reader reader;
-    if (entry_read_head(&reader, entry->bytes, entry->size_bytes, NULL) != ERROR_OK) {
+    if (entry_read_head(&reader, entry, entry_bytes, NULL) != ERROR_OK) {
         abort();
     }
     ret->commands = calloc(reader.head.count + 1, sizeof ret->commands[0]);
@@ -47,13 +47,13 @@ static const struct command *applied_command(struct judged *judged, const struct
     const struct disk_entry *entry = judged_applied_entry(node, &log_index);
     bool follows = state->applied_index == judged->last_index + 1;
     if (entry == NULL || !follows) {
-        forget_entry(kept); /* in the middle of one, perhaps */
+        judged_forget_entry(kept); /* in the middle of one, perhaps */
         kept->log_index = entry == NULL ? 0 : log_index;
         return NULL;
     }
     if (kept->log_index != log_index) {
-        forget_entry(kept);
-        read_entry(kept, entry);
+        judged_forget_entry(kept);
+        judged_read_entry(entry->bytes, entry->size_bytes, kept);
         kept->log_index = log_index;
         kept->first_index = state->applied_index;
     }
@@ -65,10 +65,6 @@ static const struct command *applied_command(struct judged *judged, const struct
         at -= kept->commands[i].count;
     }
     return NULL;
-}
-
-void judged_forget_commands(struct judged *judged) {
-    forget_entry(&judged->entry);
 }
 
 /* --- the book --- */

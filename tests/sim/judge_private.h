@@ -3,6 +3,7 @@
  *   judge.c          states and decisions, as each command leaves them; the end
  *   judge_overrides.c  what people have forbidden
  *   judge_order.c    steps in their order
+ *   judge_evidence.c decisions, from what they say they rest on
  *   judge_effects.c  what has happened at the target
  *   judge_set.c      what has happened at the replica set
  *   judge_group.c    the log, leaders, answers to people
@@ -209,7 +210,9 @@ void judge_overrides(const struct sim_node *node, const struct state *state);
 /* Something forbids the service's execution to be decided on, or to begin. */
 bool judged_is_forbidden(const struct judged *judged, const struct state *state,
                          const struct service *service);
-void judged_forget_commands(struct judged *judged);
+/* The commands of an entry as nodes write them (well-formed), until they are forgotten. */
+void judged_read_entry(const void *entry, size_t entry_bytes, struct applied_entry *ret);
+void judged_forget_entry(struct applied_entry *entry);
 
 /* judge.c: a node may have got where it is by a snapshot, or have started there. */
 void judge_restored(struct sim_node *node);

@@ -30,6 +30,19 @@ MUTANTS = {
         [(CORE + "policy.c", "    if (failing == 0) {\n        propose_decide(",
           "    if (failing == UINT32_MAX) {\n        propose_decide(")],
     ),
+    "evidence-uncited": Mutant(
+        "a decision doesn't cite one of the reports that it rests on",
+        ["a decision is made again from its evidence (21)"],
+        [(CORE + "policy.c", "    c->cited_count = citations->count;\n",
+          "    c->cited_count = citations->count - (citations->count > 2);\n")],
+    ),
+    "evidence-of-another-set": Mutant(
+        "of a replica set a decision says something else than it rests on",
+        ["a decision is made again from its evidence (21)"],
+        [(CORE + "policy.c", "    policy_view_set(r->state, r->input, s, &c->mongo);\n",
+          "    policy_view_set(r->state, r->input, s, &c->mongo);\n"
+          "    c->mongo.facts.members[0].optime.seconds = 0;\n")],
+    ),
     "attempt-uncommitted": Mutant(
         "a request is sent whose ATTEMPT isn't known to be committed",
         ["intent first (11)"],

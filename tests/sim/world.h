@@ -289,6 +289,8 @@ void judge_snapshot(struct sim_node *node, uint64_t index, uint64_t term);
 void judge_members(struct sim_node *node, uint64_t index, const struct raft_configuration *members);
 /* A change of the members goes into a log: those before it have counted there. */
 void judge_change(struct sim_node *node, uint64_t index);
+/* A leader writes an entry of its own, before anything else is applied. */
+void judge_proposed(struct sim_node *node, const void *bytes, size_t size_bytes);
 void judge_view(struct sim_node *node);
 /* What somebody who polls was told (parts.h). */
 void judge_told(struct sim_node *node, const struct sim_poll *poll,
