@@ -219,26 +219,42 @@ static void check_scheme_keys(const struct service_reader *s, const struct spec_
     }
 }
 
-static void check_values(const struct service_reader *s, const struct spec_check *check,
-                         const struct yaml_node *node) {
-    struct spec_findings *findings = s->reader->findings;
+static void check_times(const struct spec_check *check, const struct yaml_node *node,
+                        struct spec_findings *findings) {
     char a[TEXT_DURATION_SIZE];
     char b[TEXT_DURATION_SIZE];
-    const struct yaml_node *timeout = yaml_find(node, "timeout");
     const struct yaml_node *interval = yaml_find(node, "interval");
+    const struct yaml_node *timeout = yaml_find(node, "timeout");
+    const struct yaml_node *fall = yaml_find(node, "fall");
+    timeout = timeout != NULL ? timeout : interval;
     if (check->timeout_ms >= check->interval_ms) {
-        find_error(findings, timeout != NULL ? timeout : interval,
-                   "timeout %s must be shorter than interval %s",
+        find_error(findings, timeout, "timeout %s must be shorter than interval %s",
                    text_from_duration_ms(check->timeout_ms, a),
                    text_from_duration_ms(check->interval_ms, b));
     }
+    if (!check->critical) {
+        return;
+    }
     uint64_t notice_ms = (uint64_t)check->fall * check->interval_ms;
-    if (check->critical && notice_ms > NOTICE_WARNING_MS) {
-        const struct yaml_node *fall = yaml_find(node, "fall");
+    if (notice_ms > NOTICE_WARNING_MS) {
         find_warning(findings, fall != NULL ? fall : interval,
                      "fall x interval is %s: so long nobody notices that it is down",
                      text_from_duration_ms(notice_ms, a));
     }
+    uint64_t probe_ms = (uint64_t)check->interval_ms + check->timeout_ms;
+    if (check->interval_ms <= CRITICAL_INTERVAL_MAX_MS && probe_ms > INTERVAL_AND_TIMEOUT_MS) {
+        find_warning(findings, timeout,
+                     "interval and timeout are %s together: over %s it may take some seconds more "
+                     "to leave a region that never answers",
+                     text_from_duration_ms(probe_ms, a),
+                     text_from_duration_ms(INTERVAL_AND_TIMEOUT_MS, b));
+    }
+}
+
+static void check_values(const struct service_reader *s, const struct spec_check *check,
+                         const struct yaml_node *node) {
+    struct spec_findings *findings = s->reader->findings;
+    check_times(check, node, findings);
     if (check->insecure) {
         find_warning(findings, yaml_find(node, "insecure"),
                      "insecure: the peer's certificate isn't checked, so anyone between can answer "

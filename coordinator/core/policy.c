@@ -8,7 +8,6 @@
 #include "policy_private.h"
 
 #define TICK_FRESH_MS 2000     /* before SUSPECT */
-#define TICK_IN_WINDOW_MS 7000 /* younger than BEGIN_WITHIN_MS, with room to begin */
 #define TICK_IN_EXECUTION_MS 1000
 #define TICK_FOR_EXPIRY_MS 10000
 #define AGAIN_MS 250

@@ -239,6 +239,8 @@ static void each_doubt_is_told_once(void **state) {
          "url: the same for every region"},
         {"expect: 200", "insecure: true", 15, 19, "the peer's certificate isn't checked"},
         {"expect: 200", "interval: 5s\n        fall: 13", 16, 15, "fall x interval is 65s"},
+        {"expect: 200", "interval: 4s\n        timeout: 2500ms", 16, 18,
+         "interval and timeout are 6500ms together: over 6s it may take some seconds more"},
         {"confirm: 30s", "confirm: 5s", 28, 16,
          "confirm: 5s is under 10s; a 43 s partition would have moved you"},
         {"    objectives:\n", SET "    objectives:\n      database: {rpo: 5s}\n", 36, 23,

@@ -55,6 +55,8 @@
 #define BEGIN_WITHIN_MS 10000           /* first intent after DECIDE's TICK (DESIGN, "Begin") */
 /* Votes rest on probes that started after a TICK which is younger than that at the beginning. */
 #define CRITICAL_INTERVAL_MAX_MS 5000
+#define TICK_IN_WINDOW_MS 7000       /* then another TICK, and other probes; leaves room to begin */
+#define INTERVAL_AND_TIMEOUT_MS 6000 /* a probe that ends so late after a TICK is still in time */
 
 #define NONE_INDEX 0xffffffffu /* no region, service, node, blob */
 
