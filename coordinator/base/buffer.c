@@ -48,16 +48,22 @@ static bool reserve(struct buffer *buffer, size_t more_bytes) {
     return true;
 }
 
-bool buffer_append(struct buffer *buffer, const void *bytes, size_t size_bytes) {
+char *buffer_append_room(struct buffer *buffer, size_t size_bytes) {
     if (!reserve(buffer, size_bytes)) {
-        return false;
+        return NULL;
     }
-    if (size_bytes > 0) {
-        memcpy(buffer->data + buffer->size_bytes, bytes, size_bytes);
-    }
+    char *room = buffer->data + buffer->size_bytes;
     buffer->size_bytes += size_bytes;
     buffer->data[buffer->size_bytes] = '\0';
-    return true;
+    return room;
+}
+
+bool buffer_append(struct buffer *buffer, const void *bytes, size_t size_bytes) {
+    char *room = buffer_append_room(buffer, size_bytes);
+    if (room != NULL && size_bytes > 0) {
+        memcpy(room, bytes, size_bytes);
+    }
+    return room != NULL;
 }
 
 bool buffer_append_text(struct buffer *buffer, const char *text) {
@@ -69,14 +75,22 @@ bool buffer_append_format(struct buffer *buffer, const char *format, ...) {
     va_start(arguments, format);
     va_list again;
     va_copy(again, arguments);
-    int length = vsnprintf(NULL, 0, format, arguments);
+    /* Mostly there is room already: then it is formatted once. */
+    size_t left = buffer->failed ? 0 : buffer->capacity_bytes - buffer->size_bytes;
+    char *end = left == 0 ? NULL : buffer->data + buffer->size_bytes;
+    int length = vsnprintf(end, left, format, arguments);
     va_end(arguments);
     bool ok = length >= 0 && reserve(buffer, (size_t)length);
     if (ok) {
-        (void)vsnprintf(buffer->data + buffer->size_bytes, (size_t)length + 1, format, again);
+        if ((size_t)length >= left) {
+            (void)vsnprintf(buffer->data + buffer->size_bytes, (size_t)length + 1, format, again);
+        }
         buffer->size_bytes += (size_t)length;
     } else {
         buffer->failed = true;
+        if (end != NULL) {
+            *end = '\0';
+        }
     }
     va_end(again);
     return ok;

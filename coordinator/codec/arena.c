@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ARENA_ALIGNMENT 16
 #define ARENA_CHUNK_MIN (16 * 1024)
@@ -43,12 +44,13 @@ static struct arena_chunk *add_chunk(struct arena *arena, size_t at_least_bytes)
     size_t size = arena->chunks == NULL ? ARENA_CHUNK_MIN : arena->chunks->size_bytes * 2;
     size = size > ARENA_CHUNK_MAX ? ARENA_CHUNK_MAX : size;
     size = size < at_least_bytes ? at_least_bytes : size;
-    struct arena_chunk *chunk = calloc(1, sizeof *chunk + size);
+    struct arena_chunk *chunk = malloc(sizeof *chunk + size);
     if (chunk == NULL) {
         arena->out_of_memory = true;
         return NULL;
     }
     chunk->size_bytes = size;
+    chunk->used_bytes = 0;
     chunk->next = arena->chunks;
     arena->chunks = chunk;
     return chunk;
@@ -69,5 +71,5 @@ void *arena_alloc(struct arena *arena, size_t size_bytes) {
     void *memory = chunk->bytes + chunk->used_bytes;
     chunk->used_bytes += padded;
     arena->given_bytes += padded;
-    return memory;
+    return memset(memory, 0, size_bytes); /* of a chunk mostly a small part is used */
 }

@@ -1,4 +1,8 @@
-/* Messages to bytes and back: parsing, packing, and comparing or digesting without a copy. */
+/* Messages to bytes and back: parsing, packing, comparing and digesting.
+ *
+ * Always into one piece of memory: protobuf_c_message_pack_to_buffer() would need none, but
+ * measures what lies in a message anew at each level above it, which takes several times as long.
+ */
 #include "bind.h"
 
 #include <assert.h>
@@ -26,14 +30,10 @@ enum error_code bind_unpack(const ProtobufCMessageDescriptor *descriptor, struct
     return ERROR_OK;
 }
 
-struct append_sink {
-    ProtobufCBuffer base;
-    struct buffer *out;
-};
-
-static void append_to_buffer(ProtobufCBuffer *base, size_t size, const uint8_t *bytes) {
-    struct append_sink *sink = (struct append_sink *)base;
-    buffer_append(sink->out, bytes, size);
+static void pack(const ProtobufCMessage *message, void *room, size_t size_bytes) {
+    size_t packed_bytes = protobuf_c_message_pack(message, room);
+    assert(packed_bytes == size_bytes);
+    (void)packed_bytes;
 }
 
 enum error_code bind_pack(const ProtobufCMessage *message, size_t limit_bytes, struct buffer *out,
@@ -46,95 +46,45 @@ enum error_code bind_pack(const ProtobufCMessage *message, size_t limit_bytes, s
     if (out->failed) {
         return error_set(error, ERROR_NO_MEMORY, "the buffer has failed before");
     }
-    size_t before = out->size_bytes;
-    struct append_sink sink = {.base = {.append = append_to_buffer}, .out = out};
-    protobuf_c_message_pack_to_buffer(message, &sink.base);
-    if (out->failed) {
+    char *room = buffer_append_room(out, size);
+    if (room == NULL) {
         out->failed = false;
-        out->size_bytes = before;
-        if (out->data != NULL && out->capacity_bytes > before) {
-            out->data[before] = '\0';
-        }
         return error_set(error, ERROR_NO_MEMORY, "no room for %zu bytes", size);
     }
-    assert(out->size_bytes == before + size);
+    pack(message, room, size);
     return ERROR_OK;
-}
-
-struct compare_sink {
-    ProtobufCBuffer base;
-    const uint8_t *expected;
-    size_t left;
-    bool same;
-};
-
-static void compare_with_bytes(ProtobufCBuffer *base, size_t size, const uint8_t *bytes) {
-    struct compare_sink *sink = (struct compare_sink *)base;
-    sink->same =
-        sink->same && size <= sink->left && (size == 0 || memcmp(sink->expected, bytes, size) == 0);
-    if (sink->same && size > 0) {
-        sink->expected += size;
-        sink->left -= size;
-    }
 }
 
 enum error_code bind_check_canonical(const ProtobufCMessage *message, const void *bytes,
                                      size_t size_bytes, struct error *error) {
-    struct compare_sink sink = {
-        .base = {.append = compare_with_bytes},
-        .expected = bytes,
-        .left = size_bytes,
-        .same = true,
-    };
-    protobuf_c_message_pack_to_buffer(message, &sink.base);
-    return sink.same && sink.left == 0
-               ? ERROR_OK
-               : error_set(error, ERROR_PROTOCOL, "%s: not in its canonical form",
-                           message->descriptor->short_name);
-}
-
-struct digest_sink {
-    ProtobufCBuffer base;
-    EVP_MD_CTX *digest;
-    uint8_t held[512]; /* protobuf-c appends a few bytes at a time; the digest has a cost a call */
-    size_t held_bytes;
-    bool failed;
-};
-
-static void flush_digest(struct digest_sink *sink) {
-    sink->failed =
-        sink->failed || EVP_DigestUpdate(sink->digest, sink->held, sink->held_bytes) != 1;
-    sink->held_bytes = 0;
-}
-
-static void append_to_digest(ProtobufCBuffer *base, size_t size, const uint8_t *bytes) {
-    struct digest_sink *sink = (struct digest_sink *)base;
-    if (size > sizeof sink->held - sink->held_bytes) {
-        flush_digest(sink);
+    bool same = protobuf_c_message_get_packed_size(message) == size_bytes;
+    if (same && size_bytes > 0) {
+        void *again = malloc(size_bytes);
+        if (again == NULL) {
+            return error_set(error, ERROR_NO_MEMORY, "no memory to check a %s",
+                             message->descriptor->short_name);
+        }
+        pack(message, again, size_bytes);
+        same = memcmp(again, bytes, size_bytes) == 0;
+        free(again);
     }
-    if (size > sizeof sink->held) {
-        sink->failed = sink->failed || EVP_DigestUpdate(sink->digest, bytes, size) != 1;
-    } else if (size > 0) {
-        memcpy(sink->held + sink->held_bytes, bytes, size);
-        sink->held_bytes += size;
-    }
+    return same ? ERROR_OK
+                : error_set(error, ERROR_PROTOCOL, "%s: not in its canonical form",
+                            message->descriptor->short_name);
 }
 
 void bind_digest(const ProtobufCMessage *message, uint8_t digest[32]) {
-    struct digest_sink sink = {
-        .base = {.append = append_to_digest},
-        .digest = EVP_MD_CTX_new(),
-    };
+    size_t size = protobuf_c_message_get_packed_size(message);
+    void *bytes = malloc(size + 1); /* an empty message has a digest as well */
+    unsigned digest_size = 0;
     /* Only a lack of memory can fail here, and a wrong digest would stop the whole group. */
-    if (sink.digest == NULL || EVP_DigestInit_ex(sink.digest, EVP_sha256(), NULL) != 1) {
+    if (bytes == NULL) {
         abort();
     }
-    protobuf_c_message_pack_to_buffer(message, &sink.base);
-    flush_digest(&sink);
-    unsigned size = 0;
-    if (sink.failed || EVP_DigestFinal_ex(sink.digest, digest, &size) != 1) {
+    pack(message, bytes, size);
+    if (EVP_Digest(bytes, size, digest, &digest_size, EVP_sha256(), NULL) != 1) {
         abort();
     }
-    assert(size == 32);
-    EVP_MD_CTX_free(sink.digest);
+    assert(digest_size == 32);
+    free(bytes);
 }

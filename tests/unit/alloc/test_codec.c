@@ -180,7 +180,7 @@ static void test_commands(void **test_state) {
 static void test_state(void **test_state) {
     (void)test_state;
     state = state_scene_create(1, 4);
-    assert_true(check_scenario("state", states) > 10);
+    assert_true(check_scenario("state", states) > 4);
 }
 
 static void test_report(void **test_state) {

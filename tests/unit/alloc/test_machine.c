@@ -146,7 +146,7 @@ static void test_applied(void **state) {
 
 static void test_snapshots(void **state) {
     (void)state;
-    assert_true(check_scenario("a snapshot taken and restored", snapshots) > 10);
+    assert_true(check_scenario("a snapshot taken and restored", snapshots) > 6);
 }
 
 static int set_up(void **state) {

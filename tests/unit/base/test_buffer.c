@@ -45,6 +45,37 @@ static void test_it_grows_as_far_as_its_limit(void **state) {
     buffer_finish(&buffer);
 }
 
+static void test_formats_fill_the_room_that_is_left(void **state) {
+    char expected[600];
+    (void)state;
+    for (int length = 240; length < 270; length++) { /* a buffer's first room is 256 bytes */
+        struct buffer buffer;
+        buffer_init(&buffer, 0);
+        assert_true(buffer_append_format(&buffer, "%d,", length));
+        assert_true(buffer_append_format(&buffer, "%*d.", length, 7));
+        (void)snprintf(expected, sizeof expected, "%d,%*d.", length, length, 7);
+        assert_string_equal(buffer.data, expected);
+        assert_int_equal(buffer.size_bytes, strlen(expected));
+        buffer_finish(&buffer);
+    }
+}
+
+static void test_room_is_written_by_the_caller(void **state) {
+    struct buffer buffer;
+    (void)state;
+    buffer_init(&buffer, 6);
+    assert_true(buffer_append_text(&buffer, "ab"));
+    char *room = buffer_append_room(&buffer, 3);
+    assert_non_null(room);
+    memcpy(room, "cde", 3);
+    assert_string_equal(buffer.data, "abcde");
+    assert_int_equal(buffer.size_bytes, 5);
+    assert_null(buffer_append_room(&buffer, 2));
+    assert_true(buffer.failed);
+    assert_string_equal(buffer.data, "abcde");
+    buffer_finish(&buffer);
+}
+
 static void test_a_failure_is_remembered(void **state) {
     struct buffer buffer;
     (void)state;
@@ -126,6 +157,8 @@ int main(void) {
         cmocka_unit_test(test_troff),
         cmocka_unit_test(test_nothing_is_a_text_too),
         cmocka_unit_test(test_it_grows_as_far_as_its_limit),
+        cmocka_unit_test(test_formats_fill_the_room_that_is_left),
+        cmocka_unit_test(test_room_is_written_by_the_caller),
         cmocka_unit_test(test_a_failure_is_remembered),
         cmocka_unit_test(test_sizes_that_would_overflow_are_refused),
         cmocka_unit_test(test_consume_drops_the_start),

@@ -21,6 +21,8 @@ void buffer_finish(struct buffer *buffer);
 /* Forgets the content and the failure, keeps the memory. */
 void buffer_clear(struct buffer *buffer);
 bool buffer_append(struct buffer *buffer, const void *bytes, size_t size_bytes);
+/* Counts so many bytes as appended, which the caller then writes there; NULL: failed. */
+char *buffer_append_room(struct buffer *buffer, size_t size_bytes);
 bool buffer_append_text(struct buffer *buffer, const char *text);
 bool buffer_append_format(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
