@@ -158,11 +158,23 @@ static int compare_names(const void *a, const void *b) {
                   ((const struct configured_node *)b)->name);
 }
 
-/* The committed members, with what is known of their regions and disks. False: as NODES says. */
-static bool fill_nodes(const struct replica *replica, struct command_nodes *nodes) {
+/* The committed members aren't those that NODES says. */
+static bool nodes_differ(const struct replica *replica) {
     const struct state *state = replica->state;
     const struct raft_configuration *configuration = &replica->raft.configuration;
-    bool news = false;
+    uint32_t count = 0;
+    for (; count < configuration->n && count < NODE_MAX; count++) {
+        if (state_find_node(state, configuration->servers[count].id) == NONE_INDEX) {
+            return true;
+        }
+    }
+    return count != state->node_count;
+}
+
+/* The committed members, with what is known of their regions and disks. */
+static void fill_nodes(const struct replica *replica, struct command_nodes *nodes) {
+    const struct state *state = replica->state;
+    const struct raft_configuration *configuration = &replica->raft.configuration;
     memcpy(nodes->cluster, state->cluster, sizeof nodes->cluster);
     nodes->incarnation = state->incarnation;
     nodes->nodes_index = state->nodes_index;
@@ -176,10 +188,8 @@ static bool fill_nodes(const struct replica *replica, struct command_nodes *node
             memcpy(node->region, state->nodes[old].region, sizeof node->region);
             memcpy(node->storage, state->nodes[old].storage, sizeof node->storage);
         }
-        news = news || old == NONE_INDEX;
     }
     qsort(nodes->nodes, nodes->count, sizeof nodes->nodes[0], compare_names);
-    return news || nodes->count != state->node_count;
 }
 
 static void on_nodes(void *context, enum error_code error, enum core_error result, uint64_t index) {
@@ -194,13 +204,12 @@ static void on_nodes(void *context, enum error_code error, enum core_error resul
 static void keep_nodes(struct replica *replica) {
     struct command command;
     if (replica->nodes_proposed || clock_boottime_ms(replica->clock) < replica->nodes_ms ||
-        replica->raft.configuration_uncommitted_index != 0 || replica->state->incarnation == 0) {
+        replica->raft.configuration_uncommitted_index != 0 || replica->state->incarnation == 0 ||
+        !nodes_differ(replica)) {
         return;
     }
     memset(&command.nodes, 0, sizeof command.nodes);
-    if (!fill_nodes(replica, &command.nodes)) {
-        return;
-    }
+    fill_nodes(replica, &command.nodes);
     memset(&command.origin, 0, sizeof command.origin);
     command.kind = COMMAND_NODES;
     command.wall_ms = clock_wall_ms(replica->clock);
