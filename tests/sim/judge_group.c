@@ -217,19 +217,18 @@ static void judge_new_leader(struct sim *sim, const struct sim_node *node, uint6
 
 static void judge_leader(struct sim_node *node, struct replica *replica) {
     struct judged *judged = node->sim->judged;
-    struct replica_status status;
-    replica_read_status(replica, &status);
+    uint64_t term = raft_current_term(&replica->raft);
     uint32_t t = judged->term_count;
-    while (t > 0 && judged->terms[t - 1].term != status.term) {
+    while (t > 0 && judged->terms[t - 1].term != term) {
         t--;
     }
-    if (t > 0 && judged->terms[t - 1].id != status.id) {
+    if (t > 0 && judged->terms[t - 1].id != replica->id) {
         sim_broken(node->sim, "election safety", "two leaders in term %llu",
-                   (unsigned long long)status.term);
+                   (unsigned long long)term);
     }
     if (t == 0 && judged->term_count < TERM_KEPT_MAX) {
-        judge_new_leader(node->sim, node, status.term);
-        judged->terms[judged->term_count++] = (struct leader_of_term){status.term, status.id};
+        judge_new_leader(node->sim, node, term);
+        judged->terms[judged->term_count++] = (struct leader_of_term){term, replica->id};
     }
 }
 

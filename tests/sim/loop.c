@@ -47,9 +47,20 @@ static uint64_t now_ms(const struct sim_loop *loop) {
     return sim_now(sim_of(loop->node)) / SIM_MS;
 }
 
+static bool is_before(const uv_timer_t *a, const uv_timer_t *b) {
+    return a->timeout != b->timeout ? a->timeout < b->timeout : a->start_id < b->start_id;
+}
+
+/* Timers by when they are due, others as they come. */
 static void add(struct loop_handles *list, uv_handle_t *handle) {
     assert(list->count < LOOP_HANDLE_MAX);
-    list->handles[list->count++] = handle;
+    uint32_t at = list->count++;
+    while (handle->type == UV_TIMER && (handle->flags & FLAG_CLOSING) == 0 && at > 0 &&
+           is_before((uv_timer_t *)handle, (uv_timer_t *)list->handles[at - 1])) {
+        list->handles[at] = list->handles[at - 1];
+        at--;
+    }
+    list->handles[at] = handle;
 }
 
 static void take_out(struct loop_handles *list, const uv_handle_t *handle) {
@@ -118,6 +129,7 @@ int uv_timer_start(uv_timer_t *timer, uv_timer_cb callback, uint64_t timeout, ui
     if ((timer->flags & FLAG_CLOSING) != 0 || callback == NULL) {
         return UV_EINVAL;
     }
+    set_active((uv_handle_t *)timer, false);
     timer->timer_cb = callback;
     timer->timeout = now_ms(loop) + timeout;
     timer->repeat = repeat;
@@ -250,14 +262,7 @@ uint64_t uv_hrtime(void) {
 /* --- one turn --- */
 
 static uv_timer_t *first_timer(const struct sim_loop *loop) {
-    uv_timer_t *first = NULL;
-    for (uint32_t i = 0; i < loop->timers.count; i++) {
-        uv_timer_t *timer = (uv_timer_t *)loop->timers.handles[i];
-        bool before = first == NULL || timer->timeout < first->timeout ||
-                      (timer->timeout == first->timeout && timer->start_id < first->start_id);
-        first = before ? timer : first;
-    }
-    return first;
+    return loop->timers.count == 0 ? NULL : (uv_timer_t *)loop->timers.handles[0];
 }
 
 static void run_timers(struct sim_loop *loop) {
@@ -273,9 +278,10 @@ static void run_timers(struct sim_loop *loop) {
 
 /* A copy: a callback may start and stop others. libuv runs the one that was started last first. */
 static void run_list(const struct loop_handles *list) {
-    struct loop_handles copy = *list;
-    for (uint32_t i = copy.count; i-- > 0;) {
-        uv_handle_t *handle = copy.handles[i];
+    uv_handle_t *copy[LOOP_HANDLE_MAX];
+    memcpy(copy, list->handles, list->count * sizeof copy[0]);
+    for (uint32_t i = list->count; i-- > 0;) {
+        uv_handle_t *handle = copy[i];
         if ((handle->flags & FLAG_ACTIVE) == 0) {
             continue;
         }
@@ -299,12 +305,14 @@ static void run_tasks(struct sim_loop *loop) {
 }
 
 static void run_closing(struct sim_loop *loop) {
-    struct loop_handles closing = loop->closing;
+    uv_handle_t *closing[LOOP_HANDLE_MAX];
+    uint32_t count = loop->closing.count;
+    memcpy(closing, loop->closing.handles, count * sizeof closing[0]);
     loop->closing.count = 0;
-    for (uint32_t i = 0; i < closing.count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         loop->open_count--;
-        if (closing.handles[i]->close_cb != NULL) {
-            closing.handles[i]->close_cb(closing.handles[i]);
+        if (closing[i]->close_cb != NULL) {
+            closing[i]->close_cb(closing[i]);
         }
     }
 }

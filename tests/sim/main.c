@@ -241,7 +241,8 @@ int main(int argc, char **argv) {
             return option == 'h' ? 0 : 2;
         }
     }
-    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20); /* as noctuad does: main.c */
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);  /* as noctuad does: main.c */
+    (void)mallopt(M_TRIM_THRESHOLD, 64 << 20); /* what one world frees the next one takes */
     (void)setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE", 1);
     (void)setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
     (void)unsetenv("NOTIFY_SOCKET");

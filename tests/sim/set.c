@@ -60,17 +60,20 @@ uint32_t set_named(const struct sim_set *set, const bson_t *config) {
 bool set_is_primary(const struct sim_set *set, uint32_t member) {
     struct mongo_view view;
     struct mongo_view other;
+    set_view_member(set, member, &view);
+    if (!view.up || !view.writable) {
+        return false;
+    }
     uint32_t voters = set_voters(set, set->members[member].config);
     uint32_t count = 0;
     uint32_t follow = 0;
-    set_view_member(set, member, &view);
     for (uint32_t i = 0; i < set->member_count; i++) {
         bool votes = (voters >> i & 1) != 0;
         set_view_member(set, i, &other);
         count += votes;
         follow += votes && other.term <= view.term;
     }
-    return view.up && view.writable && follow * 2 > count;
+    return follow * 2 > count;
 }
 
 /* --- time: one event in the queue --- */
