@@ -1,6 +1,7 @@
 /* Faults by swarm: each world has its own mix and rates (Groce et al. 2012, "Swarm Testing"). */
 #include <string.h>
 
+#include "replica_private.h"
 #include "set.h"
 #include "transport.h"
 #include "world.h"
@@ -178,6 +179,46 @@ void faults_at_change(struct sim *sim, const struct sim_node *leader) {
     }
 }
 
+static bool knows_its_vote(const struct sim_node *node) {
+    const struct replica *replica = node_replica(node);
+    return replica == NULL || replica_member_of(replica, node->id) == REPLICA_VOTER;
+}
+
+/* Whom it gives a vote doesn't hear of it, and it dies soon. */
+static void keep_promotion_from_node(struct sim_node *leader) {
+    struct sim *sim = leader->sim;
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        struct sim_node *node = &sim->nodes[i];
+        bool votes = replica_member_of(node_replica(leader), node->id) == REPLICA_VOTER;
+        if (votes && !knows_its_vote(node)) {
+            sim_count(sim, SIM_CUT);
+            isolate(sim, node);
+            sim->crash_countdown[leader->place] = (uint32_t)chance_between(&sim->chance, 20, 200);
+        }
+    }
+}
+
+/* All at once: nobody knows then how much is committed. */
+static void on_power_cut(void *context) {
+    struct sim *sim = context;
+    for (uint32_t i = 0; i < sim->node_count && sim->faults_on; i++) {
+        if (sim->nodes[i].alive) {
+            sim_count(sim, SIM_CRASH);
+            node_kill(&sim->nodes[i], "power cut");
+        }
+    }
+}
+
+void faults_at_written_change(struct sim_node *leader) {
+    struct sim *sim = leader->sim;
+    uint64_t draw = sim->faults_on ? chance_below(&sim->chance, 4) : 3;
+    if (draw == 0 && sim->every_us[SIM_CRASH] > 0) {
+        sim_at(sim, sim->now_us + chance_below(&sim->chance, 3 * SIM_SECOND), on_power_cut, sim);
+    } else if (draw < 3 && sim->every_us[SIM_CUT] > 0) {
+        keep_promotion_from_node(leader);
+    }
+}
+
 /* One way between two, all ways of one, or all. */
 static bool slow_link(struct sim *sim) {
     uint32_t from = any_node(sim)->place;
@@ -263,13 +304,22 @@ static bool kill_target(struct sim *sim) {
     return true;
 }
 
+static bool is_at_rest(struct sim *sim, uint32_t service) {
+    const struct state *state = world_newest_state(sim);
+    return state != NULL && !execution_is_open(&state->services[service].execution);
+}
+
 static bool foreign_change(struct sim *sim) {
     char service[NAME_SIZE];
-    (void)snprintf(service, sizeof service, "svc%u",
-                   (unsigned)chance_below(&sim->chance, sim->service_count) + 1);
+    uint32_t s = (uint32_t)chance_below(&sim->chance, sim->service_count);
+    (void)snprintf(service, sizeof service, "svc%u", s + 1);
     uint32_t zone = (uint32_t)chance_below(&sim->chance, sim->zone_count);
-    if (chance_below(&sim->chance, 4) == 0) {
+    uint64_t draw = chance_below(&sim->chance, 6);
+    if (draw == 0) {
         target_delete_fence(sim->target, zone, service);
+    } else if (draw == 1 && is_at_rest(sim, s)) {
+        /* In a move, nobody could tell whether its own had been there (docs/testing.md). */
+        target_put_fence(sim->target, zone, service);
     } else {
         target_edit_record(sim->target, zone, service, "198.51.100.7");
     }
@@ -336,6 +386,27 @@ static const enum sim_fault of_requests[] = {SIM_REQUEST_LOST,   SIM_REQUEST_LAT
                                              SIM_REQUEST_TWICE,  SIM_REPLY_LOST,
                                              SIM_TARGET_REFUSES, SIM_TARGET_FORGETS};
 
+static void make_rare(struct sim *sim) {
+    for (size_t i = 0; i < sizeof happenings / sizeof happenings[0]; i++) {
+        sim->every_us[happenings[i].fault] *= 16;
+    }
+    memset(sim->per_million, 0, sizeof sim->per_million);
+    sim->every_us[SIM_TWO_REGIONS] = 0;
+}
+
+/* Moves that follow each other: the active region falls again and again, and little else happens.
+ */
+static void draw_falling_regions(struct sim *sim) {
+    struct chance *chance = &sim->chance;
+    make_rare(sim);
+    sim->falls_often = true;
+    sim->every_us[SIM_REGION_DOWN] = chance_between(chance, 15, 25) * SIM_SECOND;
+    sim->interval_ms = 1000;
+    sim->confirm_ms = 3000;
+    sim->cooldown_ms = chance_between(chance, 0, 5) * 1000;
+    sim->max_moves = chance_below(chance, 2) == 0 ? (uint32_t)chance_between(chance, 1, 2) : 16;
+}
+
 void faults_draw(struct sim *sim) {
     struct chance *chance = &sim->chance;
     sim->member_count = chance_below(chance, 4) == 0 ? 5 : 3;
@@ -375,6 +446,11 @@ void faults_draw(struct sim *sim) {
         bool wanted = chance_below(chance, 2) == 0;
         sim->per_million[of_requests[i]] =
             wanted ? (uint32_t)chance_between(chance, 20000, 600000) : 0;
+    }
+    if (sim->options.of_set) {
+        make_rare(sim);
+    } else if (chance_below(chance, 5) == 0) {
+        draw_falling_regions(sim);
     }
 }
 

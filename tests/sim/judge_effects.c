@@ -65,6 +65,27 @@ static void judge_age(struct sim *sim, const struct fence *fence, const char *te
     }
 }
 
+static const struct dns_step *find_dns_step(const struct judged *judged, const char *fence) {
+    for (uint32_t i = judged->dns_step_count; i-- > 0;) {
+        if (text_equal(judged->dns_steps[i].fence, fence)) {
+            return &judged->dns_steps[i];
+        }
+    }
+    return NULL;
+}
+
+/* A move's records come over its own service's fence. Over another's, or over none, only a person's
+ * adoption does, and a burn. */
+static void judge_before(struct sim *sim, const char *before, const char *text) {
+    const struct dns_step *step = find_dns_step(sim->judged, text);
+    struct fence was;
+    bool own = step != NULL && fence_parse(before, WORLD_CLUSTER, &was) &&
+               text_equal(was.service, step->service);
+    if (step != NULL && !own) {
+        sim_broken(sim, "chain of fences (13)", "%s over '%s'", text, before);
+    }
+}
+
 void judge_fence(struct sim *sim, uint32_t zone, const char *before, const char *after,
                  const char *comment) {
     struct judged *judged = sim->judged;
@@ -101,17 +122,9 @@ void judge_fence(struct sim *sim, uint32_t zone, const char *before, const char 
     }
     bool lost = !chain_of(judged, zone, fence.service)->known;
     judge_chain(sim, zone, &fence, text);
+    judge_before(sim, before, text);
     judge_age(sim, &fence, text, before[0] == '\0' && lost);
     judge_intent(sim, &fence);
-}
-
-static const struct dns_step *find_dns_step(const struct judged *judged, const char *fence) {
-    for (uint32_t i = judged->dns_step_count; i-- > 0;) {
-        if (text_equal(judged->dns_steps[i].fence, fence)) {
-            return &judged->dns_steps[i];
-        }
-    }
-    return NULL;
 }
 
 void judge_dns_step(struct sim *sim, const struct state *state, uint32_t s, uint32_t i) {

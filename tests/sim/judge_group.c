@@ -162,6 +162,9 @@ void judge_change(struct sim_node *node, uint64_t index) {
                    "%s has forgotten that of %llu at %llu", node->name, (unsigned long long)before,
                    (unsigned long long)index);
     }
+    if (replica != NULL && raft_state((struct raft *)&replica->raft) == RAFT_LEADER) {
+        faults_at_written_change(node);
+    }
 }
 
 /* A change of the members that a node has applied has counted there. Else it would go back to older
@@ -218,6 +221,14 @@ static void judge_new_leader(struct sim *sim, const struct sim_node *node, uint6
 static void judge_leader(struct sim_node *node, struct replica *replica) {
     struct judged *judged = node->sim->judged;
     uint64_t term = raft_current_term(&replica->raft);
+    /* What is behind a LEADER of its own term in its state is all that was committed before. */
+    bool announced = replica->leadership.phase == LEADERSHIP_ANNOUNCED;
+    if (announced && replica_state(replica)->leader_term != term) {
+        sim_broken(node->sim, "acts after its barrier",
+                   "%s leads term %llu by a state of term %llu", node->name,
+                   (unsigned long long)term,
+                   (unsigned long long)replica_state(replica)->leader_term);
+    }
     uint32_t t = judged->term_count;
     while (t > 0 && judged->terms[t - 1].term != term) {
         t--;

@@ -129,6 +129,18 @@ static void strike(struct judged *judged, const struct state *state,
     judged->override_count = kept;
 }
 
+/* 7: a person approves of the epoch that would come next, not of one that has come meanwhile. */
+static void judge_approval(struct sim *sim, const struct state *state,
+                           const struct command_choice *c) {
+    uint32_t service = state_find_service(state, c->service);
+    if (has_happened(state, EVENT_APPROVED) &&
+        c->epoch != sim->judged->services[service].last_epoch + 1) {
+        sim_broken(sim, "one approval a window (7)", "epoch %llu of %s was approved after %llu",
+                   (unsigned long long)c->epoch, c->service,
+                   (unsigned long long)sim->judged->services[service].last_epoch);
+    }
+}
+
 void judge_overrides(const struct sim_node *node, const struct state *state) {
     struct judged *judged = node->sim->judged;
     const struct command *command = applied_command(judged, node, state);
@@ -144,6 +156,9 @@ void judge_overrides(const struct sim_node *node, const struct state *state) {
     if (command != NULL && command->kind == COMMAND_OVERRIDE &&
         has_happened(state, EVENT_OVERRIDE)) {
         enter(judged, state, &command->override);
+    }
+    if (command != NULL && command->kind == COMMAND_APPROVE) {
+        judge_approval(node->sim, state, &command->choice);
     }
     for (uint32_t i = 0; i < judged->override_count; i++) {
         const struct override *held = &judged->overrides[i];

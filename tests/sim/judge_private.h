@@ -7,6 +7,7 @@
  *   judge_effects.c  what has happened at the target
  *   judge_set.c      what has happened at the replica set
  *   judge_group.c    the log, leaders, answers to people
+ *   judge_votes.c    what nodes answer who are asked for their vote
  *   judge_endpoints.c, judge_lease.c  what those who poll were told */
 #ifndef SIM_JUDGE_PRIVATE_H
 #define SIM_JUDGE_PRIVATE_H
@@ -155,7 +156,8 @@ struct judged {
     struct eids attempted, closed, refused, done;
     struct change changes[CHANGE_KEPT_MAX];
     uint32_t change_count;
-    bool change_missed; /* there may be one behind the last of these */
+    bool change_missed;                          /* there may be one behind the last of these */
+    bool must_grant[SIM_NODE_MAX][SIM_NODE_MAX]; /* a node, its vote to the other that has asked */
     struct leader_of_term terms[TERM_KEPT_MAX];
     uint32_t term_count;
     struct spoken spoken[SIM_NODE_MAX];

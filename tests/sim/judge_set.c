@@ -164,7 +164,7 @@ void judge_set_opened(struct sim *sim, const struct state *state, uint32_t s) {
             }
             uint64_t lag_us = set_least_lag_us(sim->set, member->host, since_us);
             if (lag_us > spec->max_lag_ms * SIM_MS + LAG_SLACK_US ||
-                !set_said_secondary(sim->set, member->host, since_us)) {
+                !set_was_secondary(sim->set, member->host, since_us)) {
                 sim_broken(sim, "no vote before it has caught up", "%s lagged by %.1f s",
                            member->host, (double)lag_us / 1e6);
             }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "document_parts.h"
 #include "parts.h"
 #include "world.h"
 
@@ -29,6 +30,16 @@ static void on_answer(void *context, enum error_code error) {
     free(act);
 }
 
+/* A majority of those that are left is seen. */
+static bool keeps_quorum(const struct api_facts *facts, uint64_t without) {
+    const struct state *state = facts->state;
+    uint32_t seen = 0;
+    for (uint32_t n = 0; n < state->node_count; n++) {
+        seen += state->nodes[n].id != without && document_node_is_seen(facts, n);
+    }
+    return seen * 2 > state->node_count - 1;
+}
+
 /* In the leader. What `noctuactl` refuses for the quorum's sake isn't asked for. */
 static void on_act(void *context) {
     struct member_act *act = context;
@@ -44,7 +55,8 @@ static void on_act(void *context) {
         faults_at_change(act->leader->sim, act->leader);
         begun = calls->change(calls->context, act->node->name, true, on_answer, act);
     } else if (facts.leads && act->wish == MEMBER_REMOVE && member &&
-               state->node_count > LEAST_MEMBERS && facts.leader_id != act->node->id) {
+               state->node_count > LEAST_MEMBERS && facts.leader_id != act->node->id &&
+               keeps_quorum(&facts, act->node->id)) {
         begun = calls->change(calls->context, act->node->name, false, on_answer, act);
     }
     if (!begun) {

@@ -12,6 +12,7 @@ class Mutant(NamedTuple):
     edits: list
     world: tuple = None  # seed and seconds of one that is known to show it
     small_limits: bool = False  # tables that are soon full (core/limits.h)
+    options: tuple = ()  # worlds in which it shows more often
 
 
 MUTANTS = {
@@ -138,6 +139,22 @@ MUTANTS = {
         [(CORE + "apply_people.c",
           "    if (c->epoch != s->epoch + 1) {\n        return CORE_CHANGED;\n    }\n    if (!spec_may_serve",
           "    if (c->epoch > s->epoch + 1) {\n        return CORE_CHANGED;\n    }\n    if (!spec_may_serve")],
+    ),
+    "barrier-skipped": Mutant(
+        "a leader acts before it has applied all that was committed before it",
+        ["acts after its barrier"],
+        [("coordinator/replica/leadership.c", "        .phase = LEADERSHIP_BARRIER,\n",
+          "        .phase = LEADERSHIP_PROPOSE,\n"),
+         ("coordinator/replica/leadership.c",
+          "    replica->leadership.phase = LEADERSHIP_PROPOSED;\n",
+          "    replica->leadership.phase = LEADERSHIP_APPLIED;\n")],
+    ),
+    "no-vote-lent": Mutant(
+        "a node that doesn't know yet that it has a vote casts none (libraft 0.22.1)",
+        ["who has the newest log gets the vote"],
+        [("coordinator/replica/guards.c",
+          "    bool lends = message->type == RAFT_REQUEST_VOTE && own != NULL && own->role != RAFT_VOTER;\n",
+          "    bool lends = message->type == RAFT_REQUEST_VOTE && own != NULL && own->role == RAFT_SPARE + 99;\n")],
     ),
     "snapshot-forgets": Mutant(
         "a restored snapshot lacks when the last move ended",
@@ -453,9 +470,8 @@ MUTANTS = {
     ),
     "pre-vote-term": Mutant(
         "a candidate of an older term isn't told of the newer one (libraft 0.22.1)",
-        ["liveness (22)"],
+        ["who is refused hears of the newer term"],
         [("coordinator/replica/raft_io.c", "    tell_term(replica, &corrected);\n", "    (void)tell_term;\n")],
-        world=(1078102, 60),
     ),
     "snapshots-cross": Mutant(
         "a snapshot comes while one's own is written (libraft 0.22.1)",

@@ -189,7 +189,7 @@ static void choose(const struct act *act, const struct api_facts *facts, enum co
     memcpy(c->service, service->name, sizeof c->service);
     c->epoch = kind == COMMAND_APPROVE ? service->epoch + 1 : service->execution.epoch;
     if (kind == COMMAND_APPROVE) {
-        bool of_the_last = service->epoch > 0 && chance_below(&act->sim->chance, 8) == 0;
+        bool of_the_last = service->epoch > 0 && chance_below(&act->sim->chance, 3) == 0;
         c->epoch -= of_the_last; /* that's what stood on the page */
         memcpy(c->to, facts->state->spec.regions[1 - (service->adopted ? service->active : 0)].name,
                sizeof c->to);
@@ -206,10 +206,11 @@ static void choose(const struct act *act, const struct api_facts *facts, enum co
 static void apply_spec(const struct act *act, const struct api_facts *facts) {
     struct sim *sim = act->sim;
     struct spec *spec = make_spec(sim);
-    for (uint32_t s = 0; act->tidies && s < spec->service_count; s++) {
+    bool is_first = facts->state->spec_index == 0;
+    for (uint32_t s = 0; act->tidies && !is_first && s < spec->service_count; s++) {
         spec->services[s].policy.max_moves = 16;
     }
-    if (facts->state->spec_index != 0 && !act->tidies) {
+    if (!is_first && !act->tidies) {
         struct spec_service *service = &spec->services[act->service];
         service->mode = chance_below(&sim->chance, 3) == 0
                             ? (enum service_mode)chance_below(&sim->chance, SERVICE_MODE_COUNT)
@@ -429,21 +430,38 @@ static void act_later(struct sim *sim, enum people_wish wish, uint32_t service,
 }
 
 void people_hear_of(struct sim *sim, uint32_t service) {
-    static const enum people_wish wishes[] = {WISH_VETO, WISH_VETO, WISH_PAUSE, WISH_MAINTENANCE,
-                                              WISH_REJECT};
+    static const enum people_wish wishes[] = {WISH_VETO,        WISH_VETO,   WISH_PAUSE,
+                                              WISH_MAINTENANCE, WISH_REJECT, WISH_APPROVE};
     uint64_t within_us = (sim->confirm_ms + 3 * sim->interval_ms + 2000) * SIM_MS;
     bool asked = sim->usual == MODE_ADVISE;
     enum people_wish wish = wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))];
-    if (sim->faults_on && chance_below(&sim->chance, asked ? 2 : 4) == 0) {
+    if (sim->faults_on && (asked || chance_below(&sim->chance, 4) == 0)) {
         act_later(sim, asked ? WISH_APPROVE : wish, service, within_us);
     }
 }
 
+/* In the call that applies the decision: what is asked for comes into the log behind it, and before
+ * anything of the move. */
+static void act_at_once(struct sim_node *node, enum people_wish wish, uint32_t service) {
+    struct act *act = malloc(sizeof *act);
+    if (act == NULL) {
+        abort();
+    }
+    *act = (struct act){node->sim, node, wish, service, false};
+    on_act(act);
+}
+
 void people_hear_of_decision(struct sim *sim, uint32_t service) {
     static const enum people_wish wishes[] = {WISH_VETO, WISH_VETO, WISH_PAUSE, WISH_CANCEL};
-    if (sim->faults_on && chance_below(&sim->chance, 3) == 0) {
-        act_later(sim, wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))], service,
-                  20 * SIM_MS);
+    if (!sim->faults_on || chance_below(&sim->chance, 3) != 0) {
+        return;
+    }
+    enum people_wish wish = wishes[chance_below(&sim->chance, ARRAY_LENGTH(wishes))];
+    struct sim_node *leader = people_leader(sim);
+    if (chance_below(&sim->chance, 2) == 0 || leader != sim_current()) {
+        act_later(sim, wish, service, 20 * SIM_MS);
+    } else if (is_wished(sim, wish)) {
+        act_at_once(leader, wish, service);
     }
 }
 
@@ -589,7 +607,7 @@ static void lead_back(struct sim *sim, const struct service *service) {
 
 /* What befalls a set in the middle of a move takes many moves to be seen. */
 static void perhaps_move(struct sim *sim, const struct service *service) {
-    bool asked = sim->faults_on && chance_below(&sim->set_chance, 3) == 0;
+    bool asked = sim->faults_on && !sim->falls_often && chance_below(&sim->set_chance, 3) == 0;
     enum people_wish wish =
         chance_below(&sim->set_chance, 2) == 0 ? WISH_FAILOVER : WISH_SWITCHOVER;
     if (asked && service->adopted && !execution_is_open(&service->execution) &&

@@ -25,7 +25,8 @@ static uint64_t draw(struct sim *sim, uint64_t below) {
 void recovery_draw(struct sim *sim) {
     struct chance *chance = &sim->recovery.chance;
     chance_seed(chance, sim->options.seed ^ RECOVERY_SALT);
-    bool wanted = sim->has_set && chance_below(chance, 2) == 0;
+    bool wanted = sim->has_set && !sim->falls_often && chance_below(chance, 2) == 0;
+    wanted = wanted || sim->options.of_set;
     uint64_t every_us = chance_between(chance, 10, 50) * SIM_SECOND;
     sim->every_us[SIM_MAJORITY_LOST] = wanted ? every_us : 0;
 }

@@ -35,6 +35,7 @@ static const enum sim_fault counters[REGION_FALL_COUNT] = {
 
 static enum region_fall draw_fall(struct sim *sim) {
     enum region_fall how = (enum region_fall)chance_below(&sim->chance, REGION_FALL_COUNT);
+    how = sim->falls_often && chance_below(&sim->chance, 4) != 0 ? REGION_SERVICES : how;
     return world_has(sim, counters[how]) ? how : REGION_SERVICES;
 }
 
@@ -106,7 +107,7 @@ static uint32_t active_or_any(struct sim *sim) {
 bool regions_kill_one(struct sim *sim) {
     uint32_t region = active_or_any(sim); /* mostly the one that hurts */
     enum region_fall how = draw_fall(sim);
-    uint64_t until_us = later_us(sim, 10000, 60000);
+    uint64_t until_us = later_us(sim, 10000, sim->falls_often ? 20000 : 60000);
     if (sim->set != NULL && chance_below(&sim->set_chance, 2) == 0) {
         until_us += chance_below(&sim->set_chance, 60 * SIM_SECOND); /* a set takes its time */
     }

@@ -42,6 +42,9 @@ void rerun_line(const struct sim_options *options, char ret_line[RERUN_SIZE]) {
     if (options->small) {
         add(ret_line, " SMALL=1");
     }
+    if (options->of_set) {
+        add(ret_line, " SET=1");
+    }
     if (options->salt != 0) {
         add(ret_line, " SALT=%u", options->salt);
     }

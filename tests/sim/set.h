@@ -110,8 +110,8 @@ bool set_has_written_since(const struct sim_set *set, uint32_t region, uint64_t 
 bool set_has_acknowledged(const struct sim_set *set, uint32_t region, const char *eid);
 /* The least lag of the member at any instant since then. */
 uint64_t set_least_lag_us(const struct sim_set *set, const char *host, uint64_t since_us);
-/* It has answered as a SECONDARY at some instant since then. */
-bool set_said_secondary(const struct sim_set *set, const char *host, uint64_t since_us);
+/* It has been a SECONDARY at some instant since then. */
+bool set_was_secondary(const struct sim_set *set, const char *host, uint64_t since_us);
 /* Called every half second. */
 void set_look(struct sim_set *set);
 /* NULL, or what is missing: a write that was acknowledged. */

@@ -196,6 +196,45 @@ struct moment {
     uint32_t member;
 };
 
+static void on_rival_dies(void *context) {
+    struct moment moment = *(struct moment *)context;
+    free(context);
+    set_run(moment.set);
+    if (moment.set->faults_on) {
+        kill_one(moment.set, &moment.set->members[moment.member],
+                 later_us(moment.set, 1000, 20000));
+    }
+    set_follow(moment.set);
+}
+
+static void at_moment(struct sim_set *set, uint32_t member, uint64_t after_us,
+                      void (*function)(void *context)) {
+    struct moment *moment = malloc(sizeof *moment);
+    if (moment == NULL) {
+        abort();
+    }
+    *moment = (struct moment){set, member};
+    sim_at(set->sim, set_now_us(set) + after_us, function, moment);
+}
+
+/* Another asks for the votes of those that haven't got the config yet, which takes a few
+ * milliseconds, and hardly lives to lead: what is left of it is a newer term. */
+static void on_rival(void *context) {
+    struct moment moment = *(struct moment *)context;
+    struct sim_set *set = moment.set;
+    uint32_t rival = place_of(set, any_member(set));
+    free(context);
+    if (!set->faults_on || rival == moment.member) {
+        return;
+    }
+    sim_count(set->sim, SIM_SET_STEPPED_UP);
+    set_run(set);
+    set->touched_us = set_now_us(set);
+    set_step_up(set, rival);
+    set_follow(set);
+    at_moment(set, rival, chance_between(&set->chance, 2, 40) * SIM_MS, on_rival_dies);
+}
+
 static void on_config(void *context) {
     struct moment moment = *(struct moment *)context;
     struct sim_set *set = moment.set;
@@ -216,14 +255,60 @@ static void on_config(void *context) {
 }
 
 void set_at_config(struct sim_set *set, uint32_t member) {
-    if (set->faults_on && chance_below(&set->chance, 3) == 0) {
-        struct moment *moment = malloc(sizeof *moment);
-        if (moment == NULL) {
-            abort();
+    uint64_t draw = set->faults_on ? chance_below(&set->chance, 3) : 2;
+    if (draw == 0 && judge_every_us(set->sim, SIM_SET_STEPPED_UP) > 0) {
+        at_moment(set, member, 0, on_rival);
+    } else if (draw < 2) {
+        at_moment(set, member, chance_below(&set->chance, 5) * SIM_MS, on_config);
+    }
+}
+
+/* Long enough to be declared dead as well. */
+static void on_forced(void *context) {
+    struct moment moment = *(struct moment *)context;
+    free(context);
+    set_run(moment.set);
+    if (moment.set->faults_on) {
+        sim_count(moment.set->sim, SIM_MEMBER_KILLED);
+        kill_one(moment.set, &moment.set->members[moment.member],
+                 later_us(moment.set, 20000, 60000));
+    }
+    set_follow(moment.set);
+}
+
+void set_at_forced(struct sim_set *set, uint32_t member) {
+    if (set->faults_on && judge_every_us(set->sim, SIM_MEMBER_KILLED) > 0 &&
+        chance_below(&set->chance, 2) == 0) {
+        at_moment(set, member, chance_below(&set->chance, 5) * SIM_MS, on_forced);
+    }
+}
+
+/* Another of its region takes over, and the rest doesn't hear of it for a while. */
+static void on_write(void *context) {
+    struct moment moment = *(struct moment *)context;
+    struct sim_set *set = moment.set;
+    const struct set_member *member = &set->members[moment.member];
+    free(context);
+    set_run(set);
+    for (uint32_t i = 0; i < set->member_count && set->faults_on; i++) {
+        struct set_member *other = &set->members[i];
+        if (i != moment.member && other->region == member->region) {
+            sim_count(set->sim, SIM_SET_STEPPED_UP);
+            set->touched_us = set_now_us(set);
+            set_step_up(set, i);
+        } else if (other->region != member->region) {
+            mongo_set_apply_delay(set->core, i, 5000);
+            extend(&other->lag_until_us, later_us(set, 2000, 8000));
+            mend_at(set, other->lag_until_us);
         }
-        *moment = (struct moment){set, member};
-        sim_at(set->sim, set_now_us(set) + chance_below(&set->chance, 5) * SIM_MS, on_config,
-               moment);
+    }
+    set_follow(set);
+}
+
+void set_at_write(struct sim_set *set, uint32_t member) {
+    if (set->faults_on && judge_every_us(set->sim, SIM_MEMBER_LAGS) > 0 &&
+        judge_every_us(set->sim, SIM_SET_STEPPED_UP) > 0 && chance_below(&set->chance, 2) == 0) {
+        at_moment(set, member, chance_below(&set->chance, 20) * SIM_MS, on_write);
     }
 }
 

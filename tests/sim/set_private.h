@@ -58,8 +58,9 @@ struct set_member {
     /* as it was last seen */
     int64_t config_version, config_term;
     bson_t *config;
-    uint64_t said_secondary_us; /* last answered as one; 0: never */
-    bool in_its_term;           /* it took the config while it knew of no newer term */
+    uint64_t led_us;       /* last had a majority in a term of its own, as the primary */
+    uint64_t secondary_us; /* last was a SECONDARY; 0: never */
+    bool in_its_term;      /* it took the config while it knew of no newer term */
     uint64_t applied;
 };
 
@@ -147,6 +148,11 @@ bool set_is_primary(const struct sim_set *set, uint32_t member);
 
 /* set_faults.c: the primary has just taken a config, which nobody else has yet. */
 void set_at_config(struct sim_set *set, uint32_t member);
+
+/* It has just carried out a forced config. */
+void set_at_forced(struct sim_set *set, uint32_t member);
+/* It has just taken a move's write, as a majority has. */
+void set_at_write(struct sim_set *set, uint32_t member);
 
 void set_kill(struct sim_set *set, uint32_t member, uint64_t until_us);
 void set_mend(struct sim_set *set);

@@ -8,6 +8,7 @@
 #include "base/text.h"
 
 #define STATE_SECONDARY 2
+#define LED_WITHIN_US (60 * SIM_SECOND) /* a node may have been stopped since it looked */
 
 /* --- configs --- */
 
@@ -124,7 +125,9 @@ static void see_config(struct sim_set *set, uint32_t place, const struct mongo_v
     if (before != NULL) {
         bson_destroy(before);
     }
-    if (view->writable || set->forced_count != forced) {
+    if (set->forced_count != forced) {
+        set_at_forced(set, place);
+    } else if (view->writable) {
         set_at_config(set, place);
     }
     bool newer = set->committed == NULL || is_newer(member, number_of(set->committed, "version"),
@@ -156,6 +159,9 @@ static void see_primary(struct sim_set *set, uint32_t place, const struct mongo_
             set->wrote_us[++set->head] = now_us;
         }
     }
+    if (view->committed_term == view->term) {
+        set->members[place].led_us = now_us;
+    }
     if (view->committed_term == view->term && set_is_primary(set, place)) {
         set->written_us[member->region] = now_us;
     }
@@ -167,6 +173,9 @@ void set_watch(struct sim_set *set) {
         set_view_member(set, i, &view);
         see_config(set, i, &view);
         set->members[i].applied = view.applied;
+        if (view.up && view.state == STATE_SECONDARY) {
+            set->members[i].secondary_us = set_now_us(set);
+        }
         if (view.up && view.writable) {
             see_primary(set, i, &view);
         }
@@ -219,15 +228,19 @@ static bool is_good(const bson_t *document) {
            !bson_has_field(document, "writeConcernError");
 }
 
+/* Users follow this answer. Whoever has just been elected may have the write of an earlier primary,
+ * and no majority. */
+static void judge_proof(const struct sim_set *set, const struct asked *asked, bool reads) {
+    const struct set_member *member = &set->members[asked->member];
+    if (reads && asked->node != NULL && member->led_us + LED_WITHIN_US < set_now_us(set)) {
+        judge_set_broken(set->sim, "switched after a majority write (15)", member->host);
+    }
+}
+
 void set_note_answer(struct sim_set *set, const struct asked *asked, const bson_t *document) {
     bson_iter_t iter;
     bson_iter_t at;
     const char *eid = NULL;
-    struct mongo_view view;
-    set_view_member(set, asked->member, &view);
-    if (view.state == STATE_SECONDARY) {
-        set->members[asked->member].said_secondary_us = set_now_us(set);
-    }
     if (asked->node == NULL && !asked->stray) {
         return;
     }
@@ -241,6 +254,10 @@ void set_note_answer(struct sim_set *set, const struct asked *asked, const bson_
         eid = bson_iter_utf8(&at, NULL);
     }
     if (eid != NULL && is_good(document)) {
+        judge_proof(set, asked, reads);
+        if (writes) {
+            set_at_write(set, asked->member);
+        }
         struct set_acknowledged *kept = &set->acknowledged[set->acknowledged_count++ % SET_EID_MAX];
         (void)snprintf(kept->eid, sizeof kept->eid, "%s", eid);
         kept->region = set->members[asked->member].region;
@@ -269,10 +286,10 @@ uint32_t set_primary_region(const struct sim_set *set) {
     return SET_NONE;
 }
 
-bool set_said_secondary(const struct sim_set *set, const char *host, uint64_t since_us) {
+bool set_was_secondary(const struct sim_set *set, const char *host, uint64_t since_us) {
     uint32_t place = set_place(set, host);
-    uint64_t said_us = place == SET_NONE ? 0 : set->members[place].said_secondary_us;
-    return said_us > 0 && said_us >= since_us;
+    uint64_t was_us = place == SET_NONE ? 0 : set->members[place].secondary_us;
+    return was_us > 0 && was_us >= since_us;
 }
 
 const char *set_missing(const struct sim_set *set) {

@@ -30,7 +30,7 @@ static void draw_every(struct sim *sim, struct chance *chance, const enum sim_fa
 void set_draw(struct sim *sim) {
     struct chance *chance = &sim->set_chance;
     chance_seed(chance, sim->options.seed ^ SET_SALT);
-    sim->has_set = chance_below(chance, 2) == 0;
+    sim->has_set = chance_below(chance, 2) == 0 || sim->options.of_set;
     if (!sim->has_set) {
         return;
     }

@@ -391,6 +391,20 @@ void target_delete_fence(struct sim_target *target, uint32_t zone, const char *s
             target_domains[zone]);
 }
 
+void target_put_fence(struct sim_target *target, uint32_t zone, const char *service) {
+    char json[512];
+    /* Never the same twice: nothing that was sent may expect what stood there before. */
+    (void)snprintf(json, sizeof json,
+                   "{\"set\":{\"Name\":\"_noctua-%s.%s.\",\"Type\":\"TXT\",\"TTL\":60,"
+                   "\"Values\":[\"\\\"other/%s/1.%llu/0\\\"\"]}}",
+                   service, target_domains[zone], service,
+                   (unsigned long long)sim_now(target->sim));
+    edit(target, zone, json);
+    judge_edited(target->sim, zone, service);
+    sim_say(target->sim, "somebody", "puts another group's fence over that of %s in %s", service,
+            target_domains[zone]);
+}
+
 static void tell_forgotten(void *context, const struct record_set *before,
                            const struct record_set *after) {
     const struct place *place = context;

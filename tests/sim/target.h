@@ -35,6 +35,8 @@ void target_destroy(struct sim_target *target);
 void target_edit_record(struct sim_target *target, uint32_t zone, const char *service,
                         const char *address);
 void target_delete_fence(struct sim_target *target, uint32_t zone, const char *service);
+/* Another group's, over whatever is there. */
+void target_put_fence(struct sim_target *target, uint32_t zone, const char *service);
 /* What the record of the service says there; "" if there is none. */
 void target_address(struct sim_target *target, uint32_t zone, const char *service, char text[64]);
 /* The zones' domains: example.com, example.net. */

@@ -298,6 +298,9 @@ static void on_message(void *context) {
     struct sim_node *node = message->to;
     struct end *end = &node->transport->ends[message->from->place];
     if (is_listening(node) && end->up && end->session == message->session) {
+        if (message->type == PEERS_MESSAGE_RAFT) {
+            judge_heard(node, message->from, message->bytes, message->size_bytes);
+        }
         node->transport->callbacks->on_message(message->from->id, message->type, message->bytes,
                                                message->size_bytes, node->transport->context);
     }
@@ -351,6 +354,9 @@ static void transport_send(struct replica_transport *replica, uint64_t peer,
     for (size_t i = 0; i < count; i++) {
         memcpy(message->bytes + at, buffers[i].base, buffers[i].len);
         at += buffers[i].len;
+    }
+    if (type == PEERS_MESSAGE_RAFT) {
+        judge_said(node, other, message->bytes, size_bytes);
     }
     uint64_t at_us = sim_now(node->sim) + world_delay_us(node->sim, node, other);
     end->arrival_us = at_us > end->arrival_us ? at_us : end->arrival_us;

@@ -56,6 +56,7 @@ struct sim_options {
     /* a smaller world, as --shrink finds it */
     uint64_t without; /* a bit an enum sim_fault */
     bool small;       /* three nodes, one service, one zone */
+    bool of_set;      /* the replica set fails, its majority too, and hardly anything else */
     uint32_t salt;    /* another course of the same world; 0: the usual one */
 };
 
@@ -114,6 +115,7 @@ struct sim {
     uint64_t interval_ms;    /* of the checks */
     enum service_mode usual; /* mode of the services, unless somebody changes it */
     uint64_t lease_ms, confirm_ms, cooldown_ms;
+    bool falls_often;   /* the active region does */
     uint32_t max_moves; /* in an hour */
     bool faults_on;
     uint32_t unwished;               /* what operators never do here, a bit an enum people_wish */
@@ -209,6 +211,9 @@ void faults_at_moment(struct sim *sim, uint32_t one_in);
 void faults_at_suspicion(struct sim *sim);
 /* The members are about to change. */
 void faults_at_change(struct sim *sim, const struct sim_node *leader);
+/* It has written a change of the members: perhaps whom it gives a vote doesn't hear of it, and it
+ * dies soon; or all die. */
+void faults_at_written_change(struct sim_node *leader);
 
 /* SIGSTOP; SIGCONT at that time. */
 void faults_stop_node(struct sim_node *node, uint64_t until_us);
@@ -282,6 +287,11 @@ bool people_transfer(struct sim *sim);
 struct judged *judged_create(void);
 void judged_destroy(struct judged *judged);
 void judge_applied(struct sim_node *node);
+/* What it hears from another node, before it does; and what it says to one. */
+void judge_heard(struct sim_node *node, const struct sim_node *from, const uint8_t *bytes,
+                 size_t size_bytes);
+void judge_said(struct sim_node *node, const struct sim_node *to, const uint8_t *bytes,
+                size_t size_bytes);
 /* After each event of a node. */
 void judge_ran(struct sim_node *node);
 void judge_snapshot(struct sim_node *node, uint64_t index, uint64_t term);
