@@ -7,7 +7,7 @@
 #include "plan_rules.h"
 #include "policy_private.h"
 
-#define TICK_FRESH_MS 2000     /* before SUSPECT */
+#define TICK_FRESH_MS 2000 /* before SUSPECT */
 #define TICK_IN_EXECUTION_MS 1000
 #define TICK_FOR_EXPIRY_MS 10000
 #define AGAIN_MS 250
