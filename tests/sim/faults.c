@@ -304,11 +304,6 @@ static bool kill_target(struct sim *sim) {
     return true;
 }
 
-static bool is_at_rest(struct sim *sim, uint32_t service) {
-    const struct state *state = world_newest_state(sim);
-    return state != NULL && !execution_is_open(&state->services[service].execution);
-}
-
 static bool foreign_change(struct sim *sim) {
     char service[NAME_SIZE];
     uint32_t s = (uint32_t)chance_below(&sim->chance, sim->service_count);
@@ -317,7 +312,7 @@ static bool foreign_change(struct sim *sim) {
     uint64_t draw = chance_below(&sim->chance, 6);
     if (draw == 0) {
         target_delete_fence(sim->target, zone, service);
-    } else if (draw == 1 && is_at_rest(sim, s)) {
+    } else if (draw == 1 && !judge_is_open(sim, s)) {
         /* In a move, nobody could tell whether its own had been there (docs/testing.md). */
         target_put_fence(sim->target, zone, service);
     } else {
