@@ -535,7 +535,8 @@ MUTANTS = {
         ["done is done (14)"],
         [("coordinator/driver/mongo_scan.c", "            holders.safe += is_of_its_term(member);\n",
           "            (void)is_of_its_term;\n            holders.safe++;\n")],
-        world=(2005525, 60),
+        world=(29, 100),
+        options=("--set",),
     ),
     "earlier-write": Mutant(
         "a write that an earlier primary took proves the present one",
@@ -543,7 +544,7 @@ MUTANTS = {
         [("coordinator/driver/mongo_promote.c",
           "    if (!commits || op->target.set.write_check[0] == '\\0') {",
           "    if (op->target.set.write_check[0] == '\\0') {")],
-        world=(2017631, 60),
+        options=("--set",),
     ),
     "forced-config": Mutant(
         "a config is forced upon the replica set, which refuses no late one then",
@@ -571,6 +572,7 @@ MUTANTS = {
         ["nobody is left out who answers"],
         [("coordinator/driver/mongo_force.c", "        if (answers(op, host) == left_out) {",
           "        if (!left_out && !answers(op, host)) {")],
+        options=("--set",),
     ),
     "force-below": Mutant(
         "a second forced config isn't above what the first may have become",
@@ -579,19 +581,21 @@ MUTANTS = {
           "    (void)least;\n    return next;"),
          (CORE + "apply_step.c", "    if (c->forced_version <= (earlier == 0 ? 0 : earlier + MONGO_FORCE_JUMP)) {",
           "    (void)earlier;\n    if (c->forced_version == 0) {")],
-        world=(4003724, 60),
+        options=("--set",),
     ),
     "force-released": Mutant(
         "a forced config that was sent is released, and may land later",
         ["one voter changes at a time", "a forced config is not undone (13)"],
         [(CORE + "execution.c", "    {STEP_ATTEMPTED, ON_RELEASE, STEP_RELEASED, is_not_forced, \"not force\",",
           "    {STEP_ATTEMPTED, ON_RELEASE, STEP_RELEASED, NULL, \"\",")],
+        options=("--set",),
     ),
     "terms-mixed": Mutant(
         "who comes back has writes of a term that the set has had without it",
         ["no vote before it has caught up"],
         [("coordinator/driver/mongo_force.c", "    } else if (member->oplog_term >= term) {",
           "    } else if (member->oplog_term > primary->answer.status.term) {")],
+        options=("--set",),
     ),
     "readmit-burn-refused": Mutant(
         "what stands against a readmission stands against its burn as well",

@@ -607,7 +607,8 @@ static void lead_back(struct sim *sim, const struct service *service) {
 
 /* What befalls a set in the middle of a move takes many moves to be seen. */
 static void perhaps_move(struct sim *sim, const struct service *service) {
-    bool asked = sim->faults_on && !sim->falls_often && chance_below(&sim->set_chance, 3) == 0;
+    bool often = sim->options.of_set || chance_below(&sim->set_chance, 3) == 0;
+    bool asked = sim->faults_on && !sim->falls_often && often;
     enum people_wish wish =
         chance_below(&sim->set_chance, 2) == 0 ? WISH_FAILOVER : WISH_SWITCHOVER;
     if (asked && service->adopted && !execution_is_open(&service->execution) &&

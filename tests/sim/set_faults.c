@@ -306,8 +306,8 @@ static void on_write(void *context) {
 }
 
 void set_at_write(struct sim_set *set, uint32_t member) {
-    if (set->faults_on && judge_every_us(set->sim, SIM_MEMBER_LAGS) > 0 &&
-        judge_every_us(set->sim, SIM_SET_STEPPED_UP) > 0 && chance_below(&set->chance, 2) == 0) {
+    if (set->faults_on && judge_every_us(set->sim, SIM_SET_STEPPED_UP) > 0 &&
+        chance_below(&set->chance, 2) == 0) {
         at_moment(set, member, chance_below(&set->chance, 20) * SIM_MS, on_write);
     }
 }
