@@ -58,7 +58,6 @@ struct set_member {
     /* as it was last seen */
     int64_t config_version, config_term;
     bson_t *config;
-    uint64_t led_us;       /* last had a majority in a term of its own, as the primary */
     uint64_t secondary_us; /* last was a SECONDARY; 0: never */
     bool in_its_term;      /* it took the config while it knew of no newer term */
     uint64_t applied;

@@ -8,7 +8,6 @@
 #include "base/text.h"
 
 #define STATE_SECONDARY 2
-#define LED_WITHIN_US (60 * SIM_SECOND) /* a node may have been stopped since it looked */
 
 /* --- configs --- */
 
@@ -159,9 +158,6 @@ static void see_primary(struct sim_set *set, uint32_t place, const struct mongo_
             set->wrote_us[++set->head] = now_us;
         }
     }
-    if (view->committed_term == view->term) {
-        set->members[place].led_us = now_us;
-    }
     if (view->committed_term == view->term && set_is_primary(set, place)) {
         set->written_us[member->region] = now_us;
     }
@@ -228,15 +224,6 @@ static bool is_good(const bson_t *document) {
            !bson_has_field(document, "writeConcernError");
 }
 
-/* Users follow this answer. Whoever has just been elected may have the write of an earlier primary,
- * and no majority. */
-static void judge_proof(const struct sim_set *set, const struct asked *asked, bool reads) {
-    const struct set_member *member = &set->members[asked->member];
-    if (reads && asked->node != NULL && member->led_us + LED_WITHIN_US < set_now_us(set)) {
-        judge_set_broken(set->sim, "switched after a majority write (15)", member->host);
-    }
-}
-
 void set_note_answer(struct sim_set *set, const struct asked *asked, const bson_t *document) {
     bson_iter_t iter;
     bson_iter_t at;
@@ -254,7 +241,6 @@ void set_note_answer(struct sim_set *set, const struct asked *asked, const bson_
         eid = bson_iter_utf8(&at, NULL);
     }
     if (eid != NULL && is_good(document)) {
-        judge_proof(set, asked, reads);
         if (writes) {
             set_at_write(set, asked->member);
         }
