@@ -588,14 +588,12 @@ MUTANTS = {
         ["one voter changes at a time", "a forced config is not undone (13)"],
         [(CORE + "execution.c", "    {STEP_ATTEMPTED, ON_RELEASE, STEP_RELEASED, is_not_forced, \"not force\",",
           "    {STEP_ATTEMPTED, ON_RELEASE, STEP_RELEASED, NULL, \"\",")],
-        options=("--set",),
     ),
     "terms-mixed": Mutant(
         "who comes back has writes of a term that the set has had without it",
         ["no vote before it has caught up"],
         [("coordinator/driver/mongo_force.c", "    } else if (member->oplog_term >= term) {",
           "    } else if (member->oplog_term > primary->answer.status.term) {")],
-        options=("--set",),
     ),
     "readmit-burn-refused": Mutant(
         "what stands against a readmission stands against its burn as well",
