@@ -396,7 +396,8 @@ static bool outcome_is_proved(const struct state *state, uint32_t service_index,
     case STEP_REFUSED:
         return void_there || unsent;
     default:
-        return c->fence[0] == '\0' || overtaken || step->kind == STEP_FORCE;
+        return c->fence[0] == '\0' || overtaken || step->kind == STEP_FORCE ||
+               step_is_obscured(state, service_index, step_index, c->fence);
     }
 }
 

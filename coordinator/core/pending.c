@@ -138,6 +138,20 @@ bool step_is_overtaken(const struct state *state, uint32_t service, uint32_t ste
     return is_overtaken(state, fence, eid);
 }
 
+bool step_is_obscured(const struct state *state, uint32_t service, uint32_t step,
+                      const char *fence) {
+    const struct step *at = &state->services[service].execution.steps[step];
+    char eid[EID_SIZE];
+    char wanted[FENCE_SIZE];
+    char burnt[FENCE_SIZE];
+    step_eid(state, service, step, eid);
+    fence_format(wanted, state->cluster, eid);
+    fence_format_void(burnt, state->cluster, eid);
+    bool ours = at->kind != STEP_UNMARK && text_equal(fence, wanted);
+    return at->kind != STEP_SETTLE && at->attempts > 0 && !ours && !text_equal(fence, burnt) &&
+           !text_equal(fence, at->fence_before);
+}
+
 enum step_action step_after_look(const struct state *state, uint32_t service, uint32_t step,
                                  bool holds, const char **why) {
     const struct execution *execution = &state->services[service].execution;
@@ -200,6 +214,10 @@ enum step_action step_after_read(const struct state *state, uint32_t service, ui
             return by_sync(reading->sync, ACTION_DONE, why);
         }
         *why = "a later incarnation's fence is there: this group doesn't own the target any more";
+        return ACTION_UNKNOWN;
+    }
+    if (reading->fence_present && step_is_obscured(state, service, step, fence)) {
+        *why = "somebody has put another fence there: nobody can know any more what had landed";
         return ACTION_UNKNOWN;
     }
     /* An adoption changes the fence alone, as unmarking does: the records may be edited beside it.

@@ -312,8 +312,7 @@ static bool foreign_change(struct sim *sim) {
     uint64_t draw = chance_below(&sim->chance, 6);
     if (draw == 0) {
         target_delete_fence(sim->target, zone, service);
-    } else if (draw == 1 && !judge_is_open(sim, s)) {
-        /* In a move, nobody could tell whether its own had been there (docs/testing.md). */
+    } else if (draw == 1) {
         target_put_fence(sim->target, zone, service);
     } else {
         target_edit_record(sim->target, zone, service, "198.51.100.7");

@@ -584,10 +584,6 @@ uint64_t judge_opened_us(const struct sim *sim, uint32_t service) {
     return sim->judged->services[service].opened_us;
 }
 
-bool judge_is_open(const struct sim *sim, uint32_t service) {
-    return sim->judged->services[service].open_index != 0;
-}
-
 bool judge_left_open(const struct sim *sim, uint32_t service) {
     return sim->judged->services[service].left_open;
 }

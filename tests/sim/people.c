@@ -617,9 +617,23 @@ static void perhaps_move(struct sim *sim, const struct service *service) {
     }
 }
 
+/* A service that nobody has adopted can't be moved: its records follow the replica set. */
+static bool record_where_the_set_leads(struct sim *sim, uint32_t service) {
+    const struct state *state = leader_state(sim);
+    uint32_t region = set_primary_region(sim->set);
+    bool may = !sim->faults_on && state != NULL && !service_is_managed(&state->services[service]) &&
+               (region == EAST || region == WEST);
+    for (uint32_t z = 0; z < sim->zone_count && may; z++) {
+        target_edit_record(sim->target, z, state->services[service].name,
+                           region == WEST ? "192.0.2.2" : "192.0.2.1");
+    }
+    return may;
+}
+
 void people_adopt(struct sim *sim, uint32_t service) {
     make_records_agree(sim, service);
-    bool agrees = lead_where_the_record_says(sim, service);
+    bool agrees =
+        lead_where_the_record_says(sim, service) || record_where_the_set_leads(sim, service);
     act_as(sim, agrees ? WISH_ADOPT : WISH_FAILOVER, service, true);
 }
 

@@ -317,9 +317,6 @@ uint64_t judge_opened_us(const struct sim *sim, uint32_t service);
 /* Whether what was released, stopped or ended half-way may have left its records anywhere, and
  * nothing has written all of them since. */
 bool judge_left_open(const struct sim *sim, uint32_t service);
-/* A command that anybody has applied, also of those who are dead now, has opened an execution, and
- * none has ended it. */
-bool judge_is_open(const struct sim *sim, uint32_t service);
 /* Everything has come to an end; if not, what hasn't. */
 bool judge_is_over(struct sim *sim, struct error *why);
 /* After the healing: it must be over. */

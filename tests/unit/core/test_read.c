@@ -10,8 +10,7 @@ static const struct row {
     enum step_action action;
 } rows[] = {
     /* an unmark's proof is that nothing is there; its own eid is as strange as any other */
-    {STEP_UNMARK, 0, -1, WANTED, -1, -1, ACTION_CLOSE},
-    {STEP_UNMARK, 1, -1, WANTED, -1, -1, ACTION_BURN},
+    {STEP_UNMARK, -1, -1, WANTED, -1, -1, ACTION_UNKNOWN},
     /* the eid is there: done, once it is durable */
     {-1, -1, -1, WANTED, TARGET_INSYNC, -1, ACTION_DONE},
     {-1, -1, -1, WANTED, TARGET_PENDING, -1, ACTION_WAIT},
@@ -26,6 +25,10 @@ static const struct row {
     {-1, 1, -1, BURNT, TARGET_INSYNC, -1, ACTION_REFUSED},
     {-1, 1, -1, BURNT, TARGET_PENDING, -1, ACTION_WAIT},
     {-1, 1, -1, BURNT, -1, -1, ACTION_TOUCH},
+    /* somebody's fence may have come after ours, whose records would still be there; a debt claims
+     * nothing of them */
+    {STEP_SETTLE, 1, -1, FOREIGN, -1, -1, ACTION_BURN},
+    {-1, -1, -1, FOREIGN, -1, -1, ACTION_UNKNOWN},
     /* under CLOSING all else is burnt */
     {-1, 1, -1, -1, -1, -1, ACTION_BURN},
     /* as before, and still wanted: send again. What changes the fence alone looks at it alone. */

@@ -428,6 +428,18 @@ static void test_overtaken_debt_is_settled_by_reading(void **state) {
     assert_int_equal(group_service(group)->debt_count, 0);
 }
 
+/* What had landed below it nobody can tell any more; that isn't said of what stood there before. */
+static void test_somebodys_fence_makes_it_unknown(void **state) {
+    struct group *group = *state;
+    uint32_t dns = attempt_dns(group);
+    assert_int_equal(outcome(group, dns, STEP_UNKNOWN, OLD_FENCE), CORE_EVIDENCE);
+    assert_int_equal(outcome(group, dns, STEP_UNKNOWN, "prod/nocturnal/5.2/1"), CORE_EVIDENCE);
+    assert_int_equal(outcome(group, dns, STEP_UNKNOWN, "void(prod/nocturnal/5.2/1)"),
+                     CORE_EVIDENCE);
+    assert_int_equal(outcome(group, dns, STEP_UNKNOWN, "other/nocturnal/1.1/0"), CORE_OK);
+    assert_false(group->state->halted);
+}
+
 static void test_later_incarnation_stops_automation(void **state) {
     struct group *group = *state;
     uint32_t dns = attempt_dns(group);
@@ -607,6 +619,7 @@ int main(void) {
         ADOPTED(test_release_before_the_beginning),
         ADOPTED(test_release_of_what_was_not_sent_is_no_debt),
         ADOPTED(test_overtaken_debt_is_settled_by_reading),
+        ADOPTED(test_somebodys_fence_makes_it_unknown),
         ADOPTED(test_later_incarnation_stops_automation),
         ADOPTED(test_refused_settle_is_no_end),
         ADOPTED(test_unknown_settle_keeps_the_debt),

@@ -70,6 +70,13 @@ enum step_action step_after_look(const struct state *state, uint32_t service, ui
 bool step_is_overtaken(const struct state *state, uint32_t service, uint32_t step,
                        const char *fence);
 
+/* Whether a fence that was read is neither what stood there before the step nor its own nor its
+ * burnt one: somebody's, put over whatever stood there. A burn would prove that nothing lands from
+ * then on, and say nothing of the records, which may be the step's. A debt claims nothing of them.
+ */
+bool step_is_obscured(const struct state *state, uint32_t service, uint32_t step,
+                      const char *fence);
+
 /* Whether the step works on the service's replica set. */
 bool step_is_of_set(const struct state *state, uint32_t service, uint32_t step);
 /* Name of the fence record, zone and role that a step works on; NULL: on none, or not any more. */
