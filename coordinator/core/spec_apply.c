@@ -1,11 +1,33 @@
 /* Taking a new spec over: services and regions are known by their places, so everything that is
  * kept by place moves to where the new spec has its name. */
+#include <stddef.h>
 #include <string.h>
 
 #include "apply.h"
 #include "base/text.h"
 
-/* Only what is used is copied: the arrays are large and mostly never touched. */
+/* Only what is used is copied: the arrays are large and mostly never touched. Behind their counts
+ * they are zero. */
+static void copy_array(void *to, uint32_t *to_count, const void *from, uint32_t count,
+                       size_t size) {
+    memcpy(to, from, count * size);
+    if (*to_count > count) {
+        memset((char *)to + count * size, 0, (*to_count - count) * size);
+    }
+    *to_count = count;
+}
+
+/* The arrays and their counts stand next to each other; all else is before or behind them. */
+static void copy_service(struct spec_service *to, const struct spec_service *from) {
+    const size_t behind = offsetof(struct spec_service, mongo);
+    memcpy(to, from, offsetof(struct spec_service, checks));
+    copy_array(to->checks, &to->check_count, from->checks, from->check_count, sizeof *to->checks);
+    copy_array(to->zones, &to->zone_count, from->zones, from->zone_count, sizeof *to->zones);
+    copy_array(to->records, &to->record_count, from->records, from->record_count,
+               sizeof *to->records);
+    memcpy((char *)to + behind, (const char *)from + behind, sizeof *to - behind);
+}
+
 static void copy_spec(struct spec *to, const struct spec *from) {
     for (uint32_t i = from->service_count; i < to->service_count; i++) {
         memset(&to->services[i], 0, sizeof to->services[i]);
@@ -13,7 +35,7 @@ static void copy_spec(struct spec *to, const struct spec *from) {
     memcpy(to->regions, from->regions, sizeof to->regions);
     to->region_count = from->region_count;
     for (uint32_t i = 0; i < from->service_count; i++) {
-        to->services[i] = from->services[i];
+        copy_service(&to->services[i], &from->services[i]);
     }
     to->service_count = from->service_count;
 }

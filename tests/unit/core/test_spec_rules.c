@@ -1,5 +1,6 @@
 /* What holds for every committed spec; what a new one may change under a live service; and when two
  * services are the same: by fields, never by padding or unused places. */
+#include "apply.h"
 #include "core_test.h"
 #include "spec_rules.h"
 
@@ -465,6 +466,31 @@ static void test_each_field_is_compared(void **state) {
     (void)state;
 }
 
+/* Every byte of a full one comes; and when a smaller one follows, nothing of it is left. */
+static void test_a_spec_is_taken_whole(void **state) {
+    struct state *taken = calloc(1, sizeof *taken);
+    struct spec *spec = calloc(1, sizeof *spec);
+    assert_true(taken != NULL && spec != NULL);
+    (void)state;
+    state_init(taken);
+    struct spec_service *service = &spec->services[0];
+    memset(service, 0xa5, sizeof *service);
+    (void)TEXT_COPY(service->name, "nocturnal");
+    service->check_count = CHECK_MAX;
+    service->zone_count = ZONE_MAX;
+    service->record_count = RECORD_MAX;
+    spec->service_count = 1;
+    state_take_spec(taken, spec);
+    assert_memory_equal(&taken->spec, spec, sizeof *spec);
+    memset(service, 0, sizeof *service);
+    (void)TEXT_COPY(service->name, "nocturnal");
+    service->check_count = 1;
+    state_take_spec(taken, spec);
+    assert_memory_equal(&taken->spec, spec, sizeof *spec);
+    free(spec);
+    free(taken);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_rule),
@@ -475,6 +501,7 @@ int main(void) {
         cmocka_unit_test(test_reordering),
         OPENED(test_overrides_outlive_their_service),
         cmocka_unit_test(test_each_field_is_compared),
+        cmocka_unit_test(test_a_spec_is_taken_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
