@@ -125,7 +125,7 @@ static enum error_code check_whole(const struct state *state, struct error *erro
 }
 
 static enum error_code decode_into(const void *bytes, size_t size_bytes, struct arena *arena,
-                                   struct state *into, struct error *error) {
+                                   struct state *into, bool is_new, struct error *error) {
     const ProtobufCMessage *wire = NULL;
     enum error_code code =
         bind_unpack(&noctua__snapshot__descriptor, arena, bytes, size_bytes, &wire, error);
@@ -134,7 +134,9 @@ static enum error_code decode_into(const void *bytes, size_t size_bytes, struct 
     }
     /* Only now: what is no snapshot is refused without a look at all of the state's memory. */
     if (code == ERROR_OK) {
-        zero_state(into);
+        if (!is_new) {
+            zero_state(into);
+        }
         code = bind_from_wire(&state_table, &((const Noctua__Snapshot *)wire)->state->base, into,
                               error);
     }
@@ -145,7 +147,7 @@ static enum error_code decode_into(const void *bytes, size_t size_bytes, struct 
 }
 
 enum error_code codec_decode_state(const void *bytes, size_t size_bytes, struct state *into,
-                                   struct error *error) {
+                                   bool is_new, struct error *error) {
     if (size_bytes > CODEC_SNAPSHOT_SIZE_MAX) {
         return error_set(error, ERROR_LIMIT, "a snapshot of %zu bytes, at most %d", size_bytes,
                          CODEC_SNAPSHOT_SIZE_MAX);
@@ -154,7 +156,7 @@ enum error_code codec_decode_state(const void *bytes, size_t size_bytes, struct 
     struct error detail;
     error = error != NULL ? error : &detail;
     arena_init(&arena, STATE_MEMORY_MAX);
-    enum error_code code = decode_into(bytes, size_bytes, &arena, into, error);
+    enum error_code code = decode_into(bytes, size_bytes, &arena, into, is_new, error);
     if (code == ERROR_OK) {
         arena_finish(&arena);
         arena_init(&arena, STATE_MEMORY_MAX);

@@ -50,6 +50,7 @@ static enum error_code check_level(const struct replica *replica, const struct c
 static void apply_command(struct replica *replica, const struct command *command,
                           struct batch *batch, struct proposal **proposal) {
     uint64_t index = replica->state->applied_index + 1;
+    replica->has_content = true;
     enum core_error result = state_apply(replica->state, index, command);
     assert(replica->state->applied_index == index);
     uint64_t proposed_ms = 0;
@@ -195,7 +196,10 @@ static int machine_restore(struct raft_fsm *fsm, struct raft_buffer *snapshot) {
         return 0;
     }
     replica_observe(replica);
-    if (codec_decode_state(snapshot->base, snapshot->len, replica->state, &error) != ERROR_OK) {
+    bool is_new = !replica->has_content;
+    replica->has_content = true;
+    if (codec_decode_state(snapshot->base, snapshot->len, replica->state, is_new, &error) !=
+        ERROR_OK) {
         if (error.code == ERROR_UNSUPPORTED) {
             replica_fail(replica, ERROR_UNSUPPORTED,
                          "the snapshot was written by a newer version (%s): upgrade this node",

@@ -251,6 +251,7 @@ struct replica {
     uint32_t hasten_count;
 
     /* machine.c */
+    bool has_content; /* something was applied to the state, or read into it */
     bool has_digest;
     uint64_t digest_index;
     uint8_t digest[32];

@@ -21,7 +21,7 @@ static void check(struct state *state) {
         assert(again != NULL);
     }
     assert(codec_encode_state(state, &bytes, &error) == ERROR_OK);
-    assert(codec_decode_state(bytes.data, bytes.size_bytes, again, &error) == ERROR_OK);
+    assert(codec_decode_state(bytes.data, bytes.size_bytes, again, false, &error) == ERROR_OK);
     buffer_finish(&bytes);
 }
 

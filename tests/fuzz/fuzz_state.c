@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         state = calloc(1, sizeof *state);
         assert(state != NULL);
     }
-    if (codec_decode_state(data, size, state, &error) != ERROR_OK) {
+    if (codec_decode_state(data, size, state, false, &error) != ERROR_OK) {
         return 0;
     }
     assert(state_broken_invariant(state) == NULL);

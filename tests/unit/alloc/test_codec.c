@@ -111,7 +111,8 @@ static bool states(void) {
     buffer_init(&bytes, 0);
     bool done =
         is_memory(codec_encode_state(state, &bytes, &error), &error) &&
-        is_memory(codec_decode_state(bytes.data, bytes.size_bytes, state_back, &error), &error);
+        is_memory(codec_decode_state(bytes.data, bytes.size_bytes, state_back, false, &error),
+                  &error);
     buffer_finish(&bytes);
     return done;
 }

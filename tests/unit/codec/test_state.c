@@ -38,7 +38,7 @@ static void states_come_back(void **context) {
         struct buffer bytes, again;
         encode(state, &bytes);
         struct error error;
-        if (codec_decode_state(bytes.data, bytes.size_bytes, into, &error) != ERROR_OK) {
+        if (codec_decode_state(bytes.data, bytes.size_bytes, into, false, &error) != ERROR_OK) {
             fail_msg("seed %u: %s", (unsigned)seed, error.message);
         }
         assert_memory_equal(state, into, sizeof *state);
@@ -64,10 +64,29 @@ static void an_empty_state_comes_back(void **context) {
     state_init(state);
     struct buffer bytes;
     encode(state, &bytes);
-    assert_int_equal(codec_decode_state(bytes.data, bytes.size_bytes, into, NULL), ERROR_OK);
+    assert_int_equal(codec_decode_state(bytes.data, bytes.size_bytes, into, false, NULL), ERROR_OK);
     assert_memory_equal(state, into, sizeof *state);
     buffer_finish(&bytes);
     free(state);
+    free(into);
+}
+
+/* As a node reads its own snapshot when it starts. */
+static void a_new_state_needs_no_clearing(void **context) {
+    (void)context;
+    struct state *state = state_scene_create(1, 4);
+    struct state *used = state_scene_create(2, 4);
+    struct state *into = calloc(1, sizeof *into);
+    assert_non_null(into);
+    state_init(into);
+    struct buffer bytes;
+    encode(state, &bytes);
+    assert_int_equal(codec_decode_state(bytes.data, bytes.size_bytes, into, true, NULL), ERROR_OK);
+    assert_int_equal(codec_decode_state(bytes.data, bytes.size_bytes, used, false, NULL), ERROR_OK);
+    assert_memory_equal(into, used, sizeof *into);
+    buffer_finish(&bytes);
+    free(state);
+    free(used);
     free(into);
 }
 
@@ -128,7 +147,7 @@ static void rings_keep_their_order(void **context) {
     }
     struct buffer bytes;
     encode(state, &bytes);
-    assert_int_equal(codec_decode_state(bytes.data, bytes.size_bytes, into, NULL), ERROR_OK);
+    assert_int_equal(codec_decode_state(bytes.data, bytes.size_bytes, into, false, NULL), ERROR_OK);
     assert_memory_equal(state, into, sizeof *state);
     const Noctua__Snapshot *wire =
         noctua__snapshot__unpack(NULL, bytes.size_bytes, (uint8_t *)bytes.data);
@@ -157,7 +176,7 @@ static enum error_code decode_changed(const struct state *state,
     noctua__snapshot__free_unpacked(wire, NULL);
     struct state *into = calloc(1, sizeof *into);
     assert_non_null(into);
-    enum error_code code = codec_decode_state(changed, size, into, error);
+    enum error_code code = codec_decode_state(changed, size, into, false, error);
     free(into);
     free(changed);
     buffer_finish(&bytes);
@@ -277,7 +296,8 @@ static void untouched_pages_stay_untouched(void **context) {
     encode(memory[0], &bytes);
     uint8_t digest[32];
     codec_state_digest(memory[0], digest);
-    assert_int_equal(codec_decode_state(bytes.data, bytes.size_bytes, memory[1], NULL), ERROR_OK);
+    assert_int_equal(codec_decode_state(bytes.data, bytes.size_bytes, memory[1], false, NULL),
+                     ERROR_OK);
     assert_in_range(resident_pages(memory[0], size), 1, 40);
     assert_in_range(resident_pages(memory[1], size), 1, 40);
     buffer_finish(&bytes);
@@ -306,7 +326,7 @@ static void damaged_snapshots_never_crash(void **context) {
         const struct buffer *whole = &bytes[random_below(&seed, ARRAY_LENGTH(bytes))];
         size_t size;
         uint8_t *damaged = mutate_bytes(whole->data, whole->size_bytes, &seed, &size);
-        if (codec_decode_state(damaged, size, into, NULL) == ERROR_OK) {
+        if (codec_decode_state(damaged, size, into, false, NULL) == ERROR_OK) {
             struct buffer again;
             encode(into, &again);
             assert_int_equal(again.size_bytes, size);
@@ -382,6 +402,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(states_come_back),
         cmocka_unit_test(an_empty_state_comes_back),
+        cmocka_unit_test(a_new_state_needs_no_clearing),
         cmocka_unit_test(every_value_is_in_the_digest),
         cmocka_unit_test(rings_keep_their_order),
         cmocka_unit_test(broken_snapshots_are_refused),

@@ -21,12 +21,12 @@ enum error_code codec_encode_state(const struct state *state, struct buffer *out
                                    struct error *error);
 
 /* Reads a snapshot into `into`, which is made all zero first (without making untouched pages
- * resident: memory fresh from calloc stays as small as it is). On failure its content is undefined
- * and the caller discards it.
+ * resident: memory fresh from calloc stays as small as it is), unless it `is_new`: as calloc and
+ * state_init() have left it. On failure its content is undefined and the caller discards it.
  * ERROR_UNSUPPORTED: of a newer format or feature level. ERROR_PROTOCOL, ERROR_LIMIT,
  * ERROR_INVALID: as codec_decode_batch. */
 enum error_code codec_decode_state(const void *bytes, size_t size_bytes, struct state *into,
-                                   struct error *error);
+                                   bool is_new, struct error *error);
 
 /* SHA-256 of the bytes that codec_encode_state would write. */
 void codec_state_digest(const struct state *state, uint8_t digest[32]);
