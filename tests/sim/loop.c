@@ -32,14 +32,14 @@ void loop_add_task(struct sim_loop *loop, sim_function function, void *context) 
             abort();
         }
         for (uint32_t i = 0; i < loop->task_count; i++) {
-            grown[i] = loop->tasks[(loop->task_first + i) % loop->task_room];
+            grown[i] = loop->tasks[(loop->task_first + i) & (loop->task_room - 1)];
         }
         free(loop->tasks);
         loop->tasks = grown;
         loop->task_room = room;
         loop->task_first = 0;
     }
-    loop->tasks[(loop->task_first + loop->task_count++) % loop->task_room] =
+    loop->tasks[(loop->task_first + loop->task_count++) & (loop->task_room - 1)] =
         (struct loop_task){function, context};
 }
 
@@ -298,7 +298,7 @@ static void run_list(const struct loop_handles *list) {
 static void run_tasks(struct sim_loop *loop) {
     for (uint32_t left = loop->task_count; left > 0; left--) {
         struct loop_task task = loop->tasks[loop->task_first];
-        loop->task_first = (loop->task_first + 1) % loop->task_room;
+        loop->task_first = (loop->task_first + 1) & (loop->task_room - 1);
         loop->task_count--;
         task.function(task.context);
     }

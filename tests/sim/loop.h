@@ -28,7 +28,7 @@ struct sim_loop {
     uint32_t open_count; /* handles that are initialised and not closed */
     uint64_t start_id;   /* of timers: the order among those that are due together */
     struct loop_task *tasks;
-    uint32_t task_first, task_count, task_room; /* ring */
+    uint32_t task_first, task_count, task_room; /* ring; room: a power of two */
     uint64_t wake_us;                           /* an event is queued for then; 0: none */
 };
 

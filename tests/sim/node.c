@@ -26,9 +26,14 @@ struct sim *sim_of(const struct sim_node *node) {
 }
 
 static uint64_t boottime_ms(void *context) {
-    const struct sim_node *node = context;
-    double run_ms = (double)sim_now(node->sim) / SIM_MS * (1 + node->drift);
-    return node->boot_offset_ms + (uint64_t)run_ms;
+    struct sim_node *node = context;
+    uint64_t now_us = sim_now(node->sim);
+    if (now_us != node->boottime_us) {
+        double run_ms = (double)now_us / SIM_MS * (1 + node->drift);
+        node->boottime_ms = node->boot_offset_ms + (uint64_t)run_ms;
+        node->boottime_us = now_us;
+    }
+    return node->boottime_ms;
 }
 
 static uint64_t wall_ms(void *context) {
@@ -53,6 +58,7 @@ void node_create(struct sim_node *node, struct sim *sim, uint32_t place, const c
     node->boot_offset_ms = chance_between(sim_chance(sim), 1000, 10000000);
     int64_t ppm = (int64_t)chance_below(sim_chance(sim), 2 * DRIFT_MAX_PPM + 1) - DRIFT_MAX_PPM;
     node->drift = (double)ppm / 1e6;
+    node->boottime_us = UINT64_MAX;
     disk_create(&node->disk, node);
 }
 

@@ -31,6 +31,8 @@ struct sim_node {
     uint64_t lost_up_to;      /* index: it had acknowledged what it has lost up to there */
     bool was_member;          /* the group has known it; once out it never comes back */
     uint32_t feature_level;   /* of the version that it runs, from its next start on */
+    /* the time of the world at which its stopwatch was read last, and what it showed */
+    uint64_t boottime_us, boottime_ms;
 
     /* this life */
     bool alive, running, stalled;

@@ -8,33 +8,45 @@
 #include "world.h"
 
 #define POLL_EVERY_US (60 * SIM_MS) /* some node, at most */
+#define PATH_SIZE 128
 
-static void fill_path(const struct sim_poll *poll, char path[HTTP_TARGET_MAX]) {
+static void fill_path(const struct sim_poll *poll, char path[PATH_SIZE]) {
     const char *region = world_regions[poll->region];
     switch (poll->route) {
     case HTTP_ROUTE_SWITCH:
-        (void)snprintf(path, HTTP_TARGET_MAX, "/switch/svc%u/%s", poll->service + 1, region);
+        (void)snprintf(path, PATH_SIZE, "/switch/svc%u/%s", poll->service + 1, region);
         break;
     case HTTP_ROUTE_PRIMARY:
-        (void)snprintf(path, HTTP_TARGET_MAX, "/services/svc%u/primary", poll->service + 1);
+        (void)snprintf(path, PATH_SIZE, "/services/svc%u/primary", poll->service + 1);
         break;
     case HTTP_ROUTE_ACTIVE:
     case HTTP_ROUTE_LEASE:
-        (void)snprintf(path, HTTP_TARGET_MAX, "/services/svc%u/regions/%s/%s", poll->service + 1,
-                       region, http_route_text(poll->route));
+        (void)snprintf(path, PATH_SIZE, "/services/svc%u/regions/%s/%s", poll->service + 1, region,
+                       http_route_text(poll->route));
         break;
     default:
-        (void)snprintf(path, HTTP_TARGET_MAX, "/%s", http_route_text(poll->route));
+        (void)snprintf(path, PATH_SIZE, "/%s", http_route_text(poll->route));
         break;
     }
+}
+
+/* Written once: each is asked for thousands of times. */
+static const char *path_of(const struct sim_poll *poll) {
+    static char paths[HTTP_ROUTE_COUNT][WORLD_SERVICE_MAX][WORLD_REGION_MAX][PATH_SIZE];
+    char *path = paths[poll->route][poll->service][poll->region];
+    if (path[0] == '\0') {
+        fill_path(poll, path);
+    }
+    return path;
 }
 
 static void ask(struct sim_node *node, const struct sim_poll *poll) {
     static const enum http_verb verbs[] = {HTTP_VERB_GET, HTTP_VERB_HEAD, HTTP_VERB_OPTIONS};
     struct chance *chance = &node->sim->poll_chance;
-    struct http_request request = {.verb = verbs[chance_below(chance, ARRAY_LENGTH(verbs))]};
+    static struct http_request request; /* large; only these two parts of it are ever set */
     struct http_answer answer;
-    fill_path(poll, request.path);
+    request.verb = verbs[chance_below(chance, ARRAY_LENGTH(verbs))];
+    (void)TEXT_COPY(request.path, path_of(poll));
     if (parts_ask(node, poll->is_public, &request, &answer)) {
         judge_told(node, poll, &answer);
     }

@@ -64,7 +64,7 @@ bool set_is_primary(const struct sim_set *set, uint32_t member) {
     if (!view.up || !view.writable) {
         return false;
     }
-    uint32_t voters = set_voters(set, set->members[member].config);
+    uint32_t voters = set->members[member].voters;
     uint32_t count = 0;
     uint32_t follow = 0;
     for (uint32_t i = 0; i < set->member_count; i++) {

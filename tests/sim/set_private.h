@@ -58,6 +58,7 @@ struct set_member {
     /* as it was last seen */
     int64_t config_version, config_term;
     bson_t *config;
+    uint32_t voters;       /* of that config, a bit a place */
     uint64_t secondary_us; /* last was a SECONDARY; 0: never */
     bool in_its_term;      /* it took the config while it knew of no newer term */
     uint64_t applied;

@@ -111,6 +111,7 @@ static void see_config(struct sim_set *set, uint32_t place, const struct mongo_v
     }
     bson_t *before = member->config;
     member->config = mongo_set_config(set->core, place);
+    member->voters = set_voters(set, member->config);
     member->config_version = view->config_version;
     member->config_term = view->config_term;
     member->in_its_term = view->config_term < 0 || view->term <= view->config_term;
