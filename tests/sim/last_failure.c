@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/preview.h"
+#include "base/text.h"
 #include "parts.h"
 #include "set.h"
 #include "world.h"
@@ -39,6 +40,7 @@ struct look {
         uint64_t decide_index, longest_lease_ms;
         uint32_t debt_count;
         bool was_blocked; /* by a gate of the replica set, says the window */
+        char step[NAME_SIZE], trouble[REASON_SIZE]; /* of the open execution; "": none */
     } services[WORLD_SERVICE_MAX];
 };
 
@@ -90,6 +92,20 @@ static bool was_blocked_by_set(const struct suspect *suspect) {
     return by_set;
 }
 
+/* The first step that isn't at an end, and what its target says. */
+static void name_open_step(const struct api_facts *facts, uint32_t s, struct standing *ret) {
+    const struct service *service = &facts->state->services[s];
+    const struct execution *execution = &service->execution;
+    for (uint32_t i = 0; execution_is_open(execution) && i < execution->step_count; i++) {
+        if (!step_is_ended(execution->steps[i].phase)) {
+            const char *trouble = facts->trouble(facts->trouble_context, service->name, i);
+            (void)TEXT_COPY(ret->step, execution->steps[i].name);
+            (void)TEXT_COPY(ret->trouble, trouble == NULL ? "" : trouble);
+            return;
+        }
+    }
+}
+
 static void on_look(void *context) {
     struct look *look = context;
     struct api_facts facts;
@@ -106,6 +122,7 @@ static void on_look(void *context) {
             .debt_count = service->debt_count,
             .was_blocked = was_blocked_by_set(&service->suspect),
         };
+        name_open_step(&facts, s, &look->services[s]);
     }
     look->answered = facts.leads;
 }
@@ -221,9 +238,10 @@ static void explain_delay(struct sim *sim, struct demand *demand, uint32_t s) {
         return;
     }
     if (!awaits_decision || !is_blocked) {
-        sim_broken(sim, "a failure is followed by a move (22)", "svc%u %s within %.1f s: %s", s + 1,
-                   words[demand->phase], (double)(demand->end_us - demand->since_us) / 1e6,
-                   looked.answered ? reason(closed) : "nobody leads");
+        sim_broken(sim, "a failure is followed by a move (22)", "svc%u %s within %.1f s: %s %s: %s",
+                   s + 1, words[demand->phase], (double)(demand->end_us - demand->since_us) / 1e6,
+                   looked.answered ? reason(closed) : "nobody leads", looked.services[s].step,
+                   looked.services[s].trouble);
     }
     demand->phase = AWAITS_NOTHING;
     sim->last_failure.demanded--;

@@ -95,6 +95,9 @@ void set_empty(struct sim_set *set, const char *host);
 
 /* Somebody wants the primary in that region. */
 void set_lead_to(struct sim_set *set, uint32_t region);
+/* Two members have configs of one version that say different things: each of two primaries in a
+ * row was reconfigured on a minority (3.6). Priorities of both then count, for ever. */
+bool set_is_split(const struct sim_set *set);
 /* Somebody wants another primary, wherever. */
 void set_step_up_other(struct sim_set *set);
 /* When somebody has last changed the set by hand; 0: never. */

@@ -181,6 +181,20 @@ void set_reconfigure(struct sim_set *set) {
     }
 }
 
+bool set_is_split(const struct sim_set *set) {
+    for (uint32_t i = 0; i < set->member_count; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            const struct set_member *a = &set->members[i];
+            const struct set_member *b = &set->members[j];
+            if (a->config != NULL && b->config != NULL && a->config_version == b->config_version &&
+                a->config_term == b->config_term && !bson_equal(a->config, b->config)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* The primary goes there at once, and stays. */
 void set_lead_to(struct sim_set *set, uint32_t region) {
     uint32_t primary = find_writable(set);
