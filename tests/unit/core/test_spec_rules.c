@@ -470,7 +470,8 @@ static void test_each_field_is_compared(void **state) {
 static void test_a_spec_is_taken_whole(void **state) {
     struct state *taken = calloc(1, sizeof *taken);
     struct spec *spec = calloc(1, sizeof *spec);
-    assert_true(taken != NULL && spec != NULL);
+    assert_non_null(taken);
+    assert_non_null(spec);
     (void)state;
     state_init(taken);
     struct spec_service *service = &spec->services[0];
