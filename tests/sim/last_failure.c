@@ -12,10 +12,11 @@
 #include "world.h"
 
 #define NOT_MANAGED GATE_COUNT
-#define MEDDLED_WITH (GATE_COUNT + 1)
+#define NOT_READ (GATE_COUNT + 1)
+#define MEDDLED_WITH (GATE_COUNT + 2)
 #define DUE LAST_FAILURE_SKIP_COUNT
-#define ROUNDS_MAX 4
-#define ROUND_US (20 * SIM_SECOND)
+#define ROUNDS_MAX 9
+#define ROUND_US (10 * SIM_SECOND)
 #define LOOK_US (100 * SIM_MS)
 #define DOWN_US (3600 * SIM_SECOND)
 #define PROBE_TIMEOUT_MS 500 /* people.c */
@@ -36,7 +37,7 @@ struct look {
     struct standing {
         uint32_t active;
         uint32_t closed; /* the first gate that is, but for those of the failure itself;
-                            NOT_MANAGED; MEDDLED_WITH; DUE: none */
+                            NOT_MANAGED; NOT_READ; MEDDLED_WITH; DUE: none */
         uint64_t decide_index, longest_lease_ms;
         uint32_t debt_count;
         bool was_blocked; /* by a gate of the replica set, says the window */
@@ -48,26 +49,30 @@ static struct look looked;
 
 static const char *reason(uint32_t closed) {
     return closed == NOT_MANAGED    ? "not adopted"
+           : closed == NOT_READ     ? "its targets aren't read yet"
            : closed == MEDDLED_WITH ? "somebody has changed its targets"
            : closed == DUE          ? "its gates are open"
                                     : gate_word((enum gate)closed);
 }
 
-/* The leader has read it, and nobody has put it right: a step would be refused. */
-static bool is_foreign(const struct api_facts *facts, uint32_t s) {
+/* What the leader has read of its targets since the faults ended: somebody has changed one, and
+ * nobody has put it right, so that a step would be refused. */
+static uint32_t read_targets(const struct sim *sim, const struct api_facts *facts, uint32_t s) {
     const struct spec_service *spec = &facts->state->spec.services[s];
-    bool foreign = false;
+    uint64_t healed_ms = (sim->now_us - sim->healed_us) / SIM_MS;
+    uint32_t found = DUE;
     uint32_t count = facts->target == NULL ? 0 : spec->zone_count + spec->mongo.used;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count && found != MEDDLED_WITH; i++) {
         struct target_facts target;
         const char *zone = i < spec->zone_count ? spec->zones[i].id : NULL; /* or of the set */
         facts->target(facts->trouble_context, spec->name, zone, &target);
-        foreign = foreign || target.result == TARGET_FOREIGN;
+        bool old = target.result == TARGET_NOT_READ || facts->now_ms - target.read_ms > healed_ms;
+        found = target.result == TARGET_FOREIGN ? MEDDLED_WITH : old ? NOT_READ : found;
     }
-    return foreign;
+    return found;
 }
 
-static uint32_t closed_gate(const struct api_facts *facts, uint32_t s) {
+static uint32_t closed_gate(const struct sim *sim, const struct api_facts *facts, uint32_t s) {
     static struct move_preview preview;
     if (!service_is_managed(&facts->state->services[s])) {
         return NOT_MANAGED;
@@ -80,7 +85,7 @@ static uint32_t closed_gate(const struct api_facts *facts, uint32_t s) {
             return gate;
         }
     }
-    return is_foreign(facts, s) ? MEDDLED_WITH : DUE;
+    return read_targets(sim, facts, s);
 }
 
 static bool was_blocked_by_set(const struct suspect *suspect) {
@@ -116,7 +121,7 @@ static void on_look(void *context) {
         const struct service *service = &facts.state->services[s];
         look->services[s] = (struct standing){
             .active = service->active,
-            .closed = closed_gate(&facts, s),
+            .closed = closed_gate(look->leader->sim, &facts, s),
             .decide_index = service->execution.decide_index,
             .longest_lease_ms = service->longest_lease_ms,
             .debt_count = service->debt_count,

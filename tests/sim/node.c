@@ -96,7 +96,7 @@ static void fill_config(const struct sim_node *node, struct node_config *config)
     (void)TEXT_COPY(config->listen.http.host, "127.0.0.1");
     config->raft.heartbeat_ms = 100;
     config->raft.election_ms = 1000;
-    config->inspect.every_ms = 60000;
+    config->inspect.every_ms = 15000;
     config->snapshot_threshold = world_snapshot_threshold(node->sim);
     config->alarm.no_quorum_ms = 60000;
     config->alarm.not_ready_ms = 900000;

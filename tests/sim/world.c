@@ -13,7 +13,9 @@
 #include "set.h"
 #include "transport.h"
 
-#define HEALING_ROUNDS 15 /* of 20 s */
+#define HEALING_US (10 * SIM_SECOND) /* a round of people */
+#define HEALING_ROUNDS 33
+#define HEALING_ROUNDS_MIN 2
 #define LOOK_EVERY_US (500 * SIM_MS)
 #define POLL_SALT UINT64_C(0x706f6c6c)
 #define PLAN_SALT UINT64_C(0x706c616e)
@@ -495,15 +497,16 @@ void world_run(struct sim *sim) {
         people_look_after(sim);
     }
     faults_heal(sim);
-    world_run_until(sim, sim->now_us + 30 * SIM_SECOND);
+    world_run_until(sim, sim->now_us + HEALING_US);
     await_leader(sim, 60);
     struct error why;
     uint32_t rounds = 0;
     do {
         people_tidy(sim);
-        world_run_until(sim, sim->now_us + 20 * SIM_SECOND);
+        world_run_until(sim, sim->now_us + HEALING_US);
         rounds++;
-    } while (rounds < HEALING_ROUNDS && !(rounds > 2 && is_quiet(sim) && judge_is_over(sim, &why)));
+    } while (rounds < HEALING_ROUNDS &&
+             !(rounds >= HEALING_ROUNDS_MIN && is_quiet(sim) && judge_is_over(sim, &why)));
     judge_end(sim);
     last_failure(sim);
 }
