@@ -591,10 +591,11 @@ static void lead_back(struct sim *sim, const struct service *service) {
                  set_touched_us(sim->set) < judge_opened_us(sim, 0);
     bool at_rest =
         service->adopted && !service->half_moved && !execution_is_open(&service->execution);
+    bool waits = !sim->faults_on && wants_adoption(service); /* which goes by the records */
     bool asked = !sim->faults_on || chance_below(&sim->set_chance, 8) == 0;
     bool astray = set_primary_region(sim->set) != service->active;
     bool split = !sim->faults_on && set_is_split(sim->set);
-    if (at_rest && asked && ((astray && !moved) || split)) {
+    if (at_rest && asked && !waits && ((astray && !moved) || split)) {
         if (set_has_voter(sim->set, service->active)) {
             set_lead_to(sim->set, service->active);
         } else { /* a forced config has left that region out, and its move was given up */
