@@ -6,9 +6,9 @@
  * old process may still send what it had committed, however late.
  *
  * Against it: a request that was ever sent can arrive at any time, and again; people edit records
- * (EDITS), delete the fence (DELETES), put an old one back (RESTORES); the control plane loses what it had
- * accepted but not brought in sync (FORGETS), or dies (DEAD); operators cancel (CANCELS) and let steps
- * go (RELEASES).
+ * (EDITS), delete the fence (DELETES), put an old one back (RESTORES); another group puts its own over
+ * whatever is there (STRANGERS); the control plane loses what it had accepted but not brought in sync
+ * (FORGETS), or dies (DEAD); operators cancel (CANCELS) and let steps go (RELEASES).
  *
  * Each WRONG_ flag builds in one mistake, which a search must find: see README.md and `check`. */
 #ifndef E
@@ -28,6 +28,9 @@
 #endif
 #ifndef RESTORES
 #define RESTORES 0
+#endif
+#ifndef STRANGERS
+#define STRANGERS 0
 #endif
 #ifndef FORGETS
 #define FORGETS 0
@@ -56,12 +59,15 @@ bool refused_never_lands = true;   /* 14 */
 bool attempted_before_effect = true; /* 11 */
 bool never_reached = true;         /* asks whether something can happen at all */
 
-/* Fences: none, eid(e) = e, void(eid(e)) = 4 + e, and one of an epoch before all of these. */
+/* Fences: none, eid(e) = e, void(eid(e)) = 4 + e, one of an epoch before all of these, and another
+ * group's, which has no epoch of ours and puts none twice. */
 #define NONE 0
 #define EID(e) (e)
 #define VOID(e) (4 + (e))
 #define OLDER 9
-#define EPOCH_OF(f) ((f) == OLDER -> 0 : ((f) > 4 -> (f) - 4 : (f)))
+#define STRANGE(n) (OLDER + (n))
+#define IS_STRANGE(f) ((f) > OLDER)
+#define EPOCH_OF(f) ((f) >= OLDER -> 0 : ((f) > 4 -> (f) - 4 : (f)))
 
 /* Records: of east, of west, or anything that no plan knows. */
 #define EAST 1
@@ -128,7 +134,7 @@ byte top_of_all;
 #endif
 
 /* Budgets of the world. */
-byte edits = EDITS, deletes = DELETES, restores = RESTORES, forgets = FORGETS;
+byte edits = EDITS, deletes = DELETES, restores = RESTORES, strangers = STRANGERS, forgets = FORGETS;
 byte cancels = CANCELS, releases = RELEASES, adopts = ADOPTS, unmarks = UNMARKS;
 
 #define STARTS (term == me)
@@ -163,7 +169,7 @@ inline land(e, z) {
     SOIL(z);
     landed[AT(e, z)]++;
     CLAIM(one_effect_an_eid, landed[AT(e, z)] <= 1);
-    CLAIM(refused_never_lands, outcome[AT(e, z)] != STEP_REFUSED);
+    CLAIM(refused_never_lands, outcome[AT(e, z)] != STEP_REFUSED); /* from now on: see step_end */
     CLAIM(fences_only_rise, top[z] < e);
     CLAIM(attempted_before_effect, outcome[AT(e, z)] != 0 || (open && epoch == e && RESOLVABLE(phase[z])));
 #if Z > 1
@@ -179,9 +185,12 @@ inline land(e, z) {
     printf("TARGET zone %d: the request of epoch %d takes effect: fence <%d>, records {%d}\n", z, e, fence[z], rec[z])
 }
 
+/* A debt says nothing of what had landed, so what a stranger has covered may be its own. */
+#define COVERS_ITS_OWN(e, z) (top[z] == e && IS_STRANGE(fence[z]) && outcome[AT(e, z)] == STEP_RELEASED)
+
 inline land_burn(e, z) {
     SOIL(z);
-    CLAIM(fences_only_rise, top[z] < e);
+    CLAIM(fences_only_rise, top[z] < e || COVERS_ITS_OWN(e, z));
     top[z] = e;
     fence[z] = VOID(e);
     printf("TARGET zone %d: the burn of epoch %d takes effect: fence <%d>, records {%d}\n", z, e, fence[z], rec[z])
@@ -197,6 +206,7 @@ inline land_burn(e, z) {
 
 /* step_end */
 inline step_end(z, how) {
+    CLAIM(refused_never_lands, how != STEP_REFUSED || landed[AT(epoch, z)] == 0);
     phase[z] = how;
     outcome[AT(epoch, z)] = how;
     FORGET_ID(z)
@@ -233,7 +243,6 @@ inline apply_outcome(k, z, how) {
             CLAIM(never_reached, !(debt_lost_fence && how == STEP_DONE));
 #endif
             CLAIM(done_was_there, how != STEP_DONE || kind_of[k] == EXECUTION_RELEASE || landed[AT(k, z)] == 1);
-            CLAIM(refused_never_lands, how != STEP_REFUSED || landed[AT(k, z)] == 0);
             step_end(z, how);
             execution_settle()
         :: else
@@ -277,7 +286,7 @@ inline apply_outcome(k, z, how) {
 #ifdef WRONG_EXPECTS_NO_FENCE
 #define FENCE_SERVES(f) true
 #else
-#define FENCE_SERVES(f) (kind_of[k] == EXECUTION_ADOPT || (f) != NONE)
+#define FENCE_SERVES(f) (kind_of[k] == EXECUTION_ADOPT || ((f) != NONE && !IS_STRANGE(f)))
 #endif
 #ifdef WRONG_CLOSING_UNCOMMITTED
 #define COMMIT_CLOSING skip
@@ -338,6 +347,18 @@ inline burn(e) {
 #endif
 }
 
+/* step_is_obscured, of a step that was sent */
+#define IS_OBSCURED(k) (lf != NONE && lf != VOID(k) && lf != fence_before[AT(k, z)] && \
+                        (kind_of[k] == EXECUTION_RELEASE || lf != EID(k)))
+
+/* To a debt; where there is none, a burn has nothing to start from. SPARES_STRANGE asks what would be if a
+ * stranger's were none, too. */
+#ifdef SPARES_STRANGE
+#define IS_NO_FENCE(f) ((f) == NONE || IS_STRANGE(f))
+#else
+#define IS_NO_FENCE(f) ((f) == NONE)
+#endif
+
 /* What is about fences alone gets past a debt where there is none (step_after_read). */
 #ifdef WRONG_DEBT_NEEDS_FENCE
 #define PAYS_WITHOUT_FENCE(k) false
@@ -358,7 +379,7 @@ end_idle:
             d = ((unsettled[z] & 2) -> 1 : ((unsettled[z] & 4) -> 2 : 3)) };
         READ(false);
         if
-        :: lf == NONE && !PAYS_WITHOUT_FENCE(k) ->
+        :: IS_NO_FENCE(lf) && !PAYS_WITHOUT_FENCE(k) ->
             atomic {
                 if
                 :: LEADS && open && epoch == k && ((unsettled[z] >> d) & 1) ->
@@ -367,8 +388,8 @@ end_idle:
                     execution_settle()
                 :: else
                 fi }
-        :: (lf == NONE && PAYS_WITHOUT_FENCE(k)) ||
-           (lf != NONE && EPOCH_OF(lf) >= d && BURN_IS_PROVED) ->
+        :: (IS_NO_FENCE(lf) && PAYS_WITHOUT_FENCE(k)) ||
+           (!IS_NO_FENCE(lf) && EPOCH_OF(lf) >= d && BURN_IS_PROVED) ->
             atomic {
                 if
                 :: LEADS && open && epoch == k && ((unsettled[z] >> d) & 1) ->
@@ -378,9 +399,9 @@ end_idle:
                     execution_settle()
                 :: else
                 fi }
-        :: lf != NONE && EPOCH_OF(lf) >= d && !BURN_IS_PROVED ->
+        :: !IS_NO_FENCE(lf) && EPOCH_OF(lf) >= d && !BURN_IS_PROVED ->
             if :: IS_PENDING :: else -> touch(true) fi
-        :: lf != NONE && EPOCH_OF(lf) < d -> burn(d)
+        :: !IS_NO_FENCE(lf) && EPOCH_OF(lf) < d -> burn(d)
         fi;
         goto over
 
@@ -397,7 +418,7 @@ end_idle:
                     printf("LOG leader of term %d, zone %d: INTENT of epoch %d expects fence <%d>, records {%d}\n", me, z, k, lf, lr)
                 :: else -> /* also where a release of the service finds no fence: nothing is to be done */
                     step_end(z, STEP_REFUSED);
-                    printf("LOG leader of term %d, zone %d: OUTCOME of epoch %d is STEP_REFUSED, there is no fence\n", me, z, k);
+                    printf("LOG leader of term %d, zone %d: OUTCOME of epoch %d is STEP_REFUSED, there is no fence of ours\n", me, z, k);
                     execution_settle()
                 fi
             :: else
@@ -439,12 +460,15 @@ read:
             :: !DONE_IS_PROVED && !IS_PENDING -> touch(phase[z] == STEP_CLOSING)
 #endif
             fi
-#ifndef WRONG_GONE_IS_FOREIGN
+#ifndef WRONG_GONE_IS_BURNT
         :: kind_of[k] != EXECUTION_RELEASE && lf == NONE &&
            (fence_before[AT(k, z)] != NONE || phase[z] == STEP_CLOSING || cancelling) ->
             apply_outcome(k, z, STEP_UNKNOWN)
 #endif
         :: lf != NONE && lf != EID(k) && EPOCH_OF(lf) > k -> apply_outcome(k, z, STEP_UNKNOWN)
+#ifndef WRONG_STRANGE_IS_BURNT
+        :: IS_OBSCURED(k) && EPOCH_OF(lf) <= k -> apply_outcome(k, z, STEP_UNKNOWN)
+#endif
         :: else ->
             if
             :: phase[z] != STEP_CLOSING && !cancelling && lf == fence_before[AT(k, z)] &&
@@ -612,6 +636,10 @@ end_idle:
 #if RESTORES > 0
     :: d_step { restores > 0 && fence_deleted[0] != NONE -> restores--; fence[0] = fence_deleted[0];
         printf("PERSON zone 0: puts the old fence <%d> back\n", fence[0]) }
+#endif
+#if STRANGERS > 0
+    :: d_step { strangers > 0 && !dead -> SOIL(0); fence[0] = STRANGE(strangers); strangers--;
+        printf("STRANGER zone 0: another group puts its fence there: <%d>\n", fence[0]) }
 #endif
     /* the control plane */
 #if FORGETS > 0
