@@ -383,21 +383,22 @@ static bool outcome_is_proved(const struct state *state, uint32_t service_index,
     bool void_there = text_equal(c->fence, burnt);
     bool overtaken = step_is_overtaken(state, service_index, step_index, c->fence);
     bool unsent = step->phase == STEP_WAITING || step->phase == STEP_INTENDED;
+    bool gone = c->fence[0] == '\0';
+    bool obscured = !gone && step_is_obscured(state, service_index, step_index, c->fence);
     switch (c->outcome) {
     case STEP_DONE:
         if (step->kind == STEP_UNMARK) {
-            return c->fence[0] == '\0';
+            return gone;
         }
         /* How long a grant may still be held, only its leader's stopwatch knows: core/lease.h. Who
          * is primary, and what a majority holds, only a read shows. */
         return landed || step->kind == STEP_LEASE || step_is_unfenced(step->kind) ||
                (step->kind == STEP_SETTLE &&
-                (void_there || overtaken || (of_marks && c->fence[0] == '\0')));
+                (void_there || overtaken || (of_marks && (gone || obscured))));
     case STEP_REFUSED:
         return void_there || unsent;
     default:
-        return c->fence[0] == '\0' || overtaken || step->kind == STEP_FORCE ||
-               step_is_obscured(state, service_index, step_index, c->fence);
+        return gone || overtaken || obscured || step->kind == STEP_FORCE;
     }
 }
 

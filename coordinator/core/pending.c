@@ -144,11 +144,16 @@ bool step_is_obscured(const struct state *state, uint32_t service, uint32_t step
     char eid[EID_SIZE];
     char wanted[FENCE_SIZE];
     char burnt[FENCE_SIZE];
+    struct fence there;
     step_eid(state, service, step, eid);
     fence_format(wanted, state->cluster, eid);
     fence_format_void(burnt, state->cluster, eid);
+    if (at->kind == STEP_SETTLE) {
+        return !fence_parse(fence, state->cluster, &there) ||
+               !text_equal(there.service, state->services[service].name);
+    }
     bool ours = at->kind != STEP_UNMARK && text_equal(fence, wanted);
-    return at->kind != STEP_SETTLE && at->attempts > 0 && !ours && !text_equal(fence, burnt) &&
+    return at->attempts > 0 && !ours && !text_equal(fence, burnt) &&
            !text_equal(fence, at->fence_before);
 }
 
@@ -197,7 +202,8 @@ enum step_action step_after_read(const struct state *state, uint32_t service, ui
         return after_force(execution, reading, why);
     }
     bool of_marks = execution_kind_marks(execution->kind);
-    if (at->kind == STEP_SETTLE && !reading->fence_present && of_marks) {
+    bool obscured = reading->fence_present && step_is_obscured(state, service, step, fence);
+    if (at->kind == STEP_SETTLE && (!reading->fence_present || obscured) && of_marks) {
         /* Else nothing could ever pay it, and no plan of the service get past it. */
         *why =
             "no fence is there that a late request could match, and what follows is about fences "
@@ -216,7 +222,7 @@ enum step_action step_after_read(const struct state *state, uint32_t service, ui
         *why = "a later incarnation's fence is there: this group doesn't own the target any more";
         return ACTION_UNKNOWN;
     }
-    if (reading->fence_present && step_is_obscured(state, service, step, fence)) {
+    if (obscured) {
         *why = "somebody has put another fence there: nobody can know any more what had landed";
         return ACTION_UNKNOWN;
     }

@@ -25,9 +25,8 @@ static const struct row {
     {-1, 1, -1, BURNT, TARGET_INSYNC, -1, ACTION_REFUSED},
     {-1, 1, -1, BURNT, TARGET_PENDING, -1, ACTION_WAIT},
     {-1, 1, -1, BURNT, -1, -1, ACTION_TOUCH},
-    /* somebody's fence may have come after ours, whose records would still be there; a debt claims
-     * nothing of them */
-    {STEP_SETTLE, 1, -1, FOREIGN, -1, -1, ACTION_BURN},
+    /* somebody's fence may have come after ours, whose records would still be there; a burn over it
+     * may put an old fence behind a newer epoch's */
     {-1, -1, -1, FOREIGN, -1, -1, ACTION_UNKNOWN},
     /* under CLOSING all else is burnt */
     {-1, 1, -1, -1, -1, -1, ACTION_BURN},

@@ -70,10 +70,10 @@ enum step_action step_after_look(const struct state *state, uint32_t service, ui
 bool step_is_overtaken(const struct state *state, uint32_t service, uint32_t step,
                        const char *fence);
 
-/* Whether a fence that was read is neither what stood there before the step nor its own nor its
- * burnt one: somebody's, put over whatever stood there. A burn would prove that nothing lands from
- * then on, and say nothing of the records, which may be the step's. A debt claims nothing of them.
- */
+/* Whether a fence that was read (not "") is somebody's, put over whatever stood there: neither what
+ * stood there before the step nor its own nor its burnt one; for a debt, none of this service. A
+ * burn would prove that nothing lands from then on, and say nothing of the records, which may be
+ * the step's; that of a debt might put an old fence behind a newer epoch's, which is below. */
 bool step_is_obscured(const struct state *state, uint32_t service, uint32_t step,
                       const char *fence);
 
