@@ -38,6 +38,7 @@ sim: ## whole groups on virtual time: SEEDS=1000 from SEED=1 on, JOBS=2; SEED=7 
 	@build/$(SIM_BUILD)/tests/sim/noctua-sim $(if $(SEED),--seed $(SEED)) \
 	    $(if $(SECONDS),--seconds $(SECONDS)) $(if $(WITHOUT),--without $(WITHOUT)) \
 	    $(if $(SMALL),--small) $(if $(SET),--set) $(if $(SALT),--salt $(SALT)) \
+	    $(if $(STAGED),--staged $(STAGED)) \
 	    $(if $(TRACE),--trace,$(if $(SHRINK),--shrink,--seeds $(SEEDS) --jobs $(JOBS)))
 
 mutants: ## deliberate bugs, each of which the simulator must find; some minutes to half an hour

@@ -55,6 +55,7 @@ uint64_t judge_question_us(const struct sim_node *node, uint32_t region, struct 
 uint64_t judge_every_us(const struct sim *sim, enum sim_fault fault);
 bool judge_is_up(const struct sim *sim, uint32_t region);
 uint32_t judge_place(const struct sim_node *node);
+bool judge_is_staged(const struct sim *sim, enum sim_staging staging);
 /* Of what people do about a lost majority. */
 uint64_t judge_draw(struct sim *sim, uint64_t below);
 /* The node's packets get to that region, and back. */

@@ -222,7 +222,8 @@ void judge_set_switch(struct sim *sim, const struct state *state, uint32_t s) {
         }
         eid_format(eid, state->services[s].name, state->incarnation, execution->epoch, i);
         bool written = set_has_written_since(sim->set, execution->to, kept->opened_us);
-        if (!written || (checks && !set_has_acknowledged(sim->set, execution->to, eid))) {
+        if (!written ||
+            (checks && !set_has_acknowledged(sim->set, execution->to, eid, kept->opened_us))) {
             sim_broken(sim, "switched after a majority write (15)", "%s: no %s in %s in epoch %llu",
                        state->services[s].name, written ? eid : "entry",
                        world_regions[execution->to], (unsigned long long)execution->epoch);

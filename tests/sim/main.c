@@ -21,12 +21,14 @@
 static const char help[] =
     "usage: noctua-sim [--seed N] [--seeds N] [--jobs N] [--seconds N] [--trace]\n"
     "                  [--batch N] [--shrink] [--without FAULT,...] [--small] [--set] [--salt N]\n"
+    "                  [--staged NAME]\n"
     "Worlds with seeds from --seed (1) on, each with faults for --seconds (300) of its own time.\n"
     "Each process runs --batch (20) of them, and ends with the first that is broken.\n"
     "--shrink looks for a smaller mix of faults that breaks the world of --seed as well, and "
     "prints\n"
     "the --without, --small (three nodes, one service) and --salt (another course) that make it.\n"
     "--set: in each world there is a replica set, which fails, and hardly anything else does.\n"
+    "--staged: in each world people and faults bring one moment about, again and again.\n"
     "Exit status: 0 all held, 1 one was broken, 2 usage.\n";
 
 struct totals {
@@ -83,6 +85,16 @@ static uint64_t faults_named(char *list) {
         faults |= UINT64_C(1) << i;
     }
     return faults;
+}
+
+static enum sim_staging staging_named(const char *name) {
+    for (int i = 0; i < STAGING_COUNT; i++) {
+        if (text_equal(sim_staging_text((enum sim_staging)i), name)) {
+            return (enum sim_staging)i;
+        }
+    }
+    (void)fprintf(stderr, "noctua-sim: nothing is staged that is called '%s'\n", name);
+    exit(2);
 }
 
 static void run_one(const struct sim_options *options, struct totals *totals) {
@@ -191,19 +203,13 @@ static void reap(struct job *jobs, uint64_t job_count, struct totals *totals, ui
 
 int main(int argc, char **argv) {
     static const struct option long_options[] = {
-        {"seed", required_argument, NULL, 's'},
-        {"seeds", required_argument, NULL, 'n'},
-        {"jobs", required_argument, NULL, 'j'},
-        {"seconds", required_argument, NULL, 't'},
-        {"batch", required_argument, NULL, 'b'},
-        {"shrink", no_argument, NULL, 'k'},
-        {"without", required_argument, NULL, 'w'},
-        {"small", no_argument, NULL, 'm'},
-        {"set", no_argument, NULL, 'o'},
-        {"salt", required_argument, NULL, 'a'},
-        {"trace", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},    {"seeds", required_argument, NULL, 'n'},
+        {"jobs", required_argument, NULL, 'j'},    {"seconds", required_argument, NULL, 't'},
+        {"batch", required_argument, NULL, 'b'},   {"shrink", no_argument, NULL, 'k'},
+        {"without", required_argument, NULL, 'w'}, {"small", no_argument, NULL, 'm'},
+        {"set", no_argument, NULL, 'o'},           {"salt", required_argument, NULL, 'a'},
+        {"staged", required_argument, NULL, 'g'},  {"trace", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
     struct sim_options options = {.seed = 1, .seconds = SEED_SECONDS_DEFAULT};
     uint64_t seeds = 1;
@@ -239,6 +245,9 @@ int main(int argc, char **argv) {
             break;
         case 'a':
             options.salt = (uint32_t)number(optarg);
+            break;
+        case 'g':
+            options.staging = staging_named(optarg);
             break;
         case 'b':
             batch_size = number(optarg);

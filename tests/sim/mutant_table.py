@@ -544,7 +544,7 @@ MUTANTS = {
         [("coordinator/driver/mongo_promote.c",
           "    if (!commits || op->target.set.write_check[0] == '\\0') {",
           "    if (op->target.set.write_check[0] == '\\0') {")],
-        options=("--set",),
+        options=("--staged", "write-inherited"),
     ),
     "forced-config": Mutant(
         "a config is forced upon the replica set, which refuses no late one then",
@@ -572,7 +572,7 @@ MUTANTS = {
         ["nobody is left out who answers"],
         [("coordinator/driver/mongo_force.c", "        if (answers(op, host) == left_out) {",
           "        if (!left_out && !answers(op, host)) {")],
-        options=("--set",),
+        options=("--staged", "dead-answers"),
     ),
     "force-below": Mutant(
         "a second forced config isn't above what the first may have become",
@@ -581,19 +581,21 @@ MUTANTS = {
           "    (void)least;\n    return next;"),
          (CORE + "apply_step.c", "    if (c->forced_version <= (earlier == 0 ? 0 : earlier + MONGO_FORCE_JUMP)) {",
           "    (void)earlier;\n    if (c->forced_version == 0) {")],
-        options=("--set",),
+        options=("--staged", "forced-dies"),
     ),
     "force-released": Mutant(
         "a forced config that was sent is released, and may land later",
-        ["one voter changes at a time", "a forced config is not undone (13)"],
+        ["one voter changes at a time", "a forced config is not undone (13)", "chain of fences (13)"],
         [(CORE + "execution.c", "    {STEP_ATTEMPTED, ON_RELEASE, STEP_RELEASED, is_not_forced, \"not force\",",
           "    {STEP_ATTEMPTED, ON_RELEASE, STEP_RELEASED, NULL, \"\",")],
+        options=("--staged", "late-released"),
     ),
     "terms-mixed": Mutant(
         "who comes back has writes of a term that the set has had without it",
-        ["no vote before it has caught up"],
+        ["no vote before it has caught up", "nothing is lost that was acknowledged (2)"],
         [("coordinator/driver/mongo_force.c", "    } else if (member->oplog_term >= term) {",
           "    } else if (member->oplog_term > primary->answer.status.term) {")],
+        options=("--staged", "term-shared"),
     ),
     "readmit-burn-refused": Mutant(
         "what stands against a readmission stands against its burn as well",

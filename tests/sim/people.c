@@ -345,6 +345,10 @@ void people_cancel(struct sim *sim) {
     act_as(sim, WISH_CANCEL, 0, false);
 }
 
+void people_release_step(struct sim *sim) {
+    act_as(sim, WISH_RELEASE_STEP, 0, false);
+}
+
 /* Of each that thinks that it leads. */
 static void read_everywhere(struct sim *sim) {
     for (uint32_t i = 0; i < sim->node_count; i++) {

@@ -37,7 +37,29 @@ void recovery_draw(struct sim *sim) {
 static uint32_t lost_region(struct sim *sim) {
     const struct state *state = world_newest_state(sim);
     uint32_t active = state != NULL && state->services[0].adopted ? state->services[0].active : 0;
-    return draw(sim, 6) == 0 ? 1 - active : active;
+    bool other = sim->options.staging == STAGING_NONE && draw(sim, 6) == 0;
+    return other ? 1 - active : active;
+}
+
+static bool is_staged(const struct sim *sim, enum sim_staging staging) {
+    return sim->options.staging == staging;
+}
+
+/* The members alone: what the coordinator does by itself is of no interest. */
+static void lose_members(struct sim *sim) {
+    uint64_t until_us = sim->now_us + 20 * SIM_SECOND; /* by then they are seen to */
+    if (sim->recovery.phase != RECOVERY_IDLE || set_majority_is_lost(sim->set)) {
+        return;
+    }
+    if (is_staged(sim, STAGING_DEAD_ANSWERS)) { /* who was killed takes a while to answer */
+        set_fence_region(sim->set, lost_region(sim));
+        set_fence_region(sim->set, WITNESS);
+    } else if (is_staged(sim, STAGING_TERM_SHARED)) {
+        set_stage_old_side(sim->set, 1 - lost_region(sim));
+    } else {
+        set_region_falls(sim->set, lost_region(sim), REGION_KILLED, until_us);
+        set_region_falls(sim->set, WITNESS, REGION_KILLED, until_us);
+    }
 }
 
 static void on_loss(void *context) {
@@ -61,9 +83,23 @@ static void on_unseen_election(void *context) {
     }
 }
 
+static void on_loss_begins(void *context);
+
+static void stage_loss(struct sim *sim) {
+    if (sim->faults_on) {
+        lose_members(sim);
+        sim_at(sim, sim->now_us + 10 * SIM_SECOND + draw(sim, sim->every_us[SIM_MAJORITY_LOST]),
+               on_loss_begins, sim);
+    }
+}
+
 /* Often those that are left were away just before, while the others wrote and elected. */
 static void on_loss_begins(void *context) {
     struct sim *sim = context;
+    if (sim->options.staging != STAGING_NONE) {
+        stage_loss(sim);
+        return;
+    }
     uint64_t every_us = sim->every_us[SIM_MAJORITY_LOST];
     uint64_t away_us = draw(sim, 3) == 0 ? (5 + draw(sim, 20)) * SIM_SECOND : 0;
     if (!sim->faults_on) {
@@ -106,6 +142,15 @@ static void decide_how(struct sim *sim) {
     recovery->returns = (enum recovery_return)draw(sim, RECOVERY_RETURN_COUNT);
     recovery->patience_us = (3 + draw(sim, 12)) * SIM_SECOND;
     recovery->tries = 0;
+    recovery->elected = false;
+    if (sim->options.staging != STAGING_NONE) {
+        recovery->mistaken = false;
+        recovery->careless = false;
+        recovery->hasty = false;
+        recovery->cancels = is_staged(sim, STAGING_FORCED_DIES);
+        recovery->returns = RECOVERY_AFTER_END;
+        recovery->patience_us = SIM_SECOND;
+    }
 }
 
 static uint32_t silent_of(const struct mongo_view *view) {
@@ -114,6 +159,10 @@ static uint32_t silent_of(const struct mongo_view *view) {
         silent |= view->facts.members[i].answers ? 0 : UINT32_C(1) << i;
     }
     return silent;
+}
+
+static uint32_t bits(uint32_t places) {
+    return (uint32_t)__builtin_popcount(places);
 }
 
 /* Returns whether all of them are, for as far as people can know. */
@@ -177,6 +226,9 @@ static void declare(const struct look *look, uint32_t to) {
         return;
     }
     uint32_t silent = silent_of(&preview.mongo);
+    if (is_staged(sim, STAGING_DEAD_ANSWERS) && bits(silent) != set_fenced_count(sim->set)) {
+        return; /* the one that answers will be silent again, and the others need it then */
+    }
     mongo_judge(mongo, &preview.mongo, to, &verdict);
     if (verdict.kind != MONGO_CASE_FORCED || silent == 0 ||
         (!recovery->mistaken && !fence_all(look, &preview.mongo, silent))) {
@@ -187,7 +239,7 @@ static void declare(const struct look *look, uint32_t to) {
                     &preview.mongo, &plan) != CORE_OK) {
         return;
     }
-    bool wrong = draw(sim, 5) == 0;
+    bool wrong = sim->options.staging == STAGING_NONE && draw(sim, 5) == 0;
     if (wrong) {
         preview.mongo.dead = misdeclared(sim, &preview.mongo, silent);
     }
@@ -198,6 +250,9 @@ static void declare(const struct look *look, uint32_t to) {
         recovery->acts_us = sim->now_us + draw(sim, 8 * SIM_SECOND);
         recovery->tries++;
         enter(look, RECOVERY_ASKED);
+    }
+    if (is_staged(sim, STAGING_DEAD_ANSWERS) && sim->faults_on && recovery->tries % 2 == 1) {
+        set_stage_dead_answers(sim->set);
     }
 }
 
@@ -266,6 +321,15 @@ static void stop_what_is_late(const struct look *look) {
     }
 }
 
+/* Whoever can't let go of it gives it up. */
+static void release_late(const struct look *look) {
+    if (waited(look, 6 * SIM_SECOND)) {
+        people_cancel(look->node->sim);
+    } else {
+        people_release_step(look->node->sim);
+    }
+}
+
 static void after_asking(const struct look *look) {
     struct sim *sim = look->node->sim;
     struct sim_recovery *recovery = look->recovery;
@@ -290,16 +354,25 @@ static void after_asking(const struct look *look) {
         recovery->cancels = false;
         people_cancel(sim);
     }
+    bool first = is_staged(sim, STAGING_LATE_RELEASED) && recovery->tries % 2 == 1;
+    if (first && forced->phase == STEP_ATTEMPTED) {
+        release_late(look);
+    }
     if (forced->phase == STEP_DONE) {
+        if (is_staged(sim, STAGING_LATE_RELEASED)) {
+            set_stage_late_comes(sim->set);
+        }
         bool never = recovery->returns == RECOVERY_NEVER && sim->faults_on;
         if (!never && (!open || recovery->returns == RECOVERY_BEFORE_END)) {
             enter(look, RECOVERY_RETURNING);
         }
     } else if (!open || step_is_ended(forced->phase)) {
-        if (forced->attempts > 0) {
+        if (forced->attempts > 0 && forced->phase != STEP_RELEASED) {
             stop_what_is_late(look);
         }
-        bool again = !open && sim->faults_on && recovery->tries < TRIES_MAX && draw(sim, 2) == 0;
+        bool staged = sim->options.staging != STAGING_NONE;
+        bool again = (!open || staged) && sim->faults_on && recovery->tries < TRIES_MAX &&
+                     (staged || draw(sim, 2) == 0);
         enter(look, again ? RECOVERY_FENCING : RECOVERY_RETURNING);
     }
 }
@@ -339,6 +412,24 @@ static void perhaps_readmit(const struct look *look) {
     }
 }
 
+/* It elects once more, in a term that the survivors have used as well. */
+static void end_old_side(const struct look *look) {
+    struct sim *sim = look->node->sim;
+    if (!look->recovery->elected) {
+        look->recovery->elected = true;
+        set_stage_old_side_elects(sim->set);
+    } else if (waited(look, 12 * SIM_SECOND)) {
+        set_stage_old_side_ends(sim->set);
+    }
+}
+
+/* What they have asked for themselves, in a staging. */
+static bool is_own_and_staged(const struct look *look) {
+    const struct sim *sim = look->node->sim;
+    return sim->options.staging != STAGING_NONE &&
+           look->service->execution.epoch == sim->recovery.epoch;
+}
+
 static void act(const struct look *look) {
     struct sim *sim = look->node->sim;
     struct sim_recovery *recovery = look->recovery;
@@ -361,7 +452,7 @@ static void act(const struct look *look) {
             enter(look, RECOVERY_RETURNING);
         } else if (!execution_is_open(&look->service->execution)) {
             declare(look, to);
-        } else if (draw(sim, 8) == 0) {
+        } else if (is_own_and_staged(look) || draw(sim, 8) == 0) {
             people_cancel(sim); /* of what can't go on without a majority */
         }
         break;
@@ -369,7 +460,9 @@ static void act(const struct look *look) {
         after_asking(look);
         break;
     case RECOVERY_RETURNING:
-        if (set_fenced_count(sim->set) == 0) {
+        if (set_old_side_runs(sim->set)) {
+            end_old_side(look);
+        } else if (set_fenced_count(sim->set) == 0) {
             enter(look, RECOVERY_IDLE);
             decide_how(sim);
         } else if (draw(sim, 3) == 0) {

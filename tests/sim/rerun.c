@@ -45,6 +45,9 @@ void rerun_line(const struct sim_options *options, char ret_line[RERUN_SIZE]) {
     if (options->of_set) {
         add(ret_line, " SET=1");
     }
+    if (options->staging != STAGING_NONE) {
+        add(ret_line, " STAGED=%s", sim_staging_text(options->staging));
+    }
     if (options->salt != 0) {
         add(ret_line, " SALT=%u", options->salt);
     }

@@ -155,6 +155,7 @@ static struct asked *new_asked(struct sim_set *set, uint32_t member, const char 
 static void on_answer(void *context) {
     struct asked *asked = context;
     set_note_heard(asked->set, asked);
+    set_note_proof(asked->set, asked);
     sim_crash_point();
     asked->function(asked->context, asked->id, asked->outcome, asked->answer);
     free_asked(asked);
@@ -363,6 +364,14 @@ bool set_ask(struct sim_set *set, struct sim_node *node, const struct set_questi
     return true;
 }
 
+void set_stage_late_comes(struct sim_set *set) {
+    for (struct asked *asked = set->asked; asked != NULL; asked = asked->next) {
+        if (asked->stray && asked->forces && !asked->arrived) {
+            arrive_at(asked, set_now_us(set));
+        }
+    }
+}
+
 bool set_is_quiet(const struct sim_set *set) {
     return set->stray_count == 0;
 }
@@ -448,7 +457,10 @@ static void initiate(struct sim_set *set) {
 }
 
 static void draw_members(struct sim_set *set) {
-    set->member_count = chance_below(&set->chance, 3) == 0 ? 5 : 3;
+    bool many = judge_is_staged(set->sim, STAGING_FORCED_DIES) ||
+                judge_is_staged(set->sim, STAGING_TERM_SHARED) ||
+                judge_is_staged(set->sim, STAGING_WRITE_INHERITED);
+    set->member_count = chance_below(&set->chance, 3) == 0 || many ? 5 : 3;
     for (uint32_t i = 0; i < set->member_count; i++) {
         struct set_member *member = &set->members[i];
         (void)snprintf(member->host, sizeof member->host, "m%u:27017", i + 1);

@@ -79,6 +79,7 @@ bool set_is_quiet(const struct sim_set *set);
 bool set_majority_is_lost(const struct sim_set *set);
 /* It will stay dead, or cut off, until it is let in. */
 void set_fence(struct sim_set *set, const char *host);
+void set_fence_region(struct sim_set *set, uint32_t region);
 bool set_is_fenced(const struct sim_set *set, const char *host);
 uint32_t set_fenced_count(const struct sim_set *set);
 /* One after the other, each when the last one knows of the forced config; or all at once. Returns
@@ -86,6 +87,16 @@ uint32_t set_fenced_count(const struct sim_set *set);
 bool set_let_in(struct sim_set *set, bool all);
 /* Of the last config that a majority has. */
 bool set_has_voter(const struct sim_set *set, uint32_t region);
+/* Stagings: one of those that are declared dead runs, and answers nodes alone, before those that
+ * are left do; forced configs that are late come now. */
+void set_stage_dead_answers(struct sim_set *set);
+void set_stage_late_comes(struct sim_set *set);
+/* All but those of that region go on as a set of their own, which is out of everybody's reach; one
+ * of it stands for election; they are dead. */
+void set_stage_old_side(struct sim_set *set, uint32_t survives);
+bool set_old_side_runs(const struct sim_set *set);
+void set_stage_old_side_elects(struct sim_set *set);
+void set_stage_old_side_ends(struct sim_set *set);
 /* What was sent to it, and is late, will never come. */
 void set_restart(struct sim_set *set, const char *host);
 /* It comes back as a new one. */
@@ -109,8 +120,10 @@ uint64_t set_touched_us(const struct sim_set *set);
 uint32_t set_primary_region(const struct sim_set *set);
 /* A primary of that region has had an entry of its own term on a majority since then. */
 bool set_has_written_since(const struct sim_set *set, uint32_t region, uint64_t since_us);
-/* A member in that region has said that a majority has the write of that eid. */
-bool set_has_acknowledged(const struct sim_set *set, uint32_t region, const char *eid);
+/* A node has heard of a member in that region that a majority has the write of that eid: in answer
+ * to the write, or to a look at one that has led since then. */
+bool set_has_acknowledged(const struct sim_set *set, uint32_t region, const char *eid,
+                          uint64_t since_us);
 /* The least lag of the member at any instant since then. */
 uint64_t set_least_lag_us(const struct sim_set *set, const char *host, uint64_t since_us);
 /* It has been a SECONDARY at some instant since then. */

@@ -4,6 +4,8 @@
 
 #include "set_private.h"
 
+#define DEAD_ANSWERS_US (5 * SIM_SECOND)
+
 static uint64_t later_us(struct sim_set *set, uint64_t least_ms, uint64_t most_ms) {
     return set_now_us(set) + chance_between(&set->chance, least_ms, most_ms) * SIM_MS;
 }
@@ -277,10 +279,51 @@ static void on_forced(void *context) {
 }
 
 void set_at_forced(struct sim_set *set, uint32_t member) {
-    if (set->faults_on && judge_every_us(set->sim, SIM_MEMBER_KILLED) > 0 &&
-        chance_below(&set->chance, 2) == 0) {
+    uint32_t left = set_named(set, set->members[member].config);
+    if (set->faults_on && judge_is_staged(set->sim, STAGING_FORCED_DIES)) {
+        if ((left & (left - 1)) != 0) { /* somebody else is left */
+            at_moment(set, member, 0, on_forced);
+        }
+    } else if (set->faults_on && judge_every_us(set->sim, SIM_MEMBER_KILLED) > 0 &&
+               chance_below(&set->chance, 2) == 0) {
         at_moment(set, member, chance_below(&set->chance, 5) * SIM_MS, on_forced);
     }
+}
+
+/* --- one that was declared dead answers --- */
+
+static void cut_away(struct sim_set *set, struct set_member *member, bool away) {
+    member->cut_away = away;
+    member->cut_off_until_us = away ? UINT64_MAX : 0;
+    mend(set);
+}
+
+static void on_dead_again(void *context) {
+    struct moment moment = *(struct moment *)context;
+    struct set_member *member = &moment.set->members[moment.member];
+    free(context);
+    set_run(moment.set);
+    if (member->fenced) {
+        cut_away(moment.set, member, true);
+    }
+    set_follow(moment.set);
+}
+
+/* It ran all the time, and nobody reached it. */
+void set_stage_dead_answers(struct sim_set *set) {
+    set_run(set);
+    for (uint32_t i = 0; i < set->member_count; i++) {
+        struct set_member *member = &set->members[i];
+        struct mongo_view view;
+        set_view_member(set, i, &view);
+        if (member->cut_away && !view.writable) {
+            isolate(set, member, set_now_us(set) + DEAD_ANSWERS_US);
+            cut_away(set, member, false);
+            at_moment(set, i, DEAD_ANSWERS_US, on_dead_again);
+            break;
+        }
+    }
+    set_follow(set);
 }
 
 /* Another of its region takes over, and the rest doesn't hear of it for a while. */
@@ -288,6 +331,7 @@ static void on_write(void *context) {
     struct moment moment = *(struct moment *)context;
     struct sim_set *set = moment.set;
     const struct set_member *member = &set->members[moment.member];
+    bool staged = judge_is_staged(set->sim, STAGING_WRITE_INHERITED);
     free(context);
     set_run(set);
     for (uint32_t i = 0; i < set->member_count && set->faults_on; i++) {
@@ -297,19 +341,22 @@ static void on_write(void *context) {
             set->touched_us = set_now_us(set);
             set_step_up(set, i);
         } else if (other->region != member->region) {
-            mongo_set_apply_delay(set->core, i, 5000);
-            extend(&other->lag_until_us, later_us(set, 2000, 8000));
+            uint64_t most_ms = staged ? 20000 : 8000; /* longer than anybody waits for an answer */
+            mongo_set_apply_delay(set->core, i, staged ? most_ms : 5000);
+            extend(&other->lag_until_us, later_us(set, staged ? most_ms : 2000, most_ms));
             mend_at(set, other->lag_until_us);
         }
     }
     set_follow(set);
 }
 
-void set_at_write(struct sim_set *set, uint32_t member) {
-    if (set->faults_on && judge_every_us(set->sim, SIM_SET_STEPPED_UP) > 0 &&
-        chance_below(&set->chance, 2) == 0) {
+bool set_at_write(struct sim_set *set, uint32_t member) {
+    bool staged = set->faults_on && judge_is_staged(set->sim, STAGING_WRITE_INHERITED);
+    if (staged || (set->faults_on && judge_every_us(set->sim, SIM_SET_STEPPED_UP) > 0 &&
+                   chance_below(&set->chance, 2) == 0)) {
         at_moment(set, member, chance_below(&set->chance, 20) * SIM_MS, on_write);
     }
+    return staged;
 }
 
 static const struct {

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/text.h"
 
@@ -17,7 +18,7 @@ static bool is_there(const struct sim_set *set, uint32_t place) {
     struct mongo_view view;
     set_view_member(set, place, &view);
     return view.up && !view.stopped && member->cut_off_until_us <= set_now_us(set) &&
-           judge_is_up(set->sim, member->region);
+           !member->cut_away && judge_is_up(set->sim, member->region);
 }
 
 bool set_majority_is_lost(const struct sim_set *set) {
@@ -68,7 +69,8 @@ void set_fence(struct sim_set *set, const char *host) {
     struct set_member *member = &set->members[place];
     set_run(set);
     member->fenced = true;
-    if (is_there(set, place) || judge_draw(set->sim, 2) == 0) {
+    bool staged = judge_is_staged(set->sim, STAGING_DEAD_ANSWERS);
+    if (!staged && (is_there(set, place) || judge_draw(set->sim, 2) == 0)) {
         set_kill(set, place, UINT64_MAX);
     } else {
         member->cut_away = true;
@@ -78,6 +80,14 @@ void set_fence(struct sim_set *set, const char *host) {
     sim_say(set->sim, "somebody", "sees to it that %s stays %s", host,
             member->cut_away ? "cut off" : "dead");
     set_follow(set);
+}
+
+void set_fence_region(struct sim_set *set, uint32_t region) {
+    for (uint32_t i = 0; i < set->member_count; i++) {
+        if (set->members[i].region == region) {
+            set_fence(set, set->members[i].host);
+        }
+    }
 }
 
 bool set_is_fenced(const struct sim_set *set, const char *host) {
@@ -91,6 +101,57 @@ uint32_t set_fenced_count(const struct sim_set *set) {
         count += set->members[i].fenced;
     }
     return count;
+}
+
+/* --- an old side that goes on, out of reach --- */
+
+void set_stage_old_side(struct sim_set *set, uint32_t survives) {
+    set_run(set);
+    for (uint32_t i = 0; i < set->member_count; i++) {
+        struct set_member *member = &set->members[i];
+        member->fenced = member->cut_away = member->region != survives;
+        for (uint32_t j = 0; j < set->member_count; j++) {
+            bool apart = member->cut_away != (set->members[j].region != survives);
+            member->cut_until_us[j] = apart ? UINT64_MAX : 0;
+        }
+    }
+    set_mend(set);
+    set_follow(set);
+}
+
+bool set_old_side_runs(const struct sim_set *set) {
+    bool runs = false;
+    for (uint32_t i = 0; i < set->member_count; i++) {
+        runs = runs || set->members[i].cut_away;
+    }
+    return runs && judge_is_staged(set->sim, STAGING_TERM_SHARED);
+}
+
+void set_stage_old_side_elects(struct sim_set *set) {
+    set_run(set);
+    for (uint32_t i = 0; i < set->member_count; i++) {
+        struct mongo_view view;
+        set_view_member(set, i, &view);
+        if (set->members[i].cut_away && !view.writable) {
+            set_step_up(set, i);
+            break;
+        }
+    }
+    set_follow(set);
+}
+
+void set_stage_old_side_ends(struct sim_set *set) {
+    set_run(set);
+    for (uint32_t i = 0; i < set->member_count; i++) {
+        struct set_member *member = &set->members[i];
+        memset(member->cut_until_us, 0, sizeof member->cut_until_us);
+        if (member->cut_away) {
+            member->cut_away = false;
+            set_kill(set, i, UINT64_MAX);
+        }
+    }
+    set_mend(set);
+    set_follow(set);
 }
 
 static void let_one_in(struct sim_set *set, struct set_member *member) {
@@ -108,7 +169,23 @@ static void let_one_in(struct sim_set *set, struct set_member *member) {
     set_follow(set);
 }
 
+/* Who has the newest config of all, if it is one of those. */
+static struct set_member *with_newest_config(struct sim_set *set) {
+    struct set_member *newest = set->members;
+    for (uint32_t i = 1; i < set->member_count; i++) {
+        struct set_member *member = &set->members[i];
+        newest = member->config_version > newest->config_version ? member : newest;
+    }
+    return newest->fenced ? newest : NULL;
+}
+
 bool set_let_in(struct sim_set *set, bool all) {
+    struct set_member *first =
+        judge_is_staged(set->sim, STAGING_FORCED_DIES) ? with_newest_config(set) : NULL;
+    if (first != NULL) {
+        let_one_in(set, first);
+        return true;
+    }
     uint32_t fenced = set_fenced_count(set);
     bool waits = false; /* two of the old config might make a majority of it */
     for (uint32_t i = 0; i < set->member_count && !all; i++) {
@@ -409,10 +486,21 @@ static bool answers_well(const struct sim_set *set, const struct sim_node *node,
            judge_reaches(set->sim, node, set->members[place].region);
 }
 
+/* One that was sent before. */
+static bool is_forced_under_way(const struct sim_set *set) {
+    bool late = false;
+    for (const struct asked *asked = set->asked; asked != NULL; asked = asked->next) {
+        late = late || (asked->forces && asked->stray && !asked->arrived);
+    }
+    return late;
+}
+
 /* TCP doesn't repeat it, and nothing would refuse it a second time. But it may come at any time,
  * and that is what it must be tried with. */
 enum judge_request set_fate_of_forced(struct sim_set *set, enum judge_request fate) {
-    bool late = set->faults_on && judge_draw(set->sim, 4) == 0;
+    bool staged = judge_is_staged(set->sim, STAGING_LATE_RELEASED);
+    bool late =
+        set->faults_on && (staged ? !is_forced_under_way(set) : judge_draw(set->sim, 4) == 0);
     if (late) {
         sim_count(set->sim, SIM_QUESTION_LATE);
     }

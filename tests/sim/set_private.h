@@ -59,6 +59,7 @@ struct set_member {
     int64_t config_version, config_term;
     bson_t *config;
     uint32_t voters;       /* of that config, a bit a place */
+    uint64_t led_us;       /* last was a primary whose term a majority has an entry of */
     uint64_t secondary_us; /* last was a SECONDARY; 0: never */
     bool in_its_term;      /* it took the config while it knew of no newer term */
     uint64_t applied;
@@ -124,7 +125,8 @@ struct sim_set {
     uint64_t written_us[SET_REGION_COUNT]; /* last had an entry of its own term on a majority */
     struct set_acknowledged {
         char eid[SET_EID_SIZE];
-        uint32_t region;
+        uint32_t member;
+        bool written;            /* by this very question */
     } acknowledged[SET_EID_MAX]; /* a ring */
     uint32_t acknowledged_count;
 };
@@ -151,8 +153,8 @@ void set_at_config(struct sim_set *set, uint32_t member);
 
 /* It has just carried out a forced config. */
 void set_at_forced(struct sim_set *set, uint32_t member);
-/* It has just taken a move's write, as a majority has. */
-void set_at_write(struct sim_set *set, uint32_t member);
+/* It has just taken a move's write, as a majority has. True: nobody is to hear of it. */
+bool set_at_write(struct sim_set *set, uint32_t member);
 
 void set_kill(struct sim_set *set, uint32_t member, uint64_t until_us);
 void set_mend(struct sim_set *set);
@@ -187,6 +189,8 @@ void set_watch(struct sim_set *set);
 /* The fence in a config, "" if there is none; "?": members differ. */
 void set_read_fence(const bson_t *config, char fence[SET_FENCE_SIZE]);
 /* A member has answered a node's question. */
-void set_note_answer(struct sim_set *set, const struct asked *asked, const bson_t *document);
+void set_note_answer(struct sim_set *set, struct asked *asked, const bson_t *document);
+/* The node has heard of it. */
+void set_note_proof(struct sim_set *set, const struct asked *asked);
 
 #endif

@@ -159,6 +159,9 @@ static void see_primary(struct sim_set *set, uint32_t place, const struct mongo_
             set->wrote_us[++set->head] = now_us;
         }
     }
+    if (view->committed_term == view->term) {
+        set->members[place].led_us = now_us;
+    }
     if (view->committed_term == view->term && set_is_primary(set, place)) {
         set->written_us[member->region] = now_us;
     }
@@ -225,35 +228,48 @@ static bool is_good(const bson_t *document) {
            !bson_has_field(document, "writeConcernError");
 }
 
-void set_note_answer(struct sim_set *set, const struct asked *asked, const bson_t *document) {
+/* The eid of a move's write that is written or looked for by this question, and is there; NULL:
+ * none is. */
+static const char *proved_eid(const struct asked *asked, const bson_t *document,
+                              bool *ret_written) {
     bson_iter_t iter;
     bson_iter_t at;
-    const char *eid = NULL;
-    if (asked->node == NULL && !asked->stray) {
-        return;
-    }
-    /* The write of a move, acknowledged by a majority; or read there. */
     bool writes = bson_iter_init(&iter, asked->command) &&
                   bson_iter_find_descendant(&iter, "updates.0.u.$set.eid", &at);
     bool reads = !writes && bson_has_field(asked->command, "readConcern") &&
                  bson_iter_init(&iter, document) &&
                  bson_iter_find_descendant(&iter, "cursor.firstBatch.0.eid", &at);
-    if (writes || reads) {
-        eid = bson_iter_utf8(&at, NULL);
-    }
-    if (eid != NULL && is_good(document)) {
-        if (writes) {
-            set_at_write(set, asked->member);
-        }
-        struct set_acknowledged *kept = &set->acknowledged[set->acknowledged_count++ % SET_EID_MAX];
-        (void)snprintf(kept->eid, sizeof kept->eid, "%s", eid);
-        kept->region = set->members[asked->member].region;
+    *ret_written = writes;
+    return (writes || reads) && is_good(document) ? bson_iter_utf8(&at, NULL) : NULL;
+}
+
+void set_note_answer(struct sim_set *set, struct asked *asked, const bson_t *document) {
+    bool written;
+    if ((asked->node != NULL || asked->stray) && proved_eid(asked, document, &written) != NULL &&
+        written) {
+        asked->loses_answer |= set_at_write(set, asked->member);
     }
 }
 
-bool set_has_acknowledged(const struct sim_set *set, uint32_t region, const char *eid) {
+void set_note_proof(struct sim_set *set, const struct asked *asked) {
+    bool written;
+    const char *eid =
+        asked->outcome == SET_ANSWERED ? proved_eid(asked, asked->answer, &written) : NULL;
+    if (eid != NULL) {
+        struct set_acknowledged *kept = &set->acknowledged[set->acknowledged_count++ % SET_EID_MAX];
+        (void)snprintf(kept->eid, sizeof kept->eid, "%s", eid);
+        kept->member = asked->member;
+        kept->written = written;
+    }
+}
+
+bool set_has_acknowledged(const struct sim_set *set, uint32_t region, const char *eid,
+                          uint64_t since_us) {
     for (uint32_t i = 0; i < SET_EID_MAX; i++) {
-        if (set->acknowledged[i].region == region && text_equal(set->acknowledged[i].eid, eid)) {
+        const struct set_acknowledged *kept = &set->acknowledged[i];
+        const struct set_member *member = &set->members[kept->member];
+        if (text_equal(kept->eid, eid) && member->region == region &&
+            (kept->written || member->led_us >= since_us)) {
             return true;
         }
     }

@@ -114,6 +114,10 @@ uint64_t judge_every_us(const struct sim *sim, enum sim_fault fault) {
     return sim->every_us[fault];
 }
 
+bool judge_is_staged(const struct sim *sim, enum sim_staging staging) {
+    return sim->options.staging == staging;
+}
+
 uint32_t judge_place(const struct sim_node *node) {
     return node->place;
 }

@@ -139,6 +139,26 @@ const char *sim_fault_text(enum sim_fault fault);
 bool sim_fault_is_outcome(enum sim_fault fault);
 void sim_count(struct sim *sim, enum sim_fault fault);
 
+/* --- stagings: worlds in which faults and people wait for one moment, and then do the one thing
+ * that matters there, again and again (stagings.c) --- */
+
+#define SIM_STAGING_TABLE(X)                                                                       \
+    X(NONE, "none")                                                                                \
+    X(DEAD_ANSWERS, "dead-answers")                                                                \
+    X(LATE_RELEASED, "late-released")                                                              \
+    X(FORCED_DIES, "forced-dies")                                                                  \
+    X(TERM_SHARED, "term-shared")                                                                  \
+    X(WRITE_INHERITED, "write-inherited")
+
+enum sim_staging {
+#define X(name, text) STAGING_##name,
+    SIM_STAGING_TABLE(X)
+#undef X
+        STAGING_COUNT
+};
+
+const char *sim_staging_text(enum sim_staging staging);
+
 /* --- the story, for --trace; and the end of a world that has broken a promise --- */
 
 void sim_say(struct sim *sim, const char *who, const char *format, ...)

@@ -377,6 +377,9 @@ uint64_t judge_request_us(struct sim *sim) {
 }
 
 uint64_t judge_lateness_us(struct sim *sim) {
+    if (sim->options.staging == STAGING_LATE_RELEASED) {
+        return 200 * SIM_SECOND; /* unless it is sent for: set_stage_late_comes() */
+    }
     return chance_between(&sim->chance, SIM_SECOND, sim->lateness_ms * SIM_MS);
 }
 
@@ -423,9 +426,11 @@ void world_create(struct sim *sim, const struct sim_options *options) {
     memset(sim, 0, sizeof *sim);
     sim->options = *options;
     chance_seed(&sim->chance, options->seed);
+    sim->options.of_set |= staging_is_of_set(sim);
     faults_draw(sim);
     set_draw(sim);
     recovery_draw(sim);
+    staging_draw(sim);
     if (options->small) {
         sim->member_count = 3;
         sim->node_count = 3;

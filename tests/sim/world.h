@@ -57,7 +57,8 @@ struct sim_options {
     uint64_t without; /* a bit an enum sim_fault */
     bool small;       /* three nodes, one service, one zone */
     bool of_set;      /* the replica set fails, its majority too, and hardly anything else */
-    uint32_t salt;    /* another course of the same world; 0: the usual one */
+    enum sim_staging staging;
+    uint32_t salt; /* another course of the same world; 0: the usual one */
 };
 
 struct judged; /* judge.c */
@@ -87,6 +88,7 @@ struct sim_recovery {
     bool mistaken; /* declares dead without seeing to it */
     bool careless; /* lets in all at once, and what is late come */
     bool cancels, hasty;
+    bool elected; /* the old side has, in a staging */
     uint64_t since_us, patience_us, acts_us, epoch;
     uint64_t emptied_epoch; /* of the refused readmission whose member was emptied */
     uint32_t tries;
@@ -239,6 +241,10 @@ bool storage_has_spare(const struct sim *sim);
 /* A process has ended: if it was refused for its storage, rightly. */
 void storage_on_end(struct sim_node *node);
 
+/* stagings.c */
+void staging_draw(struct sim *sim); /* after all others */
+bool staging_is_of_set(const struct sim *sim);
+
 /* set_world.c: whether this world has a replica set, and what it is like */
 void set_draw(struct sim *sim);
 void set_begin(struct sim *sim);
@@ -255,6 +261,7 @@ bool people_act(struct sim *sim);
 void people_follow_up(struct sim *sim, const char *service_name);
 /* Of service 0's move. */
 void people_cancel(struct sim *sim);
+void people_release_step(struct sim *sim);
 void people_first_spec(struct sim *sim);
 bool people_change_spec(struct sim *sim);
 /* Somebody adopts it, having made what is there agree. */
