@@ -165,6 +165,7 @@ void judge_change(struct sim_node *node, uint64_t index) {
     if (replica != NULL && raft_state((struct raft *)&replica->raft) == RAFT_LEADER) {
         faults_at_written_change(node);
     }
+    staging_at_change(node);
 }
 
 /* A change of the members that a node has applied has counted there. Else it would go back to older

@@ -237,6 +237,7 @@ MUTANTS = {
         [("coordinator/replica/machine.c",
           "    if (replica->raft.configuration_committed_index > log_index) {",
           "    if (replica->raft.configuration_committed_index > log_index && log_index == 0) {")],
+        options=("--staged", "snapshots"),
     ),
     "no-read": Mutant(
         "an attempt without outcome is sent again without looking",

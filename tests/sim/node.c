@@ -97,7 +97,7 @@ static void fill_config(const struct sim_node *node, struct node_config *config)
     config->raft.heartbeat_ms = 100;
     config->raft.election_ms = 1000;
     config->inspect.every_ms = 15000;
-    config->snapshot_threshold = world_snapshot_threshold(node->sim);
+    config->snapshot_threshold = staging_snapshot_threshold(node);
     config->alarm.no_quorum_ms = 60000;
     config->alarm.not_ready_ms = 900000;
     config->alarm.pause_forgotten_ms = 14400000;

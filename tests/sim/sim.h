@@ -148,7 +148,8 @@ void sim_count(struct sim *sim, enum sim_fault fault);
     X(LATE_RELEASED, "late-released")                                                              \
     X(FORCED_DIES, "forced-dies")                                                                  \
     X(TERM_SHARED, "term-shared")                                                                  \
-    X(WRITE_INHERITED, "write-inherited")
+    X(WRITE_INHERITED, "write-inherited")                                                          \
+    X(SNAPSHOTS, "snapshots")
 
 enum sim_staging {
 #define X(name, text) STAGING_##name,

@@ -158,10 +158,6 @@ bool world_has(const struct sim *sim, enum sim_fault fault) {
     return (sim->options.without >> fault & 1) == 0;
 }
 
-uint32_t world_snapshot_threshold(const struct sim *sim) {
-    return sim->snapshot_threshold;
-}
-
 uint64_t world_disk_us(const struct sim_node *node) {
     struct sim *sim = node->sim;
     bool slow = sim->now_us < sim->slow_disk_until_us[node->place];

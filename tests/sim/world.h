@@ -180,7 +180,6 @@ struct sim_target *world_target(struct sim *sim);
 bool world_tells(const struct sim *sim);
 /* Not left out by --without. */
 bool world_has(const struct sim *sim, enum sim_fault fault);
-uint32_t world_snapshot_threshold(const struct sim *sim);
 
 /* chances of one request, message, probe */
 uint64_t world_disk_us(const struct sim_node *node);
@@ -244,6 +243,9 @@ void storage_on_end(struct sim_node *node);
 /* stagings.c */
 void staging_draw(struct sim *sim); /* after all others */
 bool staging_is_of_set(const struct sim *sim);
+uint32_t staging_snapshot_threshold(const struct sim_node *node);
+/* A change of the members goes into its log. */
+void staging_at_change(struct sim_node *node);
 
 /* set_world.c: whether this world has a replica set, and what it is like */
 void set_draw(struct sim *sim);
