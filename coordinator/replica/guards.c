@@ -72,11 +72,15 @@ static void drop_entries(struct raft_message *message) {
 /* The library takes an entry from before its log for a new one, and appends it at the end, when a
  * leader that still has the whole log sends it from the first entry on (libraft 0.22.1,
  * replication.c, checkConflictingEntries): as to a node that has joined, written a snapshot, and
- * lost its link. What is in our snapshot was committed, so all of it is as the leader has it. */
+ * lost its link. And it refuses what comes right behind the last entry from before its log, whose
+ * term it doesn't know any more, also when it has acknowledged that one: the leader asserts that
+ * nobody does (progress.c, progressMaybeDecrement), and ends. What is in our snapshot was
+ * committed, so all of it is as the leader has it. */
 static void skip_compacted(struct replica *replica, struct raft_message *message) {
     const struct raft_trail *trail = &replica->raft.trail;
     struct raft_append_entries *args = &message->append_entries;
-    if (message->type != RAFT_APPEND_ENTRIES || args->prev_log_index >= trail->offset) {
+    if (message->type != RAFT_APPEND_ENTRIES || args->prev_log_index > trail->offset ||
+        args->prev_log_index >= trail->snapshot.index) {
         return;
     }
     raft_index old = trail->snapshot.index - args->prev_log_index;

@@ -163,6 +163,41 @@ static void test_entries_before_the_log(void **state) {
     group_finish(&group);
 }
 
+/* A log whose first entry is right behind what its leader knows of it, as after a restart that has
+ * kept more than was acknowledged. Without the guard it refuses what it has acknowledged, and the
+ * leader ends. */
+static void test_entries_right_before_the_log(void **state) {
+    struct group group;
+    uint32_t leader;
+    (void)state;
+    struct replica *follower = open_group(&group, 20, &leader);
+    cut_off(&group, (leader + 1) % 3, true); /* from here on its log is its own */
+    const struct raft_trail *trail = &follower->raft.trail;
+    raft_index last_index = raft_last_index(&follower->raft);
+    assert_true(trail->offset > 3 && trail->offset < trail->snapshot.index);
+    char nothing[8] = {0};
+    struct raft_entry entries[40];
+    uint32_t count = (uint32_t)(last_index - trail->offset) + 1; /* one is new */
+    assert_true(count <= 40);
+    memset(entries, 0, sizeof entries);
+    for (uint32_t i = 0; i < count; i++) {
+        entries[i].term = raft_current_term(&follower->raft);
+        entries[i].type = RAFT_BARRIER;
+        entries[i].buf = (struct raft_buffer){nothing, sizeof nothing};
+    }
+    struct raft_message message = {.type = RAFT_APPEND_ENTRIES};
+    message.append_entries.version = 1;
+    message.append_entries.term = raft_current_term(&follower->raft);
+    message.append_entries.prev_log_index = trail->offset;
+    message.append_entries.prev_log_term = raft_current_term(&follower->raft);
+    message.append_entries.leader_commit = raft_commit_index(&follower->raft);
+    message.append_entries.entries = entries;
+    message.append_entries.n_entries = count;
+    give(&group, leader, follower, &message);
+    assert_int_equal(raft_last_index(&follower->raft), last_index + 1);
+    group_finish(&group);
+}
+
 /* A change of the members that comes behind another entry. Without the guard it is noted as that
  * other one, which is never committed as a change. */
 static void test_change_behind_an_entry(void **state) {
@@ -596,6 +631,7 @@ int main(void) {
         cmocka_unit_test(test_snapshots_cross),
         cmocka_unit_test(test_commit_index_stays),
         cmocka_unit_test(test_entries_before_the_log),
+        cmocka_unit_test(test_entries_right_before_the_log),
         cmocka_unit_test(test_change_behind_an_entry),
         cmocka_unit_test(test_no_snapshot_beside_a_change),
         cmocka_unit_test(test_snapshot_goes_with_its_own_term),
