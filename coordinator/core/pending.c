@@ -195,7 +195,12 @@ enum step_action step_after_read(const struct state *state, uint32_t service, ui
         *why = "somebody has put a fence there meanwhile";
         return ACTION_REFUSED;
     }
-    if (text_equal(fence, wanted) && at->kind != STEP_UNMARK) {
+    bool landed = text_equal(fence, wanted) && at->kind != STEP_UNMARK;
+    if (at->kind == STEP_FORCE && landed && cancelled && reading->sync != TARGET_INSYNC) {
+        *why = "cancelled: the forced config isn't on a majority of the survivors";
+        return ACTION_UNKNOWN;
+    }
+    if (landed) {
         return by_sync(reading->sync, ACTION_DONE, why);
     }
     if (at->kind == STEP_FORCE) {
