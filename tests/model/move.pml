@@ -185,12 +185,9 @@ inline land(e, z) {
     printf("TARGET zone %d: the request of epoch %d takes effect: fence <%d>, records {%d}\n", z, e, fence[z], rec[z])
 }
 
-/* A debt says nothing of what had landed, so what a stranger has covered may be its own. */
-#define COVERS_ITS_OWN(e, z) (top[z] == e && IS_STRANGE(fence[z]) && outcome[AT(e, z)] == STEP_RELEASED)
-
 inline land_burn(e, z) {
     SOIL(z);
-    CLAIM(fences_only_rise, top[z] < e || COVERS_ITS_OWN(e, z));
+    CLAIM(fences_only_rise, top[z] < e);
     top[z] = e;
     fence[z] = VOID(e);
     printf("TARGET zone %d: the burn of epoch %d takes effect: fence <%d>, records {%d}\n", z, e, fence[z], rec[z])
@@ -351,12 +348,11 @@ inline burn(e) {
 #define IS_OBSCURED(k) (lf != NONE && lf != VOID(k) && lf != fence_before[AT(k, z)] && \
                         (kind_of[k] == EXECUTION_RELEASE || lf != EID(k)))
 
-/* To a debt; where there is none, a burn has nothing to start from. SPARES_STRANGE asks what would be if a
- * stranger's were none, too. */
-#ifdef SPARES_STRANGE
-#define IS_NO_FENCE(f) ((f) == NONE || IS_STRANGE(f))
-#else
+/* To a debt: a burn has nothing of ours to start from (step_is_obscured). */
+#ifdef WRONG_DEBT_BURNS_STRANGE
 #define IS_NO_FENCE(f) ((f) == NONE)
+#else
+#define IS_NO_FENCE(f) ((f) == NONE || IS_STRANGE(f))
 #endif
 
 /* What is about fences alone gets past a debt where there is none (step_after_read). */
