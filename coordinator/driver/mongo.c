@@ -230,7 +230,8 @@ static void after_scan_to_send(struct mongo_op *op) {
     const struct scan_member *primary = scan_primary(&op->scan, &region);
     enum error_code code = (forces ? mongo_op_read_survivors : read_config)(op, &reading, &error);
     if (code == ERROR_OK && primary == NULL && !forces) {
-        code = error_set(&error, ERROR_UNAVAILABLE, "the set has no primary to change its config");
+        mongo_op_thaw(op);
+        return;
     }
     if (code != ERROR_OK) {
         mongo_op_answer_error(op, &error);

@@ -80,5 +80,8 @@ void mongo_op_find_against_return(const struct mongo_op *op, const struct scan_m
 /* mongo_promote.c: after the scan */
 void mongo_op_look(struct mongo_op *op);
 void mongo_op_act(struct mongo_op *op);
+/* The set has no primary that could take a config. Whoever would lead in the region may be frozen
+ * yet, by the move before; it isn't any more. Answers ERROR_UNAVAILABLE. */
+void mongo_op_thaw(struct mongo_op *op);
 
 #endif

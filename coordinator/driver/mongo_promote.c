@@ -215,6 +215,32 @@ static void promote(struct mongo_op *op) {
     freeze_rivals(op);
 }
 
+static void on_thawed(void *context, const struct mongo_reply *reply) {
+    struct mongo_op *op = context;
+    struct error error;
+    if (reply->result != MONGO_RESULT_CANCELLED) {
+        (void)error_set(&error, ERROR_UNAVAILABLE,
+                        "the set has no primary to change its config; %.100s may stand now",
+                        op->candidate);
+        mongo_op_answer_error(op, &error);
+    }
+}
+
+void mongo_op_thaw(struct mongo_op *op) {
+    struct mongo_view view;
+    struct mongo_verdict verdict;
+    struct error error;
+    view_scan(op, &view);
+    mongo_judge(&op->target.set, &view, op->target.to, &verdict);
+    if (verdict.kind == MONGO_CASE_ELECTION) {
+        (void)TEXT_COPY(op->candidate, view.facts.members[verdict.member].host);
+        ask_freeze(op, op->candidate, 0, on_thawed);
+        return;
+    }
+    (void)error_set(&error, ERROR_UNAVAILABLE, "the set has no primary to change its config");
+    mongo_op_answer_error(op, &error);
+}
+
 static void on_write_reply(void *context, const struct mongo_reply *reply) {
     struct mongo_op *op = context;
     const char *trouble = "";

@@ -14,6 +14,7 @@
 #define NOT_MANAGED GATE_COUNT
 #define NOT_READ (GATE_COUNT + 1)
 #define MEDDLED_WITH (GATE_COUNT + 2)
+#define IN_MAINTENANCE (GATE_COUNT + 3) /* of the region where it is: nobody suspects that */
 #define DUE LAST_FAILURE_SKIP_COUNT
 #define ROUNDS_MAX 9
 #define ROUND_US (10 * SIM_SECOND)
@@ -37,7 +38,7 @@ struct look {
     struct standing {
         uint32_t active;
         uint32_t closed; /* the first gate that is, but for those of the failure itself;
-                            NOT_MANAGED; NOT_READ; MEDDLED_WITH; DUE: none */
+                            or one of the above; DUE: none */
         uint64_t decide_index, longest_lease_ms;
         uint32_t debt_count;
         bool was_blocked; /* by a gate of the replica set, says the window */
@@ -48,11 +49,12 @@ struct look {
 static struct look looked;
 
 static const char *reason(uint32_t closed) {
-    return closed == NOT_MANAGED    ? "not adopted"
-           : closed == NOT_READ     ? "its targets aren't read yet"
-           : closed == MEDDLED_WITH ? "somebody has changed its targets"
-           : closed == DUE          ? "its gates are open"
-                                    : gate_word((enum gate)closed);
+    return closed == NOT_MANAGED      ? "not adopted"
+           : closed == NOT_READ       ? "its targets aren't read yet"
+           : closed == IN_MAINTENANCE ? "in maintenance"
+           : closed == MEDDLED_WITH   ? "somebody has changed its targets"
+           : closed == DUE            ? "its gates are open"
+                                      : gate_word((enum gate)closed);
 }
 
 /* What the leader has read of its targets since the faults ended: somebody has changed one, and
@@ -74,10 +76,15 @@ static uint32_t read_targets(const struct sim *sim, const struct api_facts *fact
 
 static uint32_t closed_gate(const struct sim *sim, const struct api_facts *facts, uint32_t s) {
     static struct move_preview preview;
-    if (!service_is_managed(&facts->state->services[s])) {
+    const struct service *service = &facts->state->services[s];
+    if (!service_is_managed(service)) {
         return NOT_MANAGED;
     }
-    uint32_t standby = 1 - facts->state->services[s].active; /* the third region is a witness */
+    if (state_override(facts->state, OVERRIDE_MAINTENANCE, service->name,
+                       world_regions[service->active]) != NULL) {
+        return IN_MAINTENANCE;
+    }
+    uint32_t standby = 1 - service->active; /* the third region is a witness */
     preview_automatic_to(facts, s, standby, &preview);
     for (unsigned gate = 0; gate < GATE_COUNT; gate++) {
         bool by_failure = gate == GATE_VERDICT || gate == GATE_CONFIRMED;

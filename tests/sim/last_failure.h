@@ -5,8 +5,8 @@
 #include "core/gate.h"
 #include "sim.h"
 
-/* By the closed gate; the last three: not adopted, not read, changed by somebody. */
-#define LAST_FAILURE_SKIP_COUNT (GATE_COUNT + 3)
+/* By the closed gate; beyond them what isn't asked by gates. */
+#define LAST_FAILURE_SKIP_COUNT (GATE_COUNT + 4)
 
 struct sim_last_failure {
     bool is_near; /* nobody does anything to the services from here on, but to make them ready */
