@@ -217,6 +217,10 @@ void disk_create(struct sim_disk *disk, struct sim_node *node) {
     disk->first = 1;
 }
 
+bool disk_is_stuck(const struct sim_disk *disk) {
+    return disk->stuck != NULL;
+}
+
 bool disk_is_full(const struct sim_disk *disk) {
     return sim_now(sim_of(disk->node)) < disk->full_until_us;
 }

@@ -70,6 +70,7 @@ bool disk_wipe(struct sim_disk *disk);
 /* The node is dead: of what it has acknowledged the end is lost. False: nothing could be. */
 bool disk_lose_tail(struct sim_disk *disk);
 bool disk_is_full(const struct sim_disk *disk);
+bool disk_is_stuck(const struct sim_disk *disk); /* its node will end by it */
 
 /* The directory of a node that is to join. */
 void disk_join(struct sim_disk *disk, const char *cluster, const char *node, uint64_t id);

@@ -8,6 +8,7 @@
 #include "base/text.h"
 
 #define PATIENCE_MS 120000
+#define SETTLES_US (25 * SIM_SECOND) /* a takeover by priority */
 
 uint64_t set_now_us(const struct sim_set *set) {
     return sim_now(set->sim);
@@ -373,7 +374,9 @@ void set_stage_late_comes(struct sim_set *set) {
 }
 
 bool set_is_quiet(const struct sim_set *set) {
-    return set->stray_count == 0;
+    uint32_t all = (UINT32_C(1) << set->member_count) - 1;
+    return set->stray_count == 0 && set_now_us(set) >= set->changed_us + SETTLES_US &&
+           set_voters(set, set->committed) == all;
 }
 
 /* --- beginning and end --- */

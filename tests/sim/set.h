@@ -70,7 +70,8 @@ void set_heal(struct sim_set *set);
 /* A region is down until then: its members, too. */
 void set_region_falls(struct sim_set *set, uint32_t region, enum region_fall fall,
                       uint64_t until_us);
-/* No question is on its way that nobody waits for. */
+/* No question is on its way that nobody waits for, all members vote again, and neither the config
+ * nor the primary has changed for as long as a takeover by priority takes. */
 bool set_is_quiet(const struct sim_set *set);
 
 /* --- a lost majority (set_forced.c) --- */

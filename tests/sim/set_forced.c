@@ -302,10 +302,20 @@ static void count_lost_writes(struct sim_set *set, uint32_t named) {
     }
 }
 
+static const char *host_of(const struct sim_set *set, uint32_t places) {
+    uint32_t i = 0;
+    while (i + 1 < set->member_count && (places >> i & 1) == 0) {
+        i++;
+    }
+    return set->members[i].host;
+}
+
 static void see_forced(struct sim_set *set, uint32_t place, const bson_t *before) {
     const struct set_member *at = &set->members[place];
     uint32_t named = set_named(set, at->config);
     uint32_t out = set_named(set, before) & ~named;
+    uint32_t came = named & ~set_named(set, before);
+    uint32_t voted = set_voters(set, at->config) & ~set_voters(set, before);
     const char *hosts[SET_MEMBER_MAX];
     char fence[SET_FENCE_SIZE];
     uint32_t count = 0;
@@ -329,6 +339,10 @@ static void see_forced(struct sim_set *set, uint32_t place, const bson_t *before
         }
         member->unaware = true;
         member->was_out = true;
+    }
+    if ((came | voted) != 0) {
+        judge_set_broken(set->sim, "a forced config only leaves members out",
+                         host_of(set, came | voted));
     }
     set_read_fence(at->config, fence);
     sim_say(set->sim, "set", "%s carries out a forced config, version %lld: %s", at->host,
@@ -403,14 +417,6 @@ static uint32_t bits(uint32_t places) {
     return count;
 }
 
-static const char *host_of(const struct sim_set *set, uint32_t places) {
-    uint32_t i = 0;
-    while (i + 1 < set->member_count && (places >> i & 1) == 0) {
-        i++;
-    }
-    return set->members[i].host;
-}
-
 void set_see_voters(struct sim_set *set, const bson_t *before, const bson_t *after) {
     if (before == NULL || set->was_undone) {
         set->was_undone = false;
@@ -421,12 +427,11 @@ void set_see_voters(struct sim_set *set, const bson_t *before, const bson_t *aft
     uint32_t votes = set_voters(set, after);
     uint32_t named = set_named(set, after);
     uint32_t came = named & ~set_named(set, before);
-    bool forced = version_of(after) == set->forced_version;
-    set_read_fence(after, fence);
-    if (forced && (came != 0 || (votes & ~voted) != 0)) {
-        judge_set_broken(set->sim, "a forced config only leaves members out", host_of(set, came));
+    if (version_of(after) == set->forced_version) {
+        return; /* see_forced: it goes by what its member had, which may not be the committed one */
     }
-    if (!forced && (voted & ~votes) != 0) {
+    set_read_fence(after, fence);
+    if ((voted & ~votes) != 0) {
         judge_set_broken(set->sim, "nobody's vote is taken", host_of(set, voted & ~votes));
     }
     if (bits(votes & ~voted) > 1) {

@@ -97,6 +97,8 @@ struct sim_set {
     int64_t acked_term; /* the highest one in which a write was acknowledged */
     uint64_t acked_us;  /* first in that term */
 
+    uint64_t changed_us; /* another primary, or another config on a majority */
+
     /* people */
     uint64_t touched_us;
     int64_t edited_version; /* of the config that somebody last asked for, and its fence */

@@ -85,6 +85,7 @@ static bool is_new(const struct sim_set *set, uint32_t place) {
 static void commit(struct sim_set *set, const struct set_member *member) {
     char fence[SET_FENCE_SIZE];
     set_read_fence(member->config, fence);
+    set->changed_us = set_now_us(set);
     sim_say(set->sim, "set", "config %lld of term %lld is on a majority: %s",
             (long long)member->config_version, (long long)member->config_term,
             fence[0] == '\0' ? "no fence" : fence);
@@ -146,6 +147,7 @@ static void see_primary(struct sim_set *set, uint32_t place, const struct mongo_
         return; /* of a set that a forced config has put an end to */
     }
     if (view->term > set->primary_term) {
+        set->changed_us = now_us;
         sim_say(set->sim, "set", "%s in %s is primary in term %lld", member->host,
                 set->regions[member->region], (long long)view->term);
         set->primary_term = view->term;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "disk.h"
+#include "replica_private.h"
 #include "world.h"
 
 #define REFUSED_WITHIN_US (40 * SIM_SECOND) /* of the healing */
@@ -28,6 +29,16 @@ bool storage_has_spare(const struct sim *sim) {
     return false;
 }
 
+/* Of two voters, none can be lost: the next may not have its vote yet. */
+static bool leaves_quorum(struct sim *sim) {
+    const struct sim_node *leader = people_leader(sim);
+    uint32_t voters = 0;
+    for (uint32_t i = 0; i < sim->node_count && leader != NULL; i++) {
+        voters += replica_member_of(node_replica(leader), sim->nodes[i].id) == REPLICA_VOTER;
+    }
+    return voters >= 3;
+}
+
 static void on_look(void *context) {
     struct sim_node *node = context;
     struct sim *sim = node->sim;
@@ -44,7 +55,7 @@ static void on_look(void *context) {
 /* One a world, where another can take its place: more is more than a group promises to bear. */
 static bool lose(struct sim *sim, bool (*forget)(struct sim_disk *disk), const char *words) {
     const struct state *state = world_newest_state(sim);
-    if (state == NULL || sim->has_lost_storage || !storage_has_spare(sim)) {
+    if (state == NULL || sim->has_lost_storage || !storage_has_spare(sim) || !leaves_quorum(sim)) {
         return false;
     }
     struct sim_node *node = any_known(sim, state);

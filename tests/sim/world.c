@@ -475,7 +475,13 @@ static void await_leader(struct sim *sim, uint64_t seconds) {
     }
 }
 
+/* Nothing that was begun while the faults were on has an effect yet to come. */
 static bool is_quiet(const struct sim *sim) {
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        if (sim->nodes[i].alive && disk_is_stuck(&sim->nodes[i].disk)) {
+            return false;
+        }
+    }
     return target_is_quiet(sim->target) && (sim->set == NULL || set_is_quiet(sim->set));
 }
 
