@@ -108,8 +108,8 @@ def test_forced_and_back(moving, replica_set, writer, world):
     assert steps(execution) == {"force": "done", "promote": "done", "write": "done",
                                 "switch": "done", "dns": "done"}
     row = row_of(moving, execution)
-    # Less than they lagged: one batch was in their sockets already when they went on.
-    assert row["case"] == "forced" and row["lost_ms"] > 0, row
+    # Less than they lagged, perhaps nothing: a batch was in their sockets when they went on.
+    assert row["case"] == "forced" and row["lost_ms"] is not None, row
     assert re.fullmatch(r"~[0-9.ms]+, ~[0-9,]+ writes", row["lost"]), row
     assert f"  {row['lost']}  done" in moving.ctl("history", "nocturnal").stdout
     assert moving.service()["active"] == WEST

@@ -126,9 +126,10 @@ def test_the_driver_finds_the_primary_and_writes(replica_set, client):
     collection = majority(client)
     collection.insert_many([{"_id": i, "even": i % 2 == 0} for i in range(10)])
     assert client.primary == tuple_of(replica_set.hosts[replica_set.primary()])
-    assert client.secondaries == {
+    others = {
         tuple_of(host) for i, host in enumerate(replica_set.hosts) if i != replica_set.primary()
     }
+    wait_until(lambda: client.secondaries == others, 10, "the driver has found the secondaries")
     assert collection.count_documents({"even": True}) == 5
     assert [d["_id"] for d in collection.find(sort=[("_id", -1)], limit=2)] == [9, 8]
     collection.update_one({"_id": "state"}, {"$set": {"epoch": 7}}, upsert=True)
